@@ -1,0 +1,1 @@
+"""Each performance claim, as a ratio measured in one run."""

@@ -1,0 +1,1 @@
+"""Clean roots: layers, the sandbox, and the builders."""

@@ -1,0 +1,51 @@
+"""Folders that live as long as one piece of work, and are found and removed when their process was killed."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from conveyor.command import process_started
+
+NAME = re.compile(r"(?P<pid>\d+)-(?P<started>\d+)-\d+")
+_COUNTER = itertools.count()
+
+
+class Jobs:
+    """Temporary folders below one folder, each named after the process that uses it.
+
+    Args:
+        folder: where they are made; it must be on the file system that their content will be moved to.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @contextmanager
+    def folder(self) -> Iterator[Path]:
+        """A new, empty folder, removed at the end unless it has been renamed away."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        pid = os.getpid()
+        path = self._folder / f"{pid}-{process_started(pid)}-{next(_COUNTER)}"
+        path.mkdir()
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Remove the folders of processes that are gone."""
+        for path in list(self._folder.iterdir()) if self._folder.is_dir() else ():
+            if is_abandoned(path.name):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def is_abandoned(name: str) -> bool:
+    """Whether this is the name of a folder whose process is gone. What else has a name is none of ours."""
+    match = NAME.fullmatch(name)
+    return match is not None and process_started(int(match["pid"])) != int(match["started"])

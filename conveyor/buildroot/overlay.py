@@ -1,0 +1,179 @@
+"""The overlay builder: warm layers below, one throw-away layer for each build."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from conveyor.buildroot.jobs import Jobs
+from conveyor.buildroot.roots import Roots
+from conveyor.buildroot.sandbox import SCRIPT, Bind, Call, Finished, Sandbox
+from conveyor.errors import (
+    BuildDependencyMissing,
+    BuildFailed,
+    CommandFailed,
+    CommandTimedOut,
+    ConveyorError,
+    LimitExceeded,
+    NotInstallable,
+    SourceInvalid,
+    UnknownName,
+)
+from conveyor.model.target import Target
+from conveyor.ports import BuildPlan, PreparedRoot, SourcePlan, Trunk
+
+ENVIRONMENT = {"HOME": "/build/home", "RESULTS": "/build/results", "TERM": "dumb", "USER": "build", "LOGNAME": "build"}
+
+KEPT = "root.json"
+
+
+class OverlayBuilder:
+    """The port Builder on overlayfs layers.
+
+    Args:
+        roots: makes and finds layers.
+        sandbox: runs scripts in them.
+        jobs: temporary folders.
+    """
+
+    def __init__(self, *, roots: Roots, sandbox: Sandbox, jobs: Jobs) -> None:
+        self._roots = roots
+        self._sandbox = sandbox
+        self._jobs = jobs
+
+    def bootstrap(self, target: Target, log: Path) -> None:
+        """Have the base and the layer of common build packages ready."""
+        self._roots.buildroot(target, log)
+
+    def make_source(
+        self, target: Target, plan: SourcePlan, archive: Path, results: Path, log: Path
+    ) -> tuple[Path, ...]:
+        """Make the source package in the target's buildroot."""
+        stack = self._roots.buildroot(target, log)
+        with self._jobs.folder() as job:
+            files = job / "input"
+            packaging = files / "packaging"
+            packaging.mkdir(parents=True)
+            shutil.copyfile(archive, files / plan.archive)
+            for file in plan.files:
+                path = packaging / file.path
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(file.content)
+                path.chmod(0o755 if file.executable else 0o644)
+            finished = self._run_script(target, stack.layers, plan.script, plan.arguments, files, results, log, job)
+        if finished.exit_code != 0:
+            raise _limit(target, finished) or SourceInvalid(
+                f"the source package of {plan.archive_prefix} cannot be made"
+            )
+        return tuple(sorted(results.iterdir()))
+
+    def prepare(self, target: Target, requirements: Sequence[str], trunk: Trunk | None, log: Path) -> PreparedRoot:
+        """Have the layers ready that satisfy the build dependencies."""
+        stack = self._roots.satisfy(target, self._roots.buildroot(target, log), requirements, trunk, log)
+        return PreparedRoot(target=target, layers=stack.layers, packages=stack.packages)
+
+    def build(
+        self, root: PreparedRoot, plan: BuildPlan, source: Sequence[Path], results: Path, log: Path, keep: Path | None
+    ) -> tuple[Path, ...]:
+        """Build in a throw-away layer, without network and unprivileged."""
+        with self._jobs.folder() as job:
+            files = job / "input"
+            files.mkdir()
+            for path in source:
+                shutil.copyfile(path, files / path.name)
+            finished = self._run_script(
+                root.target, root.layers, plan.script, plan.arguments, files, results, log, job, keep
+            )
+        if finished.exit_code != 0:
+            raise _limit(root.target, finished) or BuildFailed(f"the build failed with code {finished.exit_code}")
+        return tuple(sorted(results.iterdir()))
+
+    def check_install(
+        self, target: Target, packages: Sequence[Path], requirements: Sequence[str], trunk: Trunk | None, log: Path
+    ) -> None:
+        """Install on the smallest root, so that nothing of a buildroot hides a missing dependency."""
+        base = self._roots.base(target, log)
+        try:
+            # Here nothing of the package runs: what fails for another reason than a dependency is not its fault.
+            stack = self._roots.satisfy(target, base, requirements, trunk, log)
+        except BuildDependencyMissing as error:
+            raise _not_installable(target, error) from error
+        try:
+            self._roots.install_files(target, stack, packages, log)
+        except (BuildDependencyMissing, CommandFailed) as error:
+            raise _not_installable(target, error) from error
+
+    def shell(self, target: Target, keep: Path, argv: Sequence[str]) -> int:
+        """Run a command on the terminal in the root that `build` kept."""
+        record = keep / KEPT
+        if not record.exists():
+            raise UnknownName("the root of this build was not kept", hint="build it again with --keep-root, or --shell")
+        layers = json.loads(record.read_text())["layers"]
+        if not self._roots.known(layers):
+            raise UnknownName("the layers below the kept root are gone", hint="build it again with --shell")
+        environment = {**ENVIRONMENT, "TERM": "xterm"}
+        return self._sandbox.attach(
+            Call(argv=tuple(argv), layers=layers, limits=target.limits, upper=keep / "upper", environment=environment)
+        )
+
+    def _run_script(
+        self,
+        target: Target,
+        layers: tuple[str, ...],
+        script: bytes,
+        arguments: tuple[str, ...],
+        files: Path,
+        results: Path,
+        log: Path,
+        job: Path,
+        keep: Path | None = None,
+    ) -> Finished:
+        script_file = job / "script.sh"
+        script_file.write_bytes(script)
+        if keep is not None:
+            (keep / "upper").mkdir(parents=True)
+            (keep / KEPT).write_text(json.dumps({"layers": layers}))
+        call = Call(
+            argv=("/bin/sh", SCRIPT, *arguments),
+            layers=layers,
+            limits=target.limits,
+            upper=None if keep is None else keep / "upper",
+            binds=(Bind(source=script_file, target=SCRIPT),),
+            input=files,
+            results=results,
+            environment=ENVIRONMENT,
+        )
+        with log.open("ab") as file:
+            try:
+                return self._sandbox.run(call, file)
+            except CommandTimedOut as error:
+                raise LimitExceeded(
+                    f"it took longer than {target.limits.seconds} s and was killed",
+                    hint=f"raise 'limits: time' of {target.name} in repos.yaml if it needs longer",
+                ) from error
+
+
+def _not_installable(target: Target, error: ConveyorError) -> NotInstallable:
+    return NotInstallable(
+        f"the packages cannot be installed on {target.name}",
+        cause=error.cause or error.what,
+        hint="correct the run-time dependencies in the packaging",
+        details=error.details,
+    )
+
+
+def _limit(target: Target, finished: Finished) -> LimitExceeded | None:
+    """The limit that a failed command had reached, if any."""
+    for reached, name, amount in (
+        (finished.out_of_memory, "memory", f"{target.limits.memory // 1024**2} MiB of memory"),
+        (finished.disk_full, "disk", f"{target.limits.disk // 1024**2} MiB of disk"),
+        (finished.out_of_processes, "processes", f"{target.limits.processes} processes"),
+    ):
+        if reached:
+            return LimitExceeded(
+                f"it used more than {amount}, its limit, and failed",
+                hint=f"raise 'limits: {name}' of {target.name} in repos.yaml if it needs more",
+            )
+    return None

@@ -1,0 +1,138 @@
+"""`conveyor build`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from conveyor.cli.context import Context
+from conveyor.cli.inspect import SHELL
+from conveyor.cli.results import Result, as_json, exit_code, print_failure, print_results
+from conveyor.cli.text import plain
+from conveyor.errors import ConveyorError, Interrupted, UserError
+from conveyor.model.build import Outcome
+from conveyor.model.commit import Commit
+from conveyor.model.package import Package
+from conveyor.model.target import Target
+from conveyor.pipeline.orders import Report
+from conveyor.pipeline.poll import Wanted
+from conveyor.repository.names import shard
+from conveyor.wiring import Conveyor, require_programs, require_room, require_root
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What one call asks for, beside the packages.
+
+    Attributes:
+        targets: names of targets; empty for each package's own.
+        wanted: which commit.
+        keep_root: keep the roots of the builds.
+        shell: open a shell in the root of a failed build.
+    """
+
+    targets: tuple[str, ...]
+    wanted: Wanted
+    keep_root: bool
+    shell: bool
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(build)
+
+
+def build(
+    context: typer.Context,
+    packages: Annotated[list[str], typer.Argument(help="Packages of repos.yaml, built in this order.")],
+    target: Annotated[list[str] | None, typer.Option(help="Only for this target; repeatable.")] = None,
+    commit: Annotated[str | None, typer.Option(help="A branch, tag or sha instead of the newest commit.")] = None,
+    local: Annotated[Path | None, typer.Option(help="A working copy of the upstream; never published.")] = None,
+    no_publish: Annotated[bool, typer.Option("--no-publish", help="Build, but do not publish.")] = False,
+    keep_root: Annotated[bool, typer.Option("--keep-root", help="Keep the root of the build.")] = False,
+    shell: Annotated[bool, typer.Option("--shell", help="Open a shell in the root of a failed build.")] = False,
+    as_json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Build packages from their newest upstream commit and publish them."""
+    given: Context = context.obj
+    chosen = [given.configuration.package(name) for name in packages]
+    _check_options(chosen, commit, local)
+    order = Order(
+        targets=tuple(target or ()),
+        wanted=Wanted(revision=commit, local=local.absolute() if local else None, publish=not no_publish),
+        keep_root=keep_root or shell,
+        shell=shell,
+    )
+    targets = {one.name: one for package in chosen for one in given.chosen(package, order.targets)}
+    require_root()
+    with given.opened(given.progress(silent=as_json_)) as conveyor:
+        require_programs(conveyor, targets.values())
+        for problem in conveyor.recovery.run():
+            given.errors.print(f"conveyor: not published yet: {plain(problem.summary)}", markup=False, soft_wrap=True)
+        require_room(conveyor.settings)
+        results = list(carry_out(given, conveyor, chosen, order))
+    if as_json_:
+        typer.echo(json.dumps(as_json(results), indent=2))
+    else:
+        print_results(given.output, given.errors, results)
+    raise typer.Exit(exit_code(results))
+
+
+def _check_options(packages: Sequence[Package], commit: str | None, local: Path | None) -> None:
+    if local is not None and commit is not None:
+        raise UserError("--local and --commit exclude each other", hint="a working copy is built as it is")
+    if local is not None and len(packages) > 1:
+        raise UserError("--local takes one package", hint="name only the package whose working copy it is")
+
+
+def carry_out(given: Context, conveyor: Conveyor, packages: Sequence[Package], order: Order) -> Iterator[Result]:
+    """Build packages in the order given, each for its targets; what fails does not stop the others."""
+    for package in packages:
+        targets = given.chosen(package, order.targets)
+        try:
+            commit = conveyor.poll.find(package, order.wanted)
+        except ConveyorError as error:
+            yield from (_not_built(package, target, error) for target in targets)
+            continue
+        for target in targets:
+            yield _build_one(given, conveyor, package, target, commit, order)
+
+
+def _build_one(
+    given: Context, conveyor: Conveyor, package: Package, target: Target, commit: Commit, order: Order
+) -> Result:
+    try:
+        report = conveyor.orders.build(package, target, commit, keep_root=order.keep_root)
+    except Interrupted:
+        raise
+    except ConveyorError as error:
+        return _not_built(package, target, error)
+    result = _result(conveyor, package, target, report)
+    if order.shell and report.root and report.build.outcome is not Outcome.SUCCEEDED:
+        print_failure(given.errors, result, target.name)
+        given.errors.print("the root of the failed build: its source is in /build/tree, 'exit' leaves it")
+        conveyor.orders.shell(report.build, target, SHELL)
+    elif order.keep_root and report.root:
+        given.errors.print(f"  the root is kept: conveyor shell {report.build.id}", soft_wrap=True)
+    return result
+
+
+def _result(conveyor: Conveyor, package: Package, target: Target, report: Report) -> Result:
+    build = report.build
+    if build.published:
+        repository = conveyor.tree.url(target.name, shard(build.commit.id))
+    elif build.outcome is Outcome.SUCCEEDED and report.folder is not None:
+        repository = str(report.folder / "results")
+    else:
+        repository = ""
+    log = conveyor.settings.data_dir / build.log if build.log else None
+    return Result(package=package.name, target=target.name, build=build, ran=report.ran, repository=repository, log=log)
+
+
+def _not_built(package: Package, target: Target, error: ConveyorError) -> Result:
+    return Result(package=package.name, target=target.name, build=None, ran=False, repository="", log=None, error=error)

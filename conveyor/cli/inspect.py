@@ -1,0 +1,201 @@
+"""`conveyor render`, `conveyor status`, `conveyor log` and `conveyor shell`: look without building."""
+
+from __future__ import annotations
+
+import errno
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from conveyor.cli.context import Context
+from conveyor.cli.results import COLOURS, FORMAT_VERSION, build_as_json
+from conveyor.cli.table import print_table
+from conveyor.cli.text import plain
+from conveyor.errors import UnknownName, UserError
+from conveyor.model.build import Build, State
+from conveyor.model.package import Package
+from conveyor.model.packaging import PackagingFile
+from conveyor.model.target import Target
+from conveyor.pipeline.poll import Wanted
+from conveyor.pipeline.publish import CONSISTENT, CURRENT
+from conveyor.pipeline.render import render as render_packaging
+from conveyor.pipeline.render import write
+from conveyor.ports import Store
+from conveyor.wiring import Conveyor, require_root
+
+HEADINGS = ("build", "package", "target", "version", "state", "finished", "why")
+FOLLOW_SECONDS = 0.3
+# Without job control: dash, in a process namespace of its own, cannot give the terminal back and ends with an error.
+SHELL = ("/bin/sh", "-i", "+m")
+READ_BYTES = 65536
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (render, status, log, shell):
+        app.command()(command)
+
+
+def render(
+    context: typer.Context,
+    package: Annotated[str, typer.Argument(help="A package of repos.yaml.")],
+    target: Annotated[list[str] | None, typer.Option(help="Only for this target; repeatable.")] = None,
+    commit: Annotated[str | None, typer.Option(help="A branch, tag or sha instead of the newest commit.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the files below this folder.")] = None,
+) -> None:
+    """Show the packaging as it would be built."""
+    given: Context = context.obj
+    chosen = given.configuration.package(package)
+    targets = given.chosen(chosen, target or ())
+    with given.opened() as conveyor:
+        for one in targets:
+            files = _rendered(conveyor, chosen, one, commit)
+            if output is None:
+                _print_files(given, one, files)
+            else:
+                folder = output / one.name if len(targets) > 1 else output
+                _write(files, folder)
+                given.output.print(f"{len(files)} files for {one.name} in {folder}", soft_wrap=True)
+
+
+def _rendered(conveyor: Conveyor, package: Package, target: Target, revision: str | None) -> tuple[PackagingFile, ...]:
+    commit = conveyor.poll.find(package, Wanted(revision=revision))
+    return render_packaging(conveyor.parts, package, target, commit).files
+
+
+def _write(files: tuple[PackagingFile, ...], folder: Path) -> None:
+    try:
+        write(files, folder)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise
+        raise UserError(
+            f"the packaging cannot be written to {folder}",
+            cause=error.strerror or "",
+            hint="name another folder with --output",
+        ) from error
+
+
+def _print_files(given: Context, target: Target, files: Sequence[PackagingFile]) -> None:
+    for file in files:
+        given.output.print(f"==> {target.name}: {file.path} <==", style="bold", soft_wrap=True)
+        for line in file.content.decode("utf-8", "replace").splitlines():
+            given.output.print(plain(line), markup=False, soft_wrap=True)
+
+
+def status(
+    context: typer.Context,
+    package: Annotated[str | None, typer.Argument(help="Only this package.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Show the latest build of each package on each target, and the pointers."""
+    given: Context = context.obj
+    if package is not None:
+        given.configuration.package(package)
+    with given.records() as records:
+        builds = list(_latest(given, records.store, package))
+        pointers = {
+            target: {name: records.tree.pointed(target, name) for name in (CURRENT, CONSISTENT)}
+            for target in given.configuration.targets
+        }
+    if as_json:
+        document = {
+            "format_version": FORMAT_VERSION,
+            "builds": [build_as_json(build) for build in builds],
+            "pointers": pointers,
+        }
+        typer.echo(json.dumps(document, indent=2))
+        return
+    _print_status(given, builds, pointers)
+
+
+def _latest(given: Context, store: Store, package: str | None) -> Iterator[Build]:
+    for name, entry in given.configuration.packages.items():
+        if package in {None, name}:
+            for target in entry.targets:
+                yield from store.builds(package=name, target=target, limit=1)
+
+
+def _print_status(given: Context, builds: Sequence[Build], pointers: dict[str, dict[str, str | None]]) -> None:
+    if not builds:
+        given.output.print("nothing has been built yet: conveyor build PACKAGE")
+        return
+    print_table(given.output, HEADINGS, [_row(build) for build in builds])
+    for target, names in pointers.items():
+        if any(names.values()):
+            told = ", ".join(f"{name} {commit[:12] if commit else '-'}" for name, commit in names.items())
+            given.output.print(f"{target}: {told}", soft_wrap=True)
+
+
+def _row(build: Build) -> tuple[Text | str, ...]:
+    return (
+        str(build.id),
+        build.commit.package,
+        build.target,
+        plain(build.version or "-"),
+        Text(build.outcome or build.state, COLOURS[build.outcome] if build.outcome else "cyan"),
+        build.finished_at.astimezone().strftime("%Y-%m-%d %H:%M") if build.finished_at else "-",
+        plain(build.cause.summary) if build.cause else "",
+    )
+
+
+def log(
+    context: typer.Context,
+    build: Annotated[str, typer.Argument(help="A build's number, or a package for its latest build.")],
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on while the build runs.")] = False,
+) -> None:
+    """Print a build's log."""
+    given: Context = context.obj
+    with given.records() as records:
+        chosen = _find(given, records.store, build)
+        if chosen.log is None:
+            raise UnknownName(f"build {chosen.id} has no log yet", hint="it has not been started")
+        for chunk in _chunks(records.store, chosen, given.site.data_dir / chosen.log, follow=follow):
+            for line in chunk.splitlines(keepends=True):
+                sys.stdout.write(plain(line.rstrip("\r\n")) + "\n" if line.endswith("\n") else plain(line))
+            sys.stdout.flush()
+
+
+def shell(
+    context: typer.Context,
+    build: Annotated[str, typer.Argument(help="The number of a build that was made with --keep-root.")],
+) -> None:
+    """Open a shell in the root of a build that was kept."""
+    given: Context = context.obj
+    require_root()
+    with given.opened() as conveyor:
+        chosen = _find(given, conveyor.parts.store, build)
+        raise typer.Exit(conveyor.orders.shell(chosen, conveyor.repos.target(chosen.target), SHELL))
+
+
+def _find(given: Context, store: Store, named: str) -> Build:
+    if named.isascii() and named.isdigit():
+        return store.build(int(named))
+    package = given.configuration.package(named)
+    builds = store.builds(package=package.name, limit=1)
+    if not builds:
+        raise UnknownName(f"{package.name} has not been built yet", hint=f"conveyor build {package.name}")
+    return builds[0]
+
+
+def _chunks(store: Store, build: Build, path: Path, *, follow: bool) -> Iterator[str]:
+    """The log's text; while it is followed, until the attempt has ended."""
+    with path.open(encoding="utf-8", errors="replace", newline="") as file:
+        while True:
+            running = follow and _runs(store, build)
+            while chunk := file.readline(READ_BYTES):
+                yield chunk
+            if not running:
+                return
+            time.sleep(FOLLOW_SECONDS)
+
+
+def _runs(store: Store, build: Build) -> bool:
+    now = store.build(build.id)
+    return now.state is State.RUNNING and now.attempt == build.attempt

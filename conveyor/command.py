@@ -1,0 +1,244 @@
+"""The only door to a subprocess: argv lists, a time limit, a log, typed failures."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import termios
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from conveyor.errors import CommandFailed, CommandMissing, CommandTimedOut
+
+TAIL_LINES = 20
+LOG_LIMIT = 256 * 1024**2
+CHUNK = 65536
+DRAIN_SECONDS = 10  # for output that is still in the pipe when the command has ended
+# What a host command needs of the caller's environment: nothing that could carry a secret or change its output.
+KEPT_VARIABLES = ("HOME", "TMPDIR", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR")
+# Where mkfs and chroot are. On Debian an ordinary user's PATH lacks it, and so does root's after `su` without "-".
+SYSTEM_FOLDERS = ("/usr/sbin", "/sbin")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed:
+    """A command that has ended.
+
+    Attributes:
+        argv: the command as it was run.
+        returncode: its exit code; negative for the signal that ended it.
+        output: what it wrote to standard output, and to standard error unless that went to a log. Bytes that are
+            not UTF-8 are replaced.
+        seconds: the wall time it took.
+    """
+
+    argv: tuple[str, ...]
+    returncode: int
+    output: str
+    seconds: float
+
+
+def minimal_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment for a host command: a few variables of the caller, the C.UTF-8 locale, and `extra`."""
+    kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
+    return kept | {"PATH": search_path(), "LC_ALL": "C.UTF-8"} | dict(extra or {})
+
+
+def search_path() -> str:
+    """Where host commands are looked for: the caller's PATH, then the system's folders that it lacks."""
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return os.pathsep.join([*folders, *(folder for folder in SYSTEM_FOLDERS if folder not in folders)])
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    timeout: float,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    input_bytes: bytes | None = None,
+    log: IO[bytes] | None = None,
+    pass_fds: Sequence[int] = (),
+    check: bool = True,
+) -> Completed:
+    """Run a command and wait for it.
+
+    The command leads a session of its own, so a time-out or an exception here (Ctrl-C included) ends it with all
+    its children.
+
+    Args:
+        argv: program and arguments; never a shell string.
+        timeout: seconds after which the command is killed.
+        cwd: the folder it runs in.
+        env: variables to add to the minimal environment.
+        input_bytes: what it reads from standard input; nothing if None.
+        log: an open file that receives standard output and error as they come, at most LOG_LIMIT bytes of them;
+            both are captured into the result if None.
+        pass_fds: file descriptors that it inherits.
+        check: raise on an exit code other than 0.
+
+    Raises:
+        CommandMissing: the program does not exist.
+        CommandTimedOut: it took longer than `timeout`.
+        CommandFailed: it ended with another code than 0, and `check` is set.
+    """
+    started = time.monotonic()
+    try:
+        process = subprocess.Popen(
+            list(argv),
+            cwd=cwd,
+            env=minimal_environment(env),
+            stdin=subprocess.DEVNULL if input_bytes is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=tuple(pass_fds),
+        )
+    except FileNotFoundError as error:
+        raise CommandMissing(
+            f"{argv[0]} is not installed", hint="run 'conveyor doctor': it names the package to install"
+        ) from error
+    try:
+        if log is None:
+            output, _ = process.communicate(input_bytes, timeout=timeout)
+        else:
+            output = b""
+            _pump(process, log, timeout)
+    except subprocess.TimeoutExpired as error:
+        _kill_session(process)
+        raise CommandTimedOut(f"{argv[0]} took longer than {timeout:g} s and was killed") from error
+    except BaseException:
+        _kill_session(process)
+        raise
+    finally:
+        _end(process)
+    completed = Completed(
+        argv=tuple(argv),
+        returncode=process.returncode,
+        output=(output or b"").decode("utf-8", "replace"),
+        seconds=time.monotonic() - started,
+    )
+    if check and completed.returncode != 0:
+        raise CommandFailed(
+            f"{argv[0]} ended with code {completed.returncode}", details=completed.output.splitlines()[-TAIL_LINES:]
+        )
+    return completed
+
+
+def attach(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
+    """Run a command for the person at the caller's terminal until it ends by itself; returns its exit code.
+
+    The command gets a terminal of its own: on the caller's it could type, with TIOCSTI, what the caller's shell then
+    runs. Without a terminal it gets the caller's standard input and output as they are.
+    """
+    if not sys.stdin.isatty():
+        return subprocess.run(list(argv), env=minimal_environment(env), check=False).returncode
+    variables = [f"{name}={value}" for name, value in minimal_environment(env).items()]
+    with _restored_terminal():
+        return os.waitstatus_to_exitcode(pty.spawn(["env", "-i", *variables, *argv], _read_and_fit))
+
+
+@contextmanager
+def _restored_terminal() -> Iterator[None]:
+    before = termios.tcgetattr(sys.stdin)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSAFLUSH, before)
+
+
+def _read_and_fit(terminal: int) -> bytes:
+    """What the command wrote; its terminal is made as large as the caller's meanwhile."""
+    size = fcntl.ioctl(sys.stdin, termios.TIOCGWINSZ, bytes(8))
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, size)
+    return os.read(terminal, CHUNK)
+
+
+def _pump(process: subprocess.Popen[bytes], log: IO[bytes], timeout: float) -> None:
+    """Copy the command's output into the log while it runs, and wait for it.
+
+    A file of the host is never the command's own descriptor: it could truncate the file, or fill the disk.
+    """
+    output = process.stdout
+    if output is None:
+        raise AssertionError("the command was started without a pipe")
+    copier = threading.Thread(target=_copy, args=(output, log), daemon=True)
+    copier.start()
+    try:
+        _wait(process, timeout)
+    except BaseException:
+        _kill_session(process)
+        raise
+    finally:
+        copier.join(DRAIN_SECONDS)
+
+
+def _wait(process: subprocess.Popen[bytes], timeout: float) -> None:
+    """Wait for the end of a command; with a time limit Popen.wait itself would look for it only every 50 ms."""
+    descriptor = os.pidfd_open(process.pid)
+    try:
+        end = select.poll()
+        end.register(descriptor, select.POLLIN)
+        if not end.poll(timeout * 1000):
+            raise subprocess.TimeoutExpired(process.args, timeout)
+    finally:
+        os.close(descriptor)
+    process.wait()
+
+
+def _copy(source: IO[bytes], log: IO[bytes]) -> None:
+    left = LOG_LIMIT
+    descriptor = source.fileno()
+    while chunk := os.read(descriptor, CHUNK):
+        if left > 0:
+            left = _write(log, chunk, left)
+
+
+def _write(log: IO[bytes], chunk: bytes, left: int) -> int:
+    """Write what the limit leaves room for; returns what is left of it: nothing once the disk is full."""
+    try:
+        log.write(chunk[:left])
+        if len(chunk) >= left:
+            log.write(b"\n[the log is cut here: it has reached its limit]\n")
+        log.flush()
+    except OSError:
+        return 0
+    return left - len(chunk)
+
+
+def _kill_session(process: subprocess.Popen[bytes]) -> None:
+    """Kill the command and what it started, which may have outlived it."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Reap the command, and close its pipes."""
+    process.wait()
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            stream.close()
+
+
+def process_started(pid: int) -> int | None:
+    """When a process of this machine started, in clock ticks since boot; None when there is none, or it is a zombie.
+
+    Together with the pid it names a process for good: pids are used again. See proc_pid_stat(5).
+    """
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    # The second field is the program's name in brackets, and may hold blanks and brackets itself.
+    fields = text.rpartition(")")[2].split()
+    return None if fields[0] == "Z" else int(fields[19])

@@ -1,0 +1,19 @@
+"""repos.yaml and the site's settings, read and validated once, each as a whole."""
+
+from __future__ import annotations
+
+from conveyor.config.human import parse_duration, parse_size
+from conveyor.config.repos import Repos, load_repos
+from conveyor.config.settings import Settings, Surroundings, load_settings
+from conveyor.config.settings_schema import Scratch
+
+__all__ = [
+    "Repos",
+    "Scratch",
+    "Settings",
+    "Surroundings",
+    "load_repos",
+    "load_settings",
+    "parse_duration",
+    "parse_size",
+]

@@ -1,0 +1,165 @@
+"""The site's settings: conveyor.toml, then CONVEYOR_* variables, which win."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from pydantic import ValidationError
+
+from conveyor.config.files import is_file
+from conveyor.config.mistakes import Mistake, explain, invalid
+from conveyor.config.settings_schema import Scratch, SettingsEntry
+from conveyor.config.settings_sources import Raw, from_environment, from_file
+from conveyor.config.targets import DEFAULT_LIMITS, overridden
+from conveyor.model.target import Limits
+
+SETTINGS_FILE = "conveyor.toml"
+REPOS_FILE = "repos.yaml"
+SITE_FOLDER = Path("/etc/conveyor")
+ROOT_DATA = Path("/var/lib/conveyor")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One site's settings.
+
+    Attributes:
+        source: the settings file that was read, absolute; None without one.
+        repos: repos.yaml, absolute; it may not exist.
+        data_dir: folder of all that Conveyor keeps, absolute.
+        base_url: where the published tree (`data_dir`/repos) is served from, without "/" at its end.
+        repository_name: what clients see the repositories named.
+        database: SQLAlchemy's URL of the store. It may hold a password: left out where the settings are printed.
+        git_timeout: what one git call may take, in seconds.
+        rewrites: prefixes of git URLs, and what replaces them.
+        mirror: the Debian mirror of targets that name none; None for the one that the host's own apt uses.
+        sandbox_uid: the user and group id that builds run as.
+        scratch: where the throw-away layers of builds live.
+        base_max_age: seconds after which a base root is made anew.
+        min_free_disk: bytes that must be free on the disk of `data_dir` for a build to start.
+        limits: what one build may use where its target says nothing else.
+    """
+
+    source: Path | None
+    repos: Path
+    data_dir: Path
+    base_url: str
+    repository_name: str
+    database: str = field(repr=False)
+    git_timeout: int
+    rewrites: Mapping[str, str]
+    mirror: str | None
+    sandbox_uid: int
+    scratch: Scratch
+    base_max_age: int
+    min_free_disk: int
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """Where a process runs, as far as settings depend on it.
+
+    Attributes:
+        folder: the current folder.
+        site: the folder of the site's own configuration.
+        superuser: whether the process runs as root.
+    """
+
+    folder: Path
+    site: Path
+    superuser: bool
+
+    @classmethod
+    def of_process(cls) -> Surroundings:
+        """Those of this process."""
+        return cls(folder=Path.cwd(), site=SITE_FOLDER, superuser=os.geteuid() == 0)
+
+
+def load_settings(
+    path: Path | None, environ: Mapping[str, str], *, surroundings: Surroundings | None = None
+) -> Settings:
+    """Read the site's settings.
+
+    Args:
+        path: the settings file; None to look for conveyor.toml beside repos.yaml, then in /etc/conveyor. It may be
+            missing then.
+        environ: the environment: CONVEYOR_* variables win over the file; an empty one counts as not set.
+        surroundings: where the process runs; by default where this one does.
+
+    Raises:
+        ConfigurationInvalid: the file cannot be read, or there are mistakes; all of them are in the details.
+    """
+    around = surroundings or Surroundings.of_process()
+    variables = from_environment(environ, around.folder)
+    source = path or _find(variables, around)
+    file = from_file(source) if source else Raw()
+    raw = Raw(
+        values=file.values | variables.values,
+        origins=file.origins | variables.origins,
+        mistakes=file.mistakes + variables.mistakes,
+    )
+    entry = _validated(raw)
+    if raw.mistakes:
+        in_file = source and any(mistake.line for mistake in raw.mistakes)
+        raise invalid(source.name if source and in_file else "the environment", raw.mistakes)
+    return _settings(entry, _data_dir(entry, environ, around), source, around)
+
+
+def _find(variables: Raw, around: Surroundings) -> Path | None:
+    repos = variables.values.get(("repos",))
+    beside = Path(str(repos)).parent if repos else _default_repos(around).parent
+    candidates = (beside / SETTINGS_FILE, around.site / SETTINGS_FILE)
+    return next(filter(is_file, candidates), None)
+
+
+def _default_repos(around: Surroundings) -> Path:
+    candidates = (around.folder / REPOS_FILE, around.site / REPOS_FILE)
+    return next(filter(is_file, candidates), candidates[0])
+
+
+def _validated(raw: Raw) -> SettingsEntry:
+    try:
+        return SettingsEntry.model_validate(raw.nested())
+    except ValidationError as error:
+        for found in error.errors(include_url=False):
+            raw.mistake(found["loc"], explain(found, SettingsEntry))
+        return SettingsEntry()
+
+
+def _data_dir(entry: SettingsEntry, environ: Mapping[str, str], around: Surroundings) -> Path:
+    """The data directory; by default where the XDG Base Directory Specification keeps a user's data."""
+    if entry.data_dir is not None:
+        return Path(entry.data_dir)
+    if around.superuser:
+        return ROOT_DATA
+    base, home = Path(environ.get("XDG_DATA_HOME", "")), Path(environ.get("HOME", ""))
+    if not base.is_absolute():
+        base = home / ".local" / "share"
+    if not base.is_absolute():
+        text = "is missing, and neither XDG_DATA_HOME nor HOME says where; would be right: /srv/conveyor"
+        raise invalid("the environment", [Mistake(source="CONVEYOR_DATA_DIR", line=0, place="", text=text)])
+    return base / "conveyor"
+
+
+def _settings(entry: SettingsEntry, data_dir: Path, source: Path | None, around: Surroundings) -> Settings:
+    return Settings(
+        source=source.absolute() if source else None,
+        repos=Path(entry.repos) if entry.repos else _default_repos(around),
+        data_dir=data_dir,
+        base_url=entry.base_url or (data_dir / "repos").as_uri(),
+        repository_name=entry.repository_name,
+        database=entry.database or f"sqlite:///{data_dir}/conveyor.db",
+        git_timeout=entry.git_timeout,
+        rewrites=MappingProxyType(dict(entry.rewrites)),
+        mirror=entry.mirror,
+        sandbox_uid=entry.sandbox_uid,
+        scratch=Scratch(entry.scratch),
+        base_max_age=entry.base_max_age,
+        min_free_disk=entry.min_free_disk,
+        limits=overridden(DEFAULT_LIMITS, entry.limits),
+    )

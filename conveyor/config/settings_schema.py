@@ -1,0 +1,103 @@
+"""The shape of the site's settings, as Pydantic models; conveyor/config/settings.py reads them."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from conveyor.config import urls
+from conveyor.config.mistakes import show
+from conveyor.config.schema import Entry, LimitsEntry
+from conveyor.config.values import Duration, Size, WebUrl, matching, one_of
+
+
+class Scratch(StrEnum):
+    """Where the throw-away layers of builds live."""
+
+    AUTO = "auto"  # in memory where there is enough of it, else on disk
+    MEMORY = "memory"
+    DISK = "disk"
+
+
+def whole_path(text: str) -> str:
+    """An absolute path; relative ones were completed by whoever knows where they start.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not Path(text).is_absolute() or not text.isprintable() or "/~" in text:
+        raise ValueError(f"{show(text)} is no path; would be right: /srv/conveyor")
+    return text
+
+
+def data_folder(text: str) -> str:
+    """A folder that roots are made in.
+
+    Raises:
+        ValueError: it is no absolute path, or has a character that apt takes in no folder of a root: mmdebstrap(1).
+    """
+    found = re.search('[:"]', whole_path(text))
+    if found:
+        raise ValueError(
+            f"{show(text)} has {show(found[0])} in it, which apt cannot handle; would be right: /srv/conveyor"
+        )
+    return text
+
+
+def served_at(text: str) -> str:
+    """A base URL, without "/" at its end."""
+    return urls.web_url(text).rstrip("/")
+
+
+def store_url(text: str) -> str:
+    """SQLAlchemy's URL of a database. The mistake does not repeat it: it may hold a password.
+
+    Raises:
+        ValueError: it names no database that Conveyor knows.
+    """
+    if not text.isprintable() or not re.match(r"(sqlite|postgresql)(\+[a-z0-9]+)?://", text):
+        right = "would be right: sqlite:////srv/conveyor/conveyor.db or postgresql://host/conveyor"
+        raise ValueError(f"is no database URL; {right}")
+    return text
+
+
+def rewrite_prefix(text: str) -> str:
+    """The beginning of git URLs.
+
+    Raises:
+        ValueError: what begins so is no git URL.
+    """
+    urls.git_url(f"{text}x", "would be right: a prefix such as https://opendev.org/ or file:///srv/mirrors/")
+    return text
+
+
+Prefix = Annotated[str, AfterValidator(rewrite_prefix)]
+WholePath = Annotated[str, AfterValidator(whole_path)]
+DataFolder = Annotated[str, AfterValidator(data_folder)]
+
+
+class SettingsEntry(Entry):
+    """All settings; None where the default follows from others or from the surroundings."""
+
+    data_dir: DataFolder | None = Field(None, examples=["/srv/conveyor"])
+    base_url: Annotated[str, AfterValidator(served_at)] | None = Field(None, examples=["https://trunk.example.org"])
+    repos: WholePath | None = Field(None, examples=["/etc/conveyor/repos.yaml"])
+    repository_name: Annotated[str, matching(r"[A-Za-z0-9][A-Za-z0-9._-]*", "repository name", "conveyor")] = Field(
+        "conveyor", examples=["conveyor"]
+    )
+    database: Annotated[str, AfterValidator(store_url)] | None = Field(
+        None, examples=["sqlite:////srv/conveyor/conveyor.db"]
+    )
+    git_timeout: Duration = Field(30 * 60, examples=["30m"])
+    rewrites: dict[Prefix, Prefix] = Field({}, examples=['"https://opendev.org/" to "file:///srv/mirrors/"'])
+    mirror: WebUrl | None = Field(None, examples=["https://mirror.example.org/debian"])
+    # 0 is root, and -1, 2^32-1, means "unchanged" to chown(2) and setuid(2).
+    sandbox_uid: Annotated[int, Field(ge=1, le=2**32 - 2)] = Field(64123, examples=["64123"])
+    scratch: Annotated[str, one_of(Scratch, "place for scratch")] = Field("auto", examples=["auto"])
+    base_max_age: Duration = Field(7 * 86400, examples=["7d"])
+    min_free_disk: Size = Field(2**30, examples=["1G"])
+    limits: LimitsEntry = Field(LimitsEntry(), examples=["time, memory, disk and processes"])

@@ -1,0 +1,194 @@
+"""The single values of a configuration: what each may be, and what is said of one that is not.
+
+Each type is a `str` or `int` with its check; a check raises ValueError with what is wrong and what would be right.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, cast
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+
+from conveyor.config import urls
+from conveyor.config.files import folders_in, is_folder
+from conveyor.config.human import parse_duration, parse_size
+from conveyor.config.mistakes import describe, nearest, show, suggest
+from conveyor.model.package import VersionScheme
+from conveyor.model.target import BuilderKind, Format
+
+# dpkg's word and rpm's for the same machine.
+ARCHITECTURES = {
+    "amd64": "x86_64",
+    "arm64": "aarch64",
+    "ppc64el": "ppc64le",
+    "riscv64": "riscv64",
+    "s390x": "s390x",
+}
+NAMINGS = ("debian", "fedora", "centos", "rdo")
+SPECS = "specs"
+ARCHETYPES = "specs/_archetypes"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What a value is judged by beside itself.
+
+    Attributes:
+        folder: the folder of repos.yaml: relative paths start there.
+        targets: the names of all targets.
+    """
+
+    folder: Path
+    targets: frozenset[str]
+
+
+def context_of(info: ValidationInfo) -> Context:
+    """The context that the validation was given."""
+    return cast(Context, info.context)
+
+
+def matching(pattern: str, what: str, example: str) -> AfterValidator:
+    """A check that a text has a form; `what` names it in the mistake."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(f"{show(text)} is no {what}; would be right: {example}")
+        return text
+
+    return AfterValidator(check)
+
+
+def one_of(names: Iterable[str], what: str) -> AfterValidator:
+    """A check that a text is one of a few; the mistake suggests the nearest."""
+    known = tuple(names)
+
+    def check(text: str) -> str:
+        if text not in known:
+            raise ValueError(f"unknown {what} {show(text)}; {suggest(text, known)}")
+        return text
+
+    return AfterValidator(check)
+
+
+def measure(parse: Callable[[str], int]) -> BeforeValidator:
+    """A duration or size, as text with its unit or as a bare number."""
+
+    def convert(value: object) -> int:
+        if isinstance(value, (str, int)) and not isinstance(value, bool):
+            return parse(str(value))
+        raise ValueError(f"is {describe(value)}; would be right: a number with its unit, such as 30m or 4G")
+
+    return BeforeValidator(convert)
+
+
+def known_target(name: str, info: ValidationInfo) -> str:
+    """A target's name that repos.yaml has."""
+    targets = context_of(info).targets
+    if name not in targets:
+        raise ValueError(f"unknown target {show(name)}; {suggest(name, targets)}")
+    return name
+
+
+def archetype_folder(name: str, info: ValidationInfo) -> str:
+    """An archetype's name; its folder must exist."""
+    folder = context_of(info).folder / ARCHETYPES
+    known = folders_in(folder)
+    if name not in known:
+        raise ValueError(f"unknown archetype {show(name)} (folders of {ARCHETYPES}); {suggest(name, known)}")
+    return name
+
+
+def architecture_of(words: Mapping[str, str]) -> AfterValidator:
+    """A check that an architecture is in a format's own words; `words` has the other format's for each of them."""
+    from_other = {other: own for own, other in words.items()}
+
+    def check(text: str) -> str:
+        if text not in words:
+            near = f"would be right: {from_other[text]}" if text in from_other else suggest(text, words)
+            raise ValueError(f"{show(text)} is no architecture of this format; {near}")
+        return text
+
+    return AfterValidator(check)
+
+
+def packaging_folder(text: str, info: ValidationInfo) -> str:
+    """The absolute path of a packaging folder, which must exist."""
+    return str(check_folder(text, context_of(info).folder))
+
+
+def repository_url(text: str, info: ValidationInfo) -> str:
+    """The URL of an RPM repository; a path becomes a file URL."""
+    return urls.location(text, context_of(info).folder)
+
+
+def repository_key(value: object, info: ValidationInfo) -> object:
+    """Where a repository's key is; None for the word none, which says that packages are not signed."""
+    if value == "none":
+        return None
+    return urls.key_location(value, context_of(info).folder) if isinstance(value, str) else value
+
+
+def branch_name(name: str) -> str:
+    """A branch's name as git-check-ref-format(1) has it, that no command takes for an option."""
+    forbidden = re.search(r"\.\.|@\{|[ ~^:?*\[\\]|//|/\.|\.lock(/|$)", name)
+    if not name or forbidden or name.startswith(("-", "/", ".")) or name.endswith(("/", ".")) or name == "@":
+        raise ValueError(f"{show(name)} is no branch name; would be right: master")
+    return name
+
+
+def check_folder(text: str, base: Path) -> Path:
+    """The absolute path of a packaging folder.
+
+    Raises:
+        ValueError: there is none; the mistake suggests a neighbour.
+    """
+    path = base / text
+    if not text or not is_folder(path):
+        right = nearest(path.name, folders_in(path.parent)) or "would be right: a folder with packaging, or a git URL"
+        raise ValueError(f"there is no folder {show(text)} in {base}; {right}")
+    return path
+
+
+TargetName = Annotated[str, AfterValidator(known_target)]
+Archetype = Annotated[str, AfterValidator(archetype_folder)]
+Branch = Annotated[str, AfterValidator(branch_name)]
+GitUrl = Annotated[str, AfterValidator(urls.git_url)]
+WebUrl = Annotated[str, AfterValidator(urls.web_url)]
+PackagingPath = Annotated[str, AfterValidator(packaging_folder)]
+RepositoryUrl = Annotated[str, AfterValidator(repository_url)]
+RepositoryKey = Annotated[str | None, BeforeValidator(repository_key)]
+
+FormatWord = Annotated[str, one_of(Format, "format")]
+BuilderWord = Annotated[str, one_of(BuilderKind, "builder")]
+Naming = Annotated[str, one_of(NAMINGS, "naming")]
+Scheme = Annotated[str, one_of(VersionScheme, "version scheme")]
+DebArchitecture = Annotated[str, architecture_of(ARCHITECTURES)]
+RpmArchitecture = Annotated[str, architecture_of({rpm: deb for deb, rpm in ARCHITECTURES.items()})]
+
+Component = Annotated[str, matching(r"[a-z0-9][a-z0-9+._-]*", "component", "libs")]
+# The core metadata specification, "Name".
+Distribution = Annotated[
+    str, matching(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", "Python distribution", "oslo.utils")
+]
+Maintainer = Annotated[
+    str, matching(r"[^<>@\s]+@[^<>@\s]+|[^<>@\s][^<>@]* <[^<>@\s]+@[^<>@\s]+>", "address", "Name <name@example.org>")
+]
+# Both formats' revisions take it: Debian Policy 5.6.12, rpm's Release.
+Mark = Annotated[str, matching(r"[a-z0-9][a-z0-9.]*", "mark of a distribution", "el10")]
+Suite = Annotated[str, matching(r"[a-z0-9][a-z0-9+._/-]*", "Debian suite", "trixie")]
+Release = Annotated[str, matching(r"[A-Za-z0-9][A-Za-z0-9._-]*", "release", '"10"')]
+FolderInRoot = Annotated[str, matching(r"(/[A-Za-z0-9_][A-Za-z0-9._-]*)+", "absolute path", "/var/lib/rpm")]
+RepositoryName = Annotated[str, matching(r"[A-Za-z0-9_][A-Za-z0-9_-]*", "repository name", "baseos")]
+# A requirement as apt and dnf take it on their command line, and never an option or two of them.
+Requirement = Annotated[str, matching(r"[A-Za-z0-9@/(][^\s,;|&$`'\"\\]*", "package name", "rpm-build")]
+
+Duration = Annotated[int, measure(parse_duration)]
+Size = Annotated[int, measure(parse_size)]
+# Linux knows no more processes: PID_MAX_LIMIT, proc(5).
+# dpkg takes no epoch above a signed int's, and packages use single digits.
+Epoch = Annotated[int, Field(ge=0, le=999)]
+Count = Annotated[int, Field(ge=1, le=2**22)]

@@ -1,0 +1,176 @@
+"""Every intended error: what happened, the likely cause, what to do, and whose fault it is.
+
+Code that cannot go on raises one of these. The command line prints it; the pipeline turns it into the outcome of
+a build. Anything else that escapes is a defect of Conveyor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+
+class Fault(StrEnum):
+    """Whose fault an error is. It decides the exit code, and whether trying again can help."""
+
+    PACKAGE = "package"  # the upstream or its packaging: final until something changes
+    USER = "user"  # the command line or the configuration
+    OURS = "ours"  # Conveyor or its machine: trying again may help
+    NETWORK = "network"  # a server that did not answer: trying again may help
+
+
+EXIT_CODES = {Fault.PACKAGE: 1, Fault.USER: 2, Fault.OURS: 3, Fault.NETWORK: 3}
+
+
+class ConveyorError(Exception):
+    """Base of all intended errors.
+
+    Args:
+        what: what happened, in one line, naming the thing that it happened to.
+        cause: the likely cause, in one line; empty where `what` says it all.
+        hint: what to do next; empty where nobody can tell.
+        details: further lines that matter, such as the last lines of a log.
+    """
+
+    fault = Fault.OURS
+
+    def __init__(self, what: str, *, cause: str = "", hint: str = "", details: Sequence[str] = ()) -> None:
+        super().__init__(what)
+        self.what = what
+        self.cause = cause
+        self.hint = hint
+        self.details = tuple(details)
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of a command that ends with this error."""
+        return EXIT_CODES[self.fault]
+
+    @property
+    def summary(self) -> str:
+        """What happened and why, in one line."""
+        return f"{self.what}: {self.cause}" if self.cause else self.what
+
+    def __str__(self) -> str:
+        return "\n".join(filter(None, [self.summary, self.hint]))
+
+
+class UserError(ConveyorError):
+    """The command line or the configuration is wrong."""
+
+    fault = Fault.USER
+
+
+class ConfigurationInvalid(UserError):
+    """repos.yaml or the settings have mistakes; `details` holds one line for each."""
+
+
+class UnknownName(UserError):
+    """A package, target, build or other name is not known; the hint suggests the nearest."""
+
+
+class RevisionMissing(UserError):
+    """A branch, tag or sha does not exist in an upstream repository."""
+
+
+class PermissionMissing(UserError):
+    """The calling user may not do what this needs, such as mounting."""
+
+
+class PackageError(ConveyorError):
+    """The upstream or its packaging is at fault."""
+
+    fault = Fault.PACKAGE
+
+
+class UpstreamEmpty(PackageError):
+    """The upstream repository has no commit."""
+
+
+class TemplateInvalid(PackageError):
+    """A packaging template cannot be rendered; `what` names its file and line."""
+
+
+class VersionInvalid(PackageError):
+    """No version that the target's format can express follows from the git history and the scheme."""
+
+
+class SourceInvalid(PackageError):
+    """The source package cannot be made: a spec that does not parse, a broken debian/ folder."""
+
+
+class BuildDependencyMissing(PackageError):
+    """A build dependency cannot be satisfied; `cause` names it."""
+
+
+class BuildFailed(PackageError):
+    """The build itself failed; `cause` names the failing command, `details` the lines of the log that matter."""
+
+
+class LimitExceeded(PackageError):
+    """A build used more time, memory, disk or processes than its target allows."""
+
+
+class NotInstallable(PackageError):
+    """The packages were built but cannot be installed with their dependencies."""
+
+
+class VersionWentBackwards(PackageError):
+    """The version sorts below one that is already published."""
+
+
+class ContentChanged(PackageError):
+    """The same name, version and architecture is already published with other content."""
+
+
+class NetworkError(ConveyorError):
+    """A server could not be reached or did not answer properly."""
+
+    fault = Fault.NETWORK
+
+
+class UpstreamUnreachable(NetworkError):
+    """An upstream or packaging repository cannot be fetched."""
+
+
+class MirrorUnreachable(NetworkError):
+    """A distribution's package mirror cannot be reached."""
+
+
+class CommandFailed(ConveyorError):
+    """A host command ended with an exit code that was not expected; `details` ends with its last lines."""
+
+
+class CommandTimedOut(ConveyorError):
+    """A host command took longer than its limit."""
+
+
+class CommandMissing(ConveyorError):
+    """A program that is needed is not installed on this machine."""
+
+    fault = Fault.USER
+
+
+class SandboxUnusable(ConveyorError):
+    """The sandbox could not be set up, so the command in it was never run."""
+
+
+class DiskFull(ConveyorError):
+    """The disk has no room left for what Conveyor must write."""
+
+
+class StoreUnusable(ConveyorError):
+    """The store cannot be opened, or is of a version that this Conveyor does not know."""
+
+
+class ClaimLost(ConveyorError):
+    """Another worker was given the build meanwhile; what this one did with it does not count."""
+
+
+class Interrupted(ConveyorError):
+    """A person or the system asked this process to stop."""
+
+    @property
+    def exit_code(self) -> int:
+        """130, what shells give a command that ended on Ctrl-C."""
+        return 130

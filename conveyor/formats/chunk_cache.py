@@ -1,0 +1,62 @@
+"""What is worked out once for each artifact and kept: pieces of metadata, by content."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from conveyor.model.artifact import Artifact
+
+_DIGEST_SIZE = hashlib.sha256().digest_size
+
+
+class ChunkCache:
+    """Bytes by artifact, on disk. Safe to delete at any time; what is damaged is worked out again.
+
+    Args:
+        folder: where it lives; made when missing.
+        schema: what the chunks are and the version of their making, such as "rpm-1". Those of others are not seen.
+    """
+
+    def __init__(self, folder: Path, schema: str) -> None:
+        self._folder = folder / schema
+
+    def get(self, artifact: Artifact, make: Callable[[], bytes]) -> bytes:
+        """The artifact's chunk, made and kept when it is not there."""
+        path = self._path(artifact)
+        kept = _read(path)
+        if kept is not None:
+            return kept
+        chunk = make()
+        _write(path, chunk)
+        return chunk
+
+    def _path(self, artifact: Artifact) -> Path:
+        # The file's name is a part of the chunk; hashed, it need not be fit for a path.
+        key = hashlib.sha256(artifact.pool_path.encode()).hexdigest()
+        return self._folder / key[:2] / key
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    digest, chunk = content[:_DIGEST_SIZE], content[_DIGEST_SIZE:]
+    return chunk if hashlib.sha256(chunk).digest() == digest else None
+
+
+def _write(path: Path, chunk: bytes) -> None:
+    """Keep a chunk with its digest in front: after a power cut a file may have its name and not its content."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(hashlib.sha256(chunk).digest() + chunk)
+        temporary.rename(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,212 @@
+"""How roots of deb targets are made and filled: mmdebstrap, apt and dpkg."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from conveyor.errors import (
+    BuildDependencyMissing,
+    CommandFailed,
+    ConveyorError,
+    DiskFull,
+    MirrorUnreachable,
+    SourceInvalid,
+)
+from conveyor.model.health import Program
+from conveyor.model.target import DebianSuite, Target
+from conveyor.ports import InstalledPackage, Place, RootCommand, Trunk
+
+# Trunk wins over the distribution whatever the versions are: apt_preferences(5).
+TRUNK_PRIORITY = 1001
+
+APT_CONF = """\
+APT::Install-Recommends "false";
+APT::Sandbox::User "root";
+APT::Get::Assume-Yes "true";
+Acquire::Languages "none";
+Acquire::Retries "3";
+Acquire::https::CAInfo "/run/host-certificates.crt";
+APT::Keep-Downloaded-Packages "true";
+Dir::Cache::archives "/conveyor/cache/";
+Dir::Etc::sourceparts "/conveyor/sources.list.d/";
+Dir::Etc::preferencesparts "/conveyor/preferences.d/";
+Dpkg::Use-Pty "false";
+DPkg::Options { "--force-confnew"; "--force-unsafe-io"; };
+"""
+ENVIRONMENT = {"APT_CONFIG": "/conveyor/apt.conf", "DEBIAN_FRONTEND": "noninteractive", "HOME": "/root"}
+
+# apt 3 says less than apt 2 after the name.
+UNMET = re.compile(
+    r"^ (?P<by>\S+) : (?P<kind>Depends|PreDepends|Conflicts|Breaks): "
+    r"(?P<name>\S+(?: \([^)]*\))?)(?: but (?P<why>.+))?$"
+)
+UNKNOWN = re.compile(r"^E: (?:Unable to locate package|Package '?) ?'?(?P<name>[a-z0-9][a-z0-9+.:-]+)")
+UNPARSABLE = re.compile(r"^E: (?P<what>Problem parsing dependency.*)")
+UNREACHABLE = re.compile(r"^E: (?P<what>(?:Failed to fetch|The repository '[^']*' does not have a Release file).*)")
+FULL = re.compile(
+    r"^E: (?P<apt>You don't have enough free space in .+)|^ (?P<dpkg>.*\(No space left on device\))$|"
+    r"^[EW]: .*(?P<system>\(28: No space left on device\))"
+)
+TELLING = re.compile(r"Depends:|Conflicts:|Breaks:|^E:|^dpkg: error|depends on|conflict|overwrite")
+# dpkg tells the reason in the line below.
+DPKG_ERROR = re.compile(r"^dpkg: error processing (?:archive|package) (?P<what>\S+) \(--\S+\):$")
+DPKG_NEEDS = re.compile(r"^ (?P<by>\S+) depends on (?P<name>[^;]+); however:$")
+DPKG_CONFLICT = re.compile(r"^ (?:trying to overwrite .+|conflicting packages .+)$")
+
+
+class AptManager:
+    """The package manager of deb targets.
+
+    Args:
+        host_mirror: URL of the mirror that the host's own apt uses; asked only where a target names none.
+    """
+
+    programs = (
+        Program(name="mmdebstrap", package="mmdebstrap"),
+        Program(name="apt-get", package="apt"),
+        Program(name="dpkg", package="dpkg"),
+    )
+
+    def __init__(self, host_mirror: Callable[[], str]) -> None:
+        self._host_mirror = host_mirror
+
+    def bootstrap(self, target: Target) -> tuple[RootCommand, ...]:
+        """Essential packages and apt, by mmdebstrap."""
+        suite = _suite(target)
+        argv = [
+            *("mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory"),
+            *(f"--architectures={target.architecture}", f"--components={','.join(suite.components)}"),
+            *('--aptopt=APT::Install-Recommends "false"', '--aptopt=Acquire::Retries "3"'),
+        ]
+        if target.base_packages:
+            argv.append(f"--include={','.join(target.base_packages)}")
+        argv += [suite.suite, "{root}", suite.mirror or self._host_mirror()]
+        return (RootCommand(place=Place.HOST, argv=tuple(argv), network=True),)
+
+    def install(self, target: Target, requirements: Sequence[str], trunk: Trunk | None) -> tuple[RootCommand, ...]:
+        """Refresh apt's lists, download with the network, install without it."""
+        del target
+        files = _configuration(trunk)
+
+        def step(*argv: str, network: bool) -> RootCommand:
+            return RootCommand(place=Place.ROOT, argv=argv, network=network, files=files, environment=ENVIRONMENT)
+
+        satisfy = ("apt-get", "--quiet", "--no-install-recommends")
+        return (
+            # By itself apt goes on with the lists that it has, or with none, and packages look missing.
+            step("apt-get", "--quiet", "--option", "APT::Update::Error-Mode=any", "update", network=True),
+            step(*satisfy, "--download-only", "satisfy", "--", *requirements, network=True),
+            step(*satisfy, "--no-download", "satisfy", "--", *requirements, network=False),
+        )
+
+    def install_files(self, target: Target, filenames: Sequence[str]) -> tuple[RootCommand, ...]:
+        """Install packages by dpkg, which refuses what lacks a dependency."""
+        del target
+        paths = [f"/conveyor/packages/{name}" for name in filenames]
+        argv = ("dpkg", "--force-confnew", "--force-unsafe-io", "--install", *paths)
+        environment = {"DEBIAN_FRONTEND": "noninteractive", "HOME": "/root"}
+        return (RootCommand(place=Place.ROOT, argv=argv, environment=environment),)
+
+    def list_installed(self, target: Target) -> RootCommand:
+        """Print name, version and architecture, separated by tabs."""
+        del target
+        argv = ("dpkg-query", "--show", "--showformat", "${Package}\\t${Version}\\t${Architecture}\\n")
+        return RootCommand(place=Place.ROOT, argv=argv)
+
+    def parse_installed(self, output: str) -> tuple[InstalledPackage, ...]:
+        """What `list_installed` printed, sorted."""
+        fields = (line.split("\t") for line in output.splitlines() if line.count("\t") == 2)  # noqa: PLR2004
+        return tuple(
+            sorted(InstalledPackage(name=name, version=version, architecture=a) for name, version, a in fields)
+        )
+
+    def failure(self, target: Target, log: Sequence[str]) -> ConveyorError:
+        """Tell what is missing, in conflict, unreachable or full from the tools' own lines.
+
+        What dpkg says comes before what apt says: only dpkg runs the packages' scripts, which may print anything.
+        """
+        if full := _first(FULL, log):
+            cause = full["apt"] or full["dpkg"] or full["system"]
+            return DiskFull(f"there is no room for the packages of {target.name}", cause=cause, hint="free some room")
+        found = _dpkg_failure(target, log) or _apt_failure(target, log)
+        if found is not None:
+            return found
+        said = [line.removeprefix("E: ") for line in log if line.startswith("E: ")]
+        return CommandFailed(
+            f"packages could not be installed for {target.name}", cause=said[0] if said else "", details=log[-20:]
+        )
+
+
+def _dpkg_failure(target: Target, log: Sequence[str]) -> ConveyorError | None:
+    failed = _first(DPKG_ERROR, log)
+    if failed is None:
+        return None
+    if needs := _first(DPKG_NEEDS, log):
+        return _missing(target, needs["name"], f"needed by {needs['by']}", log)
+    reason = log[log.index(failed.string) + 1].rstrip() if failed.string != log[-1] else ""
+    what = failed["what"].rpartition("/")[2]
+    if DPKG_CONFLICT.match(reason):
+        return _missing(target, what, _conflict(log) or reason, log)
+    return CommandFailed(
+        f"packages could not be installed for {target.name}", cause=f"{what}: {reason.strip()}", details=log[-20:]
+    )
+
+
+def _conflict(log: Sequence[str]) -> str:
+    found = _first(re.compile(r"^ (\S+ conflicts with .+)$"), log)
+    return found[1] if found else ""
+
+
+def _apt_failure(target: Target, log: Sequence[str]) -> ConveyorError | None:
+    if found := _first(UNREACHABLE, log):
+        return MirrorUnreachable(
+            f"the packages of {target.name} cannot be fetched",
+            cause=found["what"],
+            hint="check the network and the target's mirror, then try again",
+            details=log[-8:],
+        )
+    if found := _first(UNMET, log):
+        return _missing(target, found["name"], _why(found), log)
+    if found := _first(UNKNOWN, log):
+        return _missing(target, found["name"], "no repository of the target has it", log)
+    if found := _first(UNPARSABLE, log):
+        return SourceInvalid("a dependency in debian/control cannot be parsed", cause=found["what"], details=log[-5:])
+    return None
+
+
+def _why(unmet: re.Match[str]) -> str:
+    """Why a relation cannot be satisfied, and whose it is: "satisfy:command-line" stands for the question itself."""
+    if unmet["kind"] in {"Conflicts", "Breaks"}:
+        return f"{unmet['by']} {'conflicts with' if unmet['kind'] == 'Conflicts' else 'breaks'} it"
+    why = unmet["why"] or "no version that fits can be installed"
+    return why if unmet["by"] == "satisfy:command-line" else f"{why}, needed by {unmet['by']}"
+
+
+def _first(pattern: re.Pattern[str], log: Sequence[str]) -> re.Match[str] | None:
+    return next((match for line in log if (match := pattern.search(line))), None)
+
+
+def _missing(target: Target, wanted: str, why: str, log: Sequence[str]) -> BuildDependencyMissing:
+    return BuildDependencyMissing(
+        f"a dependency cannot be satisfied on {target.name}",
+        cause=f"{wanted}: {why.strip()}",
+        hint="correct the dependency in the packaging, or build the package that brings it first",
+        details=[line for line in log if TELLING.search(line)][:8],
+    )
+
+
+def _suite(target: Target) -> DebianSuite:
+    if not isinstance(target.origin, DebianSuite):
+        raise TypeError(f"{target.name} is no deb target")
+    return target.origin
+
+
+def _configuration(trunk: Trunk | None) -> dict[str, str]:
+    files = {"apt.conf": APT_CONF, "sources.list.d/.keep": "", "preferences.d/.keep": ""}
+    if trunk is not None:
+        files["sources.list.d/trunk.sources"] = (
+            f"Types: deb\nURIs: copy:/conveyor/trunk/{trunk.snapshot}\nSuites: trunk\nComponents: main\nTrusted: yes\n"
+        )
+        files["preferences.d/trunk"] = f"Package: *\nPin: release o=Conveyor\nPin-Priority: {TRUNK_PRIORITY}\n"
+    return files

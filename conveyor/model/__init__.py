@@ -1,0 +1,1 @@
+"""The words of Conveyor as frozen values. Standard library only, no I/O, no clock."""

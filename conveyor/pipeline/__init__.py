@@ -1,0 +1,1 @@
+"""The stages, in reading order: poll, build, publish."""

@@ -1,0 +1,67 @@
+"""Last stage of the way of a commit: from a successful build to its snapshot and the pointers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from conveyor.model.artifact import Artifact, Snapshot, SnapshotEntry
+from conveyor.model.build import Build
+from conveyor.model.target import Target
+from conveyor.ports import Repository, Store
+
+CURRENT = "current"
+CONSISTENT = "consistent"
+
+
+class Publisher:
+    """Publishes one build at a time for each target; every step can be repeated.
+
+    Args:
+        store: what happened.
+        repository: the published tree.
+        data: the data directory, which logs are relative to.
+        packages: names of the configured packages: only these can hold `consistent` back.
+    """
+
+    def __init__(self, store: Store, repository: Repository, data: Path, packages: Collection[str]) -> None:
+        self._store = store
+        self._repository = repository
+        self._data = data
+        self._packages = frozenset(packages)
+
+    def keep(self, target: Target, files: Sequence[tuple[Path, Artifact]]) -> tuple[Artifact, ...]:
+        """Bring a build's files into the pool, before the store knows of them."""
+        return tuple(self._repository.add(target.name, path, artifact) for path, artifact in files)
+
+    def publish(self, build: Build, target: Target) -> Path:
+        """Publish a successful build's snapshot and move the pointers; returns the snapshot's folder."""
+        started = time.monotonic()
+        with self._repository.writing(target.name):
+            own = self._store.entry(build.id)
+            newest = {entry.package: entry for entry in self._store.entries(target.name)}
+            is_newest = newest.get(own.package) == own
+            folder = self._repository.publish(_snapshot(build, target, own, newest), self._extras(build))
+            if is_newest:
+                self._repository.point(target.name, CURRENT, build.commit.id)
+                if self._packages.isdisjoint(self._store.failing(target.name)):
+                    self._repository.point(target.name, CONSISTENT, build.commit.id)
+            self._store.mark_published(build.id, time.monotonic() - started)
+        return folder
+
+    def _extras(self, build: Build) -> dict[str, bytes]:
+        log = self._data / build.log if build.log else None
+        return {"logs/build.log": log.read_bytes()} if log is not None and log.exists() else {}
+
+
+def _snapshot(build: Build, target: Target, own: SnapshotEntry, newest: dict[str, SnapshotEntry]) -> Snapshot:
+    entries = {**newest, own.package: own}
+    return Snapshot(
+        target=target.name,
+        architecture=target.architecture,
+        commit_id=build.commit.id,
+        package=own.package,
+        created_at=build.commit.upstream.committed_at,
+        entries=tuple(entries[name] for name in sorted(entries)),
+    )

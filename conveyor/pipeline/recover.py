@@ -1,0 +1,62 @@
+"""After a kill at any point: bring everything to the state that it would have had."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from conveyor.errors import ConveyorError
+from conveyor.model.build import Build
+from conveyor.model.target import Target
+from conveyor.pipeline.orders import Orders
+from conveyor.pipeline.publish import Publisher
+from conveyor.ports import Repository, Store
+
+
+class Recovery:
+    """Run at every start; what living processes work on is left alone.
+
+    Args:
+        orders: knows which builds' processes are gone.
+        publisher: publishes what was built but not published.
+        store: what happened.
+        repository: the published tree.
+        targets: the configured targets, by name.
+        sweepers: remove what killed processes left elsewhere.
+    """
+
+    def __init__(
+        self,
+        *,
+        orders: Orders,
+        publisher: Publisher,
+        store: Store,
+        repository: Repository,
+        targets: Mapping[str, Target],
+        sweepers: Sequence[Callable[[], None]],
+    ) -> None:
+        self._orders = orders
+        self._publisher = publisher
+        self._store = store
+        self._repository = repository
+        self._targets = targets
+        self._sweepers = sweepers
+
+    def run(self) -> tuple[ConveyorError, ...]:
+        """Release dead claims, remove what was left half-done, publish what was built but not published.
+
+        Returns what kept builds from being published: each keeps back itself alone, and is tried again the next time.
+        """
+        for sweep in self._sweepers:
+            sweep()
+        self._orders.release_dead()
+        self._repository.clean()
+        return tuple(error for build in self._store.unpublished() if (error := self._publish(build)) is not None)
+
+    def _publish(self, build: Build) -> ConveyorError | None:
+        target = self._targets.get(build.target)
+        try:
+            if target is not None:
+                self._publisher.publish(build, target)
+        except ConveyorError as error:
+            return error
+        return None

@@ -1,0 +1,153 @@
+"""Files that survive a power cut, and temporary folders that survive nobody."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from conveyor.errors import DiskFull
+
+FOLDER_MODE = 0o755
+FILE_MODE = 0o644
+TEMPORARY_PREFIX = ".tmp-"
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
+
+@contextmanager
+def room_needed(what: str) -> Iterator[None]:
+    """Turn the system's "no space left" and "quota exceeded" into DiskFull.
+
+    Args:
+        what: what is being written, for the message.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        raise DiskFull(
+            f"no room left on the disk while writing {what}",
+            cause=error.strerror or "",
+            hint="nothing of it was published; free some space in the data directory and try again",
+        ) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(folder: Path, *, below: Path) -> None:
+    """Make a folder and those between it and `below`, durably and readable by all, whatever the umask.
+
+    A folder that exists is made readable too: its maker may have been killed before it got that far.
+    """
+    missing = [folder, *(parent for parent in folder.parents if parent.is_relative_to(below))]
+    below.parent.mkdir(parents=True, exist_ok=True)
+    for each in reversed(missing):
+        try:
+            each.mkdir()
+        except FileExistsError:
+            if each.stat().st_mode & FOLDER_MODE == FOLDER_MODE:
+                continue
+        each.chmod(FOLDER_MODE)
+        sync_folder(each.parent)
+
+
+def settle(tree: Path) -> None:
+    """Make a finished tree durable, and readable by all whatever the umask. Symlinks are left alone."""
+    synced: set[int] = set()
+    for folder, _, names in os.walk(tree):
+        for name in names:
+            _settle_file(Path(folder, name), synced)
+        Path(folder).chmod(FOLDER_MODE)
+        sync_folder(Path(folder))
+
+
+def _settle_file(path: Path, synced: set[int]) -> None:
+    if path.is_symlink():
+        return
+    with path.open("rb") as file:
+        inode = os.fstat(file.fileno()).st_ino
+        if inode in synced:  # a hard link to a file that was settled under another name
+            return
+        os.fchmod(file.fileno(), FILE_MODE)
+        os.fsync(file.fileno())
+        synced.add(inode)
+
+
+@contextmanager
+def temporary_folder(folder: Path) -> Iterator[Path]:
+    """A temporary folder inside `folder`, locked while it is in use and removed afterwards.
+
+    The lock is the kernel's, so it ends with its holder, however that ends; `remove_abandoned` finds what is left.
+    """
+    path, descriptor = _locked_folder(folder)
+    try:
+        yield path
+    finally:
+        try:
+            shutil.rmtree(path)
+        finally:
+            os.close(descriptor)
+
+
+def _locked_folder(folder: Path) -> tuple[Path, int]:
+    while True:
+        path = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=folder))
+        descriptor = _lock_if_free(path)
+        if descriptor is not None:
+            return path, descriptor
+        # Somebody cleaned up between the two steps, and saw a folder that nobody held.
+
+
+def _lock_if_free(path: Path) -> int | None:
+    """An open descriptor that holds the lock of a folder; None where another holds it, or it is gone."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        still_there = os.path.samestat(path.stat(), os.fstat(descriptor))
+    except (BlockingIOError, FileNotFoundError):
+        still_there = False
+    if still_there:
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove the temporary folders in `folder` whose makers are gone."""
+    for path in sorted(folder.glob(f"{TEMPORARY_PREFIX}*")):
+        descriptor = _lock_if_free(path)
+        if descriptor is None:
+            continue
+        try:
+            shutil.rmtree(path)
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold a file's lock, waiting for it; it excludes other processes and other threads alike."""
+    with room_needed(path.name):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)  # closing is not enough: a forked child may have a copy
+        os.close(descriptor)

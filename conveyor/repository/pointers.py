@@ -1,0 +1,72 @@
+"""Pointers: symlinks to snapshots, each replaced in one step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from conveyor.ports import IndexWriter
+from conveyor.repository import files, names
+
+RECENT = ".recent"
+# A client asks within seconds for the files that an entry file names; so many moves may happen meanwhile.
+KEPT_MOVES = 16
+
+
+def read(root: Path, pointer: str) -> str | None:
+    """The id of the commit that a pointer below `root` points at; None where there is no such pointer."""
+    try:
+        link = (root / names.check_pointer(pointer)).readlink()
+    except FileNotFoundError:
+        return None
+    return names.check_commit_id(link.name)
+
+
+def move(root: Path, pointer: str, commit_id: str, writer: IndexWriter) -> None:
+    """Point at a snapshot that exists; what clients of the last moves ask for stays readable below the pointer."""
+    names.check_pointer(pointer)
+    recent = _recent(root)
+    before = read(root, pointer)
+    _carry_over(root, {*recent, *filter(None, [before])} - {commit_id}, commit_id, writer)
+    with files.temporary_folder(root) as temporary:
+        _replace(root, temporary, RECENT, [*(each for each in recent if each != commit_id), commit_id])
+        link = temporary / "pointer"
+        link.symlink_to(names.shard(commit_id))
+        link.rename(root / pointer)
+    files.sync_folder(root)
+
+
+def _recent(root: Path) -> list[str]:
+    """The snapshots that pointers were moved to last, oldest first."""
+    try:
+        lines = (root / RECENT).read_text(encoding="ascii").splitlines()
+    except FileNotFoundError:
+        return []
+    return [names.check_commit_id(line) for line in lines]
+
+
+def _replace(root: Path, temporary: Path, name: str, lines: Sequence[str]) -> None:
+    new = temporary / name
+    new.write_text("".join(f"{line}\n" for line in lines[-KEPT_MOVES:]), encoding="ascii")
+    new.rename(root / name)
+
+
+def _carry_over(root: Path, older: set[str], commit_id: str, writer: IndexWriter) -> None:
+    """Make the metadata of older snapshots readable below the one that a pointer moves to.
+
+    Between reading repomd.xml or Release and reading the files that it names, a client may be led to another
+    snapshot; the names hold checksums, so the older files cannot stand in the way of the newer ones.
+    """
+    new = root / names.shard(commit_id)
+    for each in sorted(older):
+        old = root / names.shard(each)
+        if old.is_dir():
+            for path in writer.checksummed(old):
+                _link(old / path, new / path)
+
+
+def _link(old: Path, new: Path) -> None:
+    try:
+        new.hardlink_to(old)
+    except (FileExistsError, FileNotFoundError):
+        return  # it is there already; or the older snapshot goes away, or had a folder that this one has not

@@ -1,0 +1,143 @@
+"""What a snapshot says of itself: commit.yaml and versions.csv as DLRN's users know them, and manifest.json. Pure."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from urllib.parse import urlsplit
+
+from ruamel.yaml import YAML
+
+from conveyor.model.artifact import ArtifactKind, Snapshot, SnapshotEntry
+from conveyor.model.target import Format
+
+MANIFEST_VERSION = 1
+VERSIONS_COLUMNS = (
+    "Project",
+    "Source Repo",
+    "Source Sha",
+    "Dist Repo",
+    "Dist Sha",
+    "Status",
+    "Last Success Timestamp",
+    "Component",
+    "Extended Sha",
+    "Pkg NVR",
+)
+_NOTHING = "None"  # how DLRN writes a missing extended hash, and its clients compare
+_PUBLIC_SCHEMES = ("http", "https", "git", "ssh")
+_SCP_LIKE = re.compile(r"(?:[\w.-]+@)?[\w.-]{2,}:[^:]+")
+
+
+def public_url(url: str) -> str:
+    """A repository's URL as the world may see it: without credentials; of a path on this machine only its last part."""
+    parts = urlsplit(url)
+    if parts.scheme in _PUBLIC_SCHEMES and parts.hostname:
+        login = f"{parts.username}@" if parts.scheme == "ssh" and parts.username else ""
+        return parts._replace(netloc=login + parts.netloc.rpartition("@")[2]).geturl()
+    if not parts.scheme and _SCP_LIKE.fullmatch(url):
+        return url
+    return parts.path.rstrip("/").rpartition("/")[2]
+
+
+def source_nvr(entry: SnapshotEntry) -> str:
+    """Name, version and release of an entry's source package, without the epoch: `nova-1.0-1.el10`."""
+    sources = [artifact for artifact in entry.artifacts if artifact.kind is ArtifactKind.SOURCE]
+    name, version = (sources[0].name, sources[0].version) if sources else (entry.package, entry.version)
+    return f"{name}-{version.rpartition(':')[2]}"
+
+
+def versions_csv(snapshot: Snapshot) -> bytes:
+    """One row for each package; "Status" is that of its latest build, which may be newer than the one that is here."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(VERSIONS_COLUMNS)
+    writer.writerows(_versions_row(entry) for entry in snapshot.entries)
+    return text.getvalue().encode()
+
+
+def _versions_row(entry: SnapshotEntry) -> tuple[str, ...]:
+    return (
+        entry.package,
+        public_url(entry.upstream_url),
+        entry.upstream_sha,
+        public_url(entry.packaging_url),
+        entry.packaging_sha,
+        "SUCCESS" if entry.latest_succeeded else "FAILED",
+        str(int(entry.succeeded_at.timestamp())),
+        entry.component,
+        entry.extended or _NOTHING,
+        source_nvr(entry),
+    )
+
+
+def commit_yaml(snapshot: Snapshot, package_format: Format, folder: str) -> bytes:
+    """DLRN's description of the commit: times in seconds since 1970, every value a string.
+
+    What DLRN fills with folders of its host (repo_dir, distgit_dir) holds URLs here; what is not known of a published
+    build (branches, the packaging's date) is empty or "0".
+
+    Args:
+        snapshot: whose commit.
+        package_format: its target's.
+        folder: the snapshot's path below the tree's root, which the paths of the artifacts start with.
+    """
+    own = snapshot.own
+    commit = {
+        "artifacts": ",".join(sorted(f"{folder}/pool/{artifact.pool_path}" for artifact in own.artifacts)),
+        "commit_branch": "",
+        "commit_hash": own.upstream_sha,
+        "component": own.component,
+        "distgit_dir": public_url(own.packaging_url),
+        "distro_branch": "",
+        "distro_hash": own.packaging_sha,
+        "dt_build": str(int(own.succeeded_at.timestamp())),
+        "dt_commit": str(int(snapshot.created_at.timestamp())),
+        "dt_distro": "0",
+        "dt_extended": "0",
+        "extended_hash": own.extended or _NOTHING,
+        "flags": "0",
+        "notes": "OK",
+        "project_name": own.package,
+        "repo_dir": public_url(own.upstream_url),
+        "status": "SUCCESS",
+        "type": package_format.value,
+    }
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.width = 1 << 30
+    text = io.BytesIO()
+    yaml.dump({"commits": [commit]}, text)
+    return text.getvalue()
+
+
+def manifest_json(snapshot: Snapshot) -> bytes:
+    """Every artifact of the snapshot with its checksum and its path in the snapshot's folder, one on a line."""
+    artifacts = [
+        {
+            "package": entry.package,
+            "name": artifact.name,
+            "version": artifact.version,
+            "architecture": artifact.architecture,
+            "kind": artifact.kind.value,
+            "filename": artifact.filename,
+            "sha256": artifact.sha256,
+            "size": artifact.size,
+            "path": f"pool/{artifact.pool_path}",
+        }
+        for entry in snapshot.entries
+        for artifact in sorted(entry.artifacts, key=lambda artifact: (artifact.filename, artifact.sha256))
+    ]
+    head = {
+        "format_version": MANIFEST_VERSION,
+        "commit": snapshot.commit_id,
+        "target": snapshot.target,
+        "architecture": snapshot.architecture,
+        "package": snapshot.package,
+        "created_at": snapshot.created_at.isoformat(),
+        "updated_at": snapshot.updated_at.isoformat(),
+    }
+    lines = ",\n".join(json.dumps(artifact) for artifact in artifacts)
+    return f'{json.dumps(head)[:-1]}, "artifacts": [\n{lines}\n]}}\n'.encode()

@@ -1,0 +1,140 @@
+"""The published tree of all targets: the port Repository on plain files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from conveyor.errors import UnknownName
+from conveyor.model.artifact import Artifact, Snapshot
+from conveyor.ports import IndexWriter, Trunk
+from conveyor.repository import files, names, pointers, pool, snapshot
+
+LOCK = ".lock"
+CURRENT = "current"
+
+
+class PublishedTree:
+    """All targets' repositories below one folder.
+
+    Each method that writes leaves either nothing or the whole, raises DiskFull where there is no room, and can be
+    repeated. Writers of one target hold `writing`; readers need nothing.
+
+    Args:
+        root: the folder that a web server serves.
+        writers: what writes the metadata of each target, by the target's name.
+        base_url: where `root` is served, without a slash at the end.
+        client_name: name of the repository on clients, and of the client file.
+    """
+
+    def __init__(
+        self, root: Path, *, writers: Mapping[str, IndexWriter], base_url: str, client_name: str = "conveyor"
+    ) -> None:
+        self._root = root
+        self._writers = writers
+        self._base_url = base_url.rstrip("/")
+        self._client_name = client_name
+
+    def url(self, target: str, place: str) -> str:
+        """The URL of a snapshot (`ab/cd/<commit id>`) or a pointer of a target."""
+        return f"{self._base_url}/{names.check_target(target)}/{place}"
+
+    def client_file(self, target: str, place: str) -> tuple[str, str]:
+        """Name and content of a client file for a snapshot (`ab/cd/<commit id>`) or a pointer of a target."""
+        return self._writer(target).client_file(
+            name=self._client_name, title=f"Conveyor {target} {place}", url=self.url(target, place)
+        )
+
+    def client_lines(self, target: str, place: str, packages: Sequence[str]) -> str:
+        """The shell lines that make a client install packages from a snapshot or a pointer of a target."""
+        return self._writer(target).client_lines(self.client_file(target, place), packages)
+
+    def add(self, target: str, path: Path, artifact: Artifact) -> Artifact:
+        """See Repository.add.
+
+        Raises:
+            SourceInvalid: its name is not fit to be published, or it is not a regular file.
+            DiskFull: there is no room for it.
+        """
+        names.check_artifact(artifact)
+        with files.room_needed(artifact.filename):
+            pool.add(self._make_target_folder(target), path, artifact)
+        return artifact
+
+    def artifact_path(self, target: str, artifact: Artifact) -> Path:
+        """See Repository.artifact_path."""
+        return self._folder(target) / "pool" / names.check_artifact(artifact).pool_path
+
+    def publish(self, new: Snapshot, extras: Mapping[str, bytes]) -> Path:
+        """See Repository.publish.
+
+        Raises:
+            SourceInvalid: a name or a package is not fit to be published.
+            DiskFull: there is no room for it.
+        """
+        final = self.snapshot_folder(new.target, new.commit_id)
+        if final.is_dir():
+            return final
+        client = self.client_file(new.target, names.shard(new.commit_id))
+        with files.room_needed(f"the repository of {new.package} for {new.target}"):
+            root = self._make_target_folder(new.target)
+            snapshot.check(new, root)
+            snapshot.publish(new, root, writer=self._writer(new.target), client=client, extras=extras)
+        return final
+
+    def point(self, target: str, pointer: str, commit_id: str) -> None:
+        """See Repository.point.
+
+        Raises:
+            UnknownName: there is no such snapshot, or the pointer's name is not possible.
+            DiskFull: there is no room for it; the pointer is where it was.
+        """
+        names.check_pointer(pointer)
+        if not self.snapshot_folder(target, commit_id).is_dir():
+            raise UnknownName(f"{target} has no repository of commit {commit_id}")
+        with files.room_needed(f"the pointer {pointer} of {target}"):
+            pointers.move(self._folder(target), pointer, commit_id, self._writer(target))
+
+    def pointed(self, target: str, pointer: str) -> str | None:
+        """See Repository.pointed."""
+        return pointers.read(self._folder(target), pointer)
+
+    def snapshot_folder(self, target: str, commit_id: str) -> Path:
+        """See Repository.snapshot_folder."""
+        return self._folder(target) / names.shard(commit_id)
+
+    def trunk(self, target: str, binaries: Sequence[Artifact]) -> Trunk | None:
+        """See Repository.trunk."""
+        commit_id = self.pointed(target, CURRENT)
+        if commit_id is None:
+            return None
+        return Trunk(folder=self._folder(target), snapshot=names.shard(commit_id), binaries=tuple(binaries))
+
+    @contextmanager
+    def writing(self, target: str) -> Iterator[None]:
+        """See Repository.writing. Waits for its turn; it cannot be nested."""
+        with files.room_needed(f"the lock of {target}"):
+            root = self._make_target_folder(target)
+        with files.exclusive(root / LOCK):
+            yield
+
+    def clean(self) -> None:
+        """See Repository.clean. What a living writer holds stays."""
+        if self._root.is_dir():
+            for folder in sorted(path for path in self._root.iterdir() if path.is_dir()):
+                files.remove_abandoned(folder)
+
+    def _writer(self, target: str) -> IndexWriter:
+        try:
+            return self._writers[target]
+        except KeyError:
+            raise UnknownName(f"there is no target called {target!r}") from None
+
+    def _folder(self, target: str) -> Path:
+        return self._root / names.check_target(target)
+
+    def _make_target_folder(self, target: str) -> Path:
+        root = self._folder(target)
+        files.make_folder(root, below=self._root)
+        return root

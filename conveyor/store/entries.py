@@ -1,0 +1,303 @@
+"""Statements on what successful builds bring into snapshots. The caller brings the transaction."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Exists,
+    FromClause,
+    Row,
+    ScalarSelect,
+    Select,
+    exists,
+    func,
+    insert,
+    literal,
+    select,
+    tuple_,
+    update,
+)
+
+from conveyor.errors import ContentChanged
+from conveyor.model.artifact import Artifact, ArtifactKind, SnapshotEntry
+from conveyor.model.build import Build
+from conveyor.store.builds import find_or_insert
+from conveyor.store.tables import artifact, build, build_artifact, entry, trunk_package, upstream_commit
+
+_ARTIFACT_COLUMNS = (
+    build_artifact.c.filename,
+    build_artifact.c.sha256,
+    artifact.c.size,
+    build_artifact.c.kind,
+    build_artifact.c.name,
+    build_artifact.c.version,
+    build_artifact.c.architecture,
+)
+_KINDS = {kind.value: kind for kind in ArtifactKind}
+
+
+def add_artifacts(connection: Connection, build_id: int, artifacts: tuple[Artifact, ...]) -> None:
+    """Remember the files of a successful build."""
+    # In one order everywhere, so that two transactions that add the same files do not wait for each other.
+    for made in sorted(artifacts, key=lambda one: one.sha256):
+        known = select(literal(1)).where(artifact.c.sha256 == made.sha256)
+        find_or_insert(connection, known, insert(artifact).values(sha256=made.sha256, size=made.size))
+    if artifacts:
+        connection.execute(
+            insert(build_artifact),
+            [_from_artifact(build_id, position, made) for position, made in enumerate(artifacts)],
+        )
+
+
+def _from_artifact(build_id: int, position: int, made: Artifact) -> dict[str, object]:
+    return {
+        "build_id": build_id,
+        "position": position,
+        "filename": made.filename,
+        "sha256": made.sha256,
+        "kind": made.kind,
+        "name": made.name,
+        "version": made.version,
+        "architecture": made.architecture,
+    }
+
+
+def add_entry(connection: Connection, finished: Build, brought: SnapshotEntry) -> None:
+    """Remember what a successful build of a trunk commit brings.
+
+    Raises:
+        ContentChanged: one of its packages is known with other content.
+    """
+    connection.execute(
+        insert(entry).values(
+            build_id=finished.id,
+            package=finished.commit.package,
+            target=finished.target,
+            upstream_url=brought.upstream_url,
+            packaging_url=brought.packaging_url,
+            component=brought.component,
+            version=brought.version,
+            succeeded_at=brought.succeeded_at,
+        )
+    )
+    positions = {made: position for position, made in enumerate(brought.artifacts) if made.kind is ArtifactKind.BINARY}
+    for made in sorted(positions, key=lambda one: (one.name, one.version, one.architecture)):
+        _add_package(connection, finished, made, positions[made])
+
+
+def _add_package(connection: Connection, finished: Build, made: Artifact, position: int) -> None:
+    """Take the name, version and architecture for this content, or find that they are taken."""
+    key = {"target": finished.target, "name": made.name, "version": made.version, "architecture": made.architecture}
+    first = find_or_insert(
+        connection,
+        select(trunk_package.c.build_id).filter_by(**key),
+        insert(trunk_package).values(build_id=finished.id, position=position, **key),
+    )
+    known = connection.execute(_select_package(finished.target, made.name, made.version, made.architecture)).one()
+    if known.sha256 != made.sha256:
+        raise ContentChanged(
+            f"{made.filename} is already published for {finished.target} with other content",
+            cause=f"build {first} made {made.name} {made.version} ({made.architecture}) with sha256 "
+            f"{known.sha256[:12]}, this one with {made.sha256[:12]}",
+            hint="what is published never changes: raise the version with a new upstream commit, or the release by "
+            "changing the packaging",
+        )
+
+
+def _select_package(target: str, name: str, version: str, architecture: str) -> Select[*tuple[Any, ...]]:
+    columns = trunk_package.c
+    source = trunk_package.join(build_artifact).join(artifact)
+    return (
+        select(*_ARTIFACT_COLUMNS)
+        .select_from(source)
+        .where(
+            columns.target == target,
+            columns.name == name,
+            columns.version == version,
+            columns.architecture == architecture,
+        )
+    )
+
+
+def package_artifact(
+    connection: Connection, target: str, name: str, version: str, architecture: str
+) -> Artifact | None:
+    """The binary artifact that is known under this name, version and architecture."""
+    row = connection.execute(_select_package(target, name, version, architecture)).one_or_none()
+    return None if row is None else _to_artifact(*row)
+
+
+def _to_artifact(
+    filename: str, sha256: str, size: int, kind: str, name: str, version: str, architecture: str
+) -> Artifact:
+    return Artifact(
+        filename=filename,
+        sha256=sha256,
+        size=size,
+        kind=_KINDS[kind],
+        name=name,
+        version=version,
+        architecture=architecture,
+    )
+
+
+def publish(connection: Connection, build_id: int, seconds: float, at: datetime) -> None:
+    """Remember that the build's snapshot is published; what was remembered first stays.
+
+    Raises:
+        ValueError: the build brings nothing into snapshots, so it has none.
+    """
+    connection.execute(
+        update(entry)
+        .where(entry.c.build_id == build_id, entry.c.published_at.is_(None))
+        .values(published_at=at, publish_seconds=seconds)
+    )
+    if connection.scalar(select(entry.c.build_id).where(entry.c.build_id == build_id)) is None:
+        raise ValueError(f"build {build_id} is no successful build of a trunk commit")
+
+
+def unpublished_ids() -> Select[int]:
+    """The builds whose snapshot is not published."""
+    return select(entry.c.build_id).where(entry.c.published_at.is_(None))
+
+
+def versions(connection: Connection, target: str, package: str) -> tuple[str, ...]:
+    """EVR strings of the package's successful trunk builds, the first that succeeded first."""
+    statement = (
+        select(build.c.version)
+        .join(entry, entry.c.build_id == build.c.id)
+        .where(entry.c.target == target, entry.c.package == package)
+        .order_by(entry.c.succeeded_at, entry.c.build_id)
+    )
+    return tuple(connection.scalars(statement))
+
+
+def newest(connection: Connection, target: str) -> tuple[SnapshotEntry, ...]:
+    """For each package of the target what its newest successful build brings, sorted by package."""
+    packages = _packages(target)
+    newest_id = _newest_id(target, packages)
+    artifacts = _artifacts(connection, packages, newest_id)
+    statement = _select_entries(packages.join(entry, entry.c.build_id == newest_id))
+    found = [_to_entry(row, artifacts[row.build_id]) for row in connection.execute(statement)]
+    return tuple(sorted(found, key=lambda one: one.package))
+
+
+def of_build(connection: Connection, build_id: int) -> SnapshotEntry | None:
+    """What one build brings; None when it is no successful build of a trunk commit."""
+    row = connection.execute(_select_entries(entry).where(entry.c.build_id == build_id)).one_or_none()
+    if row is None:
+        return None
+    statement = (
+        select(*_ARTIFACT_COLUMNS)
+        .select_from(build_artifact.join(artifact, artifact.c.sha256 == build_artifact.c.sha256))
+        .where(build_artifact.c.build_id == build_id)
+        .order_by(build_artifact.c.position)
+    )
+    return _to_entry(row, [_to_artifact(*columns) for columns in connection.execute(statement)])
+
+
+def failing(connection: Connection, target: str) -> tuple[str, ...]:
+    """Packages of which no trunk build has succeeded since the last one that failed or errored, sorted."""
+    failed = build.c
+    mended = (
+        exists(entry.c.build_id)
+        .where(
+            entry.c.target == target,
+            entry.c.package == failed.package,
+            entry.c.succeeded_at >= failed.failed_at,
+            tuple_(entry.c.succeeded_at, entry.c.build_id) > tuple_(failed.failed_at, failed.id),
+        )
+        .correlate(build)
+    )
+    statement = select(failed.package).where(
+        failed.target == target, failed.trunk, failed.failed_at.is_not(None), ~mended
+    )
+    return tuple(sorted(set(connection.scalars(statement))))
+
+
+def _select_entries(source: FromClause) -> Select[*tuple[Any, ...]]:
+    commit = upstream_commit.c
+    failed_since = _failed_since().label("failed_since")
+    return (
+        select(entry, commit.upstream_sha, commit.packaging_sha, commit.extended, failed_since)
+        .select_from(source)
+        .join(build, build.c.id == entry.c.build_id)
+        .join(upstream_commit, upstream_commit.c.id == build.c.commit_id)
+    )
+
+
+def _to_entry(row: Row[*tuple[Any, ...]], artifacts: list[Artifact]) -> SnapshotEntry:
+    return SnapshotEntry(
+        package=row.package,
+        upstream_url=row.upstream_url,
+        upstream_sha=row.upstream_sha,
+        packaging_url=row.packaging_url,
+        packaging_sha=row.packaging_sha,
+        extended=row.extended,
+        component=row.component,
+        version=row.version,
+        succeeded_at=row.succeeded_at,
+        latest_succeeded=not row.failed_since,
+        artifacts=tuple(artifacts),
+    )
+
+
+def _packages(target: str) -> FromClause:
+    """The names of the packages that have an entry: a hop from name to name in the index.
+
+    A plain GROUP BY reads the whole history, and a snapshot must not take longer because there is more of it. See
+    https://wiki.postgresql.org/wiki/Loose_indexscan.
+    """
+    of_target = entry.c.target == target
+    first = select(func.min(entry.c.package).label("package")).where(of_target)
+    names = first.cte("names", recursive=True)
+    following = select(func.min(entry.c.package)).where(of_target, entry.c.package > names.c.package)
+    return names.union_all(select(following.scalar_subquery()).where(names.c.package.is_not(None)))
+
+
+def _newest_id(target: str, packages: FromClause) -> ScalarSelect[int]:
+    """The build that a package's newest entry is of; of two that ended at the same moment, the one made later."""
+    candidate = entry.alias("candidate")
+    return (
+        select(candidate.c.build_id)
+        .where(candidate.c.target == target, candidate.c.package == packages.c.package)
+        .order_by(candidate.c.succeeded_at.desc(), candidate.c.build_id.desc())
+        .limit(1)
+        .correlate(packages)
+        .scalar_subquery()
+    )
+
+
+def _failed_since() -> Exists:
+    """Whether a trunk build of the entry's package failed after the entry's build succeeded."""
+    failure = build.alias("failure")
+    return (
+        exists(failure.c.id)
+        .where(
+            failure.c.target == entry.c.target,
+            failure.c.package == entry.c.package,
+            failure.c.trunk,
+            failure.c.failed_at >= entry.c.succeeded_at,
+            tuple_(failure.c.failed_at, failure.c.id) > tuple_(entry.c.succeeded_at, entry.c.build_id),
+        )
+        .correlate(entry)
+    )
+
+
+def _artifacts(connection: Connection, packages: FromClause, newest_id: ScalarSelect[int]) -> dict[int, list[Artifact]]:
+    """The files of the newest builds, by build, each in its build's order."""
+    statement = (
+        select(build_artifact.c.build_id, *_ARTIFACT_COLUMNS)
+        .select_from(packages)
+        .join(build_artifact, build_artifact.c.build_id == newest_id)
+        .join(artifact, artifact.c.sha256 == build_artifact.c.sha256)
+        .order_by(build_artifact.c.build_id, build_artifact.c.position)
+    )
+    found: dict[int, list[Artifact]] = defaultdict(list)
+    for build_id, *columns in connection.execute(statement):
+        found[build_id].append(_to_artifact(*columns))
+    return found

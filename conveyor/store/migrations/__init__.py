@@ -1,0 +1,1 @@
+"""How a store of an older Conveyor becomes one of this. Forward only: the way back is a backup."""

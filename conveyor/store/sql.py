@@ -1,0 +1,162 @@
+"""The port `Store` on an SQL database. Each method is one transaction, durable when it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from conveyor.errors import UnknownName
+from conveyor.model.artifact import Artifact, SnapshotEntry
+from conveyor.model.build import Build, Cause, Claim, Outcome, StageTime
+from conveyor.model.commit import Commit
+from conveyor.store import builds, entries
+from conveyor.store.builds import Ending
+from conveyor.store.database import Database
+
+
+class SqlStore:
+    """See `conveyor.ports.Store`. Its threads and any number of processes may use one database at once.
+
+    Args:
+        database: at the schema's newest version.
+        now: the time at which builds are queued and published.
+
+    Every method raises StoreUnusable when the database fails, and those that write DiskFull when it has no room.
+    """
+
+    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._now = now
+
+    def queue(self, commit: Commit, target: str, *, retry: bool) -> Build:
+        """See the port. A trunk commit and a working copy with the same shas are two builds."""
+        with self._database.writing() as connection:
+            build_id = builds.queue(connection, commit, target, self._now())
+            if retry:
+                builds.requeue(connection, build_id, self._now())
+            return builds.get(connection, build_id)
+
+    def claim(self, build_id: int, claim: Claim) -> Build | None:
+        """See the port. The attempt starts when the claim was last heard of."""
+        with self._database.writing() as connection:
+            if not builds.claim(connection, build_id, claim):
+                return None
+            return builds.get(connection, build_id)
+
+    def heartbeat(self, build_id: int, token: str, at: datetime) -> bool:
+        """See the port."""
+        with self._database.writing() as connection:
+            return builds.change_live_attempt(connection, build_id, token, heartbeat_at=at)
+
+    def set_log(self, build_id: int, token: str, log: str) -> None:
+        """See the port."""
+        with self._database.writing() as connection:
+            if not builds.change_live_attempt(connection, build_id, token, log=log):
+                raise builds.lost(build_id)
+
+    def release(self, build_id: int, cause: Cause, at: datetime, *, token: str | None = None) -> None:
+        """See the port."""
+        ending = Ending(outcome=Outcome.ERRORED, at=at, cause=cause, stages=())
+        with self._database.writing() as connection:
+            if builds.end_attempt(connection, build_id, token, ending):
+                builds.reopen(connection, build_id, at)
+
+    def finish(
+        self,
+        build_id: int,
+        token: str,
+        *,
+        outcome: Outcome,
+        at: datetime,
+        version: str | None,
+        cause: Cause | None,
+        stages: Sequence[StageTime],
+        entry: SnapshotEntry | None,
+    ) -> Build:
+        """See the port. A successful build of a trunk commit must bring an entry, others than successful must not."""
+        if entry is not None and outcome is not Outcome.SUCCEEDED:
+            raise ValueError(f"build {build_id} {outcome} and so has no artifacts")
+        ending = Ending(outcome=outcome, at=at, cause=cause, stages=stages)
+        with self._database.writing() as connection:
+            if not builds.end_attempt(connection, build_id, token, ending):
+                raise builds.lost(build_id)
+            builds.end_build(connection, build_id, ending, version or (entry.version if entry else None))
+            finished = builds.get(connection, build_id)
+            if entry is not None:
+                entries.add_artifacts(connection, build_id, entry.artifacts)
+            if finished.commit.trunk and outcome is Outcome.SUCCEEDED:
+                entries.add_entry(connection, finished, _of_build(entry, finished))
+            return finished
+
+    def mark_published(self, build_id: int, publish_seconds: float) -> Build:
+        """See the port. Doing it again changes nothing."""
+        with self._database.writing() as connection:
+            builds.get(connection, build_id)
+            entries.publish(connection, build_id, publish_seconds, self._now())
+            return builds.get(connection, build_id)
+
+    def build(self, build_id: int) -> Build:
+        """See the port."""
+        with self._database.reading() as connection:
+            return builds.get(connection, build_id)
+
+    def builds(self, *, package: str | None = None, target: str | None = None, limit: int = 50) -> tuple[Build, ...]:
+        """See the port. Newest is the build that was made last."""
+        with self._database.reading() as connection:
+            return builds.newest(connection, package, target, limit)
+
+    def running(self) -> tuple[Build, ...]:
+        """See the port. The one that was claimed first comes first."""
+        with self._database.reading() as connection:
+            return builds.chosen(connection, builds.running_ids())
+
+    def unpublished(self) -> tuple[Build, ...]:
+        """See the port. Oldest is the build that succeeded first."""
+        with self._database.reading() as connection:
+            waiting = builds.chosen(connection, entries.unpublished_ids())
+        return tuple(sorted(waiting, key=lambda build: (build.finished_at, build.id)))
+
+    def entries(self, target: str) -> tuple[SnapshotEntry, ...]:
+        """See the port. Only failed and errored builds count as not having succeeded."""
+        with self._database.reading() as connection:
+            return entries.newest(connection, target)
+
+    def entry(self, build_id: int) -> SnapshotEntry:
+        """See the port."""
+        with self._database.reading() as connection:
+            found = entries.of_build(connection, build_id)
+        if found is None:
+            raise UnknownName(f"build {build_id} is no successful build of a trunk commit")
+        return found
+
+    def failing(self, target: str) -> tuple[str, ...]:
+        """See the port."""
+        with self._database.reading() as connection:
+            return entries.failing(connection, target)
+
+    def published_versions(self, target: str, package: str) -> tuple[str, ...]:
+        """See the port. The first that succeeded comes first."""
+        with self._database.reading() as connection:
+            return entries.versions(connection, target, package)
+
+    def published_artifact(self, target: str, name: str, version: str, architecture: str) -> Artifact | None:
+        """See the port."""
+        with self._database.reading() as connection:
+            return entries.package_artifact(connection, target, name, version, architecture)
+
+    def close(self) -> None:
+        """See the port."""
+        self._database.close()
+
+
+def _of_build(entry: SnapshotEntry | None, build: Build) -> SnapshotEntry:
+    """The entry, if it is the build's; what it says of the commit is not stored twice.
+
+    Raises:
+        ValueError: it is another's, or missing.
+    """
+    commit = build.commit
+    built = (commit.package, commit.upstream.sha, commit.packaging_sha, commit.extended)
+    if entry is None or (entry.package, entry.upstream_sha, entry.packaging_sha, entry.extended) != built:
+        raise ValueError(f"build {build.id} succeeded with the entry of another build, or none")
+    return entry

@@ -1,0 +1,234 @@
+"""The schema. docs/store.md tells it in words; migrations/ brings databases to it.
+
+What must always hold is a constraint here, so that it holds whatever process writes. Columns of type HarmlessText
+may hold upstream's text. All moments are UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    UniqueConstraint,
+    text,
+)
+
+from conveyor.errors import Fault
+from conveyor.model.artifact import ArtifactKind
+from conveyor.model.build import Outcome, State
+from conveyor.store.types import HarmlessText, UtcDateTime
+
+SHA1_DIGITS = 40
+SHA256_DIGITS = 64
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+
+def _one_of(column: str, values: type[StrEnum], name: str) -> CheckConstraint:
+    """The column holds a value of the enum."""
+    words = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({words})", name=name)
+
+
+def _hex(column: str, digits: int) -> CheckConstraint:
+    """The column holds so many lower-case hex digits; no regular expression works in both databases."""
+    return CheckConstraint(f"length({column}) = {digits} AND trim({column}, '0123456789abcdef') = ''", name=column)
+
+
+def _together(columns: Iterable[str], name: str) -> CheckConstraint:
+    """Either all of the columns are set, or none."""
+    first, *others = (f"({column} IS NULL)" for column in columns)
+    return CheckConstraint(" AND ".join(f"{first} = {other}" for other in others), name=name)
+
+
+# What is built: an upstream commit with the packaging it is built with. Never changed, never deleted.
+upstream_commit = Table(
+    "upstream_commit",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("package", HarmlessText, nullable=False),  # the package's name in repos.yaml
+    Column("upstream_sha", HarmlessText, nullable=False),
+    Column("packaging_sha", HarmlessText, nullable=False),
+    Column("extended", HarmlessText, nullable=False),  # the extended hash; empty for none
+    Column("trunk", Boolean, nullable=False),  # whether it is part of the followed branch
+    Column("committed_at", UtcDateTime, nullable=False),  # the upstream committer's date
+    Column("author", HarmlessText, nullable=False),
+    Column("subject", HarmlessText, nullable=False),  # first line of the message
+    # A working copy without changes has the shas of its trunk commit, and is still another thing to build.
+    UniqueConstraint(
+        "package", "upstream_sha", "packaging_sha", "extended", "trunk", name="uq_upstream_commit_identity"
+    ),
+    UniqueConstraint("id", "package", "trunk"),  # what build's copies refer to
+    _hex("upstream_sha", SHA1_DIGITS),
+    _hex("packaging_sha", SHA1_DIGITS),
+)
+
+# One commit for one target. A row changes its state; nothing deletes it.
+build = Table(
+    "build",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("commit_id", Integer, nullable=False),
+    Column("package", HarmlessText, nullable=False),  # the commit's, copied for the indexes
+    Column("trunk", Boolean, nullable=False),  # the commit's, copied for the indexes
+    Column("target", HarmlessText, nullable=False),  # the target's name in repos.yaml
+    Column("state", HarmlessText, nullable=False),
+    Column("outcome", HarmlessText),  # of the last attempt; set exactly when finished
+    Column("attempts", Integer, nullable=False),  # number of the last attempt; 0 before the first
+    Column("version", HarmlessText),  # EVR string, once known
+    Column("queued_at", UtcDateTime, nullable=False),  # when it was last put into the queue
+    Column("failed_at", UtcDateTime),  # when an attempt last finished as failed or errored; a retry keeps it
+    ForeignKeyConstraint(
+        ["commit_id", "package", "trunk"], ["upstream_commit.id", "upstream_commit.package", "upstream_commit.trunk"]
+    ),
+    UniqueConstraint("commit_id", "target"),  # one build per commit and target
+    UniqueConstraint("package", "target", "id"),  # what entry refers to; a package's builds, newest first
+    Index(None, "target", "id"),  # a target's builds, newest first
+    _one_of("state", State, "state"),
+    _one_of("outcome", Outcome, "outcome"),
+    CheckConstraint("(state = 'finished') = (outcome IS NOT NULL)", name="outcome_when_finished"),
+    CheckConstraint("attempts >= 0 AND (state = 'queued' OR attempts > 0)", name="attempts"),
+    sqlite_autoincrement=True,  # people know builds by number, so no number is used twice
+)
+# Whether a package failed after its newest good build.
+Index(
+    "ix_build_failures",
+    build.c.target,
+    build.c.package,
+    build.c.trunk,
+    build.c.failed_at,
+    sqlite_where=text("failed_at IS NOT NULL"),
+    postgresql_where=text("failed_at IS NOT NULL"),
+)
+
+# One try at a build, from its claim on. A retry is a new row.
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("build_id", Integer, ForeignKey("build.id"), nullable=False),
+    Column("number", Integer, nullable=False),  # from 1, within its build
+    Column("token", HarmlessText, nullable=False, unique=True),  # who holds the claim: only it may finish the attempt
+    Column("host", HarmlessText, nullable=False),  # the machine that works on it
+    Column("pid", BigInteger, nullable=False),  # the process there
+    Column("process_started", BigInteger, nullable=False),  # when that process began, in clock ticks since boot
+    Column("heartbeat_at", UtcDateTime, nullable=False),  # when the claim was last heard of
+    Column("queued_at", UtcDateTime, nullable=False),  # since when the build had waited for this attempt
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime),
+    Column("outcome", HarmlessText),  # set exactly when finished
+    Column("cause_fault", HarmlessText),  # whose fault; all cause_ columns are null where there is no cause
+    Column("cause_stage", HarmlessText),  # where; null also outside of any stage
+    Column("cause_kind", HarmlessText),  # the error's name
+    Column("cause_summary", HarmlessText),  # one line for people
+    Column("cause_hint", HarmlessText),  # what to do; may be empty
+    Column("cause_details", JSON(none_as_null=True)),  # list of the log's lines that matter
+    Column("stages", JSON, nullable=False),  # list of [stage, seconds] of the stages that ended, in order
+    Column("log", HarmlessText),  # path relative to the data directory
+    UniqueConstraint("build_id", "number"),
+    _one_of("outcome", Outcome, "outcome"),
+    _one_of("cause_fault", Fault, "cause_fault"),
+    _together(["finished_at", "outcome"], "outcome_when_finished"),
+    _together(["cause_fault", "cause_kind", "cause_summary", "cause_hint", "cause_details"], "cause"),
+    CheckConstraint("number > 0", name="number"),
+)
+# One live claim per build.
+Index(
+    "uq_attempt_live",
+    attempt.c.build_id,
+    unique=True,
+    sqlite_where=text("finished_at IS NULL"),
+    postgresql_where=text("finished_at IS NULL"),
+)
+
+# What a successful build of a trunk commit brings into snapshots. Only `published` columns ever change.
+entry = Table(
+    "entry",
+    metadata,
+    Column("build_id", Integer, primary_key=True, autoincrement=False),
+    Column("package", HarmlessText, nullable=False),  # the build's, copied for the indexes
+    Column("target", HarmlessText, nullable=False),  # the build's, copied for the indexes
+    Column("upstream_url", HarmlessText, nullable=False),
+    Column("packaging_url", HarmlessText, nullable=False),  # empty for a folder
+    Column("component", HarmlessText, nullable=False),
+    Column("version", HarmlessText, nullable=False),  # EVR string of the source package
+    Column("succeeded_at", UtcDateTime, nullable=False),
+    Column("published_at", UtcDateTime),  # null until its snapshot is published
+    Column("publish_seconds", Float),  # how long that took
+    ForeignKeyConstraint(["build_id", "package", "target"], ["build.id", "build.package", "build.target"]),
+    Index(None, "target", "package", "succeeded_at", "build_id"),  # a package's newest
+    _together(["published_at", "publish_seconds"], "published"),
+)
+Index(
+    "ix_entry_unpublished",
+    entry.c.succeeded_at,
+    entry.c.build_id,
+    sqlite_where=text("published_at IS NULL"),
+    postgresql_where=text("published_at IS NULL"),
+)
+
+# A file's content, known by its sha256, whichever builds made it and whatever they called it.
+artifact = Table(
+    "artifact",
+    metadata,
+    Column("sha256", HarmlessText, primary_key=True),
+    Column("size", BigInteger, nullable=False),  # bytes
+    _hex("sha256", SHA256_DIGITS),
+    CheckConstraint("size >= 0", name="size"),
+    sqlite_with_rowid=False,
+)
+
+# The files of a successful build.
+build_artifact = Table(
+    "build_artifact",
+    metadata,
+    Column("build_id", Integer, ForeignKey("build.id"), nullable=False),
+    Column("position", Integer, nullable=False),  # from 0, in the build's own order
+    Column("filename", HarmlessText, nullable=False),
+    Column("sha256", HarmlessText, ForeignKey("artifact.sha256"), nullable=False),
+    Column("kind", HarmlessText, nullable=False),  # what it is to a repository
+    Column("name", HarmlessText, nullable=False),  # the package's name in the format
+    Column("version", HarmlessText, nullable=False),  # EVR string; empty for files that are no packages
+    Column("architecture", HarmlessText, nullable=False),  # in the format's words; empty for files that are no packages
+    PrimaryKeyConstraint("build_id", "position"),
+    _one_of("kind", ArtifactKind, "kind"),
+    sqlite_with_rowid=False,
+)
+
+# The binary packages of a target's trunk by what clients know them by. Its key forbids other content under a known
+# name, version and architecture; the same content may come from several builds, and the first one's row stays.
+trunk_package = Table(
+    "trunk_package",
+    metadata,
+    Column("target", HarmlessText, nullable=False),
+    Column("name", HarmlessText, nullable=False),
+    Column("version", HarmlessText, nullable=False),  # EVR string
+    Column("architecture", HarmlessText, nullable=False),
+    Column("build_id", Integer, nullable=False),  # the build that made it first
+    Column("position", Integer, nullable=False),  # which of that build's files it is
+    PrimaryKeyConstraint("target", "name", "version", "architecture"),
+    ForeignKeyConstraint(["build_id", "position"], ["build_artifact.build_id", "build_artifact.position"]),
+    sqlite_with_rowid=False,
+)

@@ -1,0 +1,62 @@
+"""Column types that hold the same values in SQLite and in PostgreSQL."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+from sqlalchemy import DateTime, Dialect, Text
+from sqlalchemy.types import TypeDecorator
+
+# PostgreSQL refuses NUL, and neither database can encode half of a surrogate pair.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+_FIRST = datetime.min.replace(tzinfo=UTC)
+_LAST = datetime.max.replace(tzinfo=UTC)
+
+
+def harmless(text: str) -> str:
+    """The text with each character that no database can hold replaced by U+FFFD."""
+    return _UNSTORABLE.sub(_REPLACEMENT, text)
+
+
+def utc(moment: datetime) -> datetime:
+    """The same moment in UTC; the nearest there is for one beyond the years 1 to 9999 (commit dates are hostile).
+
+    Raises:
+        ValueError: it has no zone.
+    """
+    if moment.utcoffset() is None:
+        raise ValueError(f"{moment.isoformat()} has no time zone")
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        return _FIRST if moment.year == _FIRST.year else _LAST
+
+
+class HarmlessText(TypeDecorator[str]):
+    """Text of any origin, made storable."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Clean on the way in."""
+        return None if value is None else harmless(value)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment. It goes in with any zone and comes back in UTC; one without zone is refused."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """SQLite drops the zone, so what it drops must be UTC."""
+        return None if value is None else utc(value)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """SQLite gives no zone; PostgreSQL gives that of the session."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)

@@ -1,0 +1,1 @@
+"""Git mirrors, packaging sources, and versions out of git history."""

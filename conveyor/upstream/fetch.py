@@ -1,0 +1,200 @@
+"""Writing to a bare mirror: one writer at a time, retries, and what a failed fetch means."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
+
+from conveyor.command import Completed, run
+from conveyor.errors import (
+    CommandFailed,
+    CommandTimedOut,
+    ConveyorError,
+    UpstreamUnreachable,
+    UserError,
+)
+from conveyor.upstream.hardening import (
+    ATTRIBUTES,
+    CREDENTIALS,
+    LOCAL_UPLOAD_PACK,
+    check_disk,
+    cleaned,
+    environment,
+    shown,
+)
+
+ATTEMPTS = 3
+LOCK_POLL_SECONDS = 0.05
+# Stands in a mirror while git writes to it; what it finds there, the next writer knows to have been killed.
+BUSY = "conveyor-busy"
+LEFT_BY_KILLED_GIT = ("*.lock", "refs/**/*.lock", "objects/pack/tmp_*", "objects/tmp_*", "objects/info/**/*.lock")
+
+TRY_AGAIN = "check the URL in repos.yaml and the way to its server, then run the same command again"
+
+TRANSIENT = re.compile(
+    r"could not resolve host|temporary failure in name resolution|timed out|connection (refused|reset|closed)"
+    r"|failed to connect|early eof|rpc failed|unexpected disconnect|hung up unexpectedly|gnutls|ssl_|http/2 stream"
+    r"|returned error: (429|5\d\d)",
+    re.IGNORECASE,
+)
+# git only warns where every branch of an upstream ends at the cut, and fetches nothing.
+SHALLOW = re.compile(r"shallow (update|roots are) not allowed")
+# git ends with these when an earlier line has already said what was wrong.
+SAYS_NOTHING = re.compile(r"Could not read from remote repository|index-pack failed|invalid index-pack output")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writer:
+    """The one who writes to a repository of ours.
+
+    Attributes:
+        git_dir: the repository.
+        lock: descriptor of the locked file. git inherits it: should this process be killed, the lock lives as long
+            as the git process that it has started.
+        limit: seconds that one command may take.
+    """
+
+    git_dir: Path
+    lock: int
+    limit: float
+
+    def git(
+        self, *arguments: str, protocol: str = "", env: Mapping[str, str] | None = None, check: bool = True
+    ) -> Completed:
+        """Run git in the repository.
+
+        Raises:
+            DiskFull: the disk has no room left.
+            CommandFailed, CommandMissing, CommandTimedOut: as conveyor.command.run.
+        """
+        try:
+            return run(
+                ["git", *arguments],
+                env=environment(protocol=protocol, extra={"GIT_DIR": str(self.git_dir), **(env or {})}),
+                timeout=self.limit,
+                pass_fds=(self.lock,),
+                check=check,
+            )
+        except CommandFailed as error:
+            check_disk(self.git_dir, error.details)
+            raise
+
+    def fetch(self, url: str, *refspecs: str, protocol: str) -> None:
+        """Fetch, and tidy up if anything came.
+
+        Args:
+            url: where from, checked and rewritten already.
+            refspecs: what to fetch, and to where.
+            protocol: what the URL speaks.
+
+        Raises:
+            UpstreamUnreachable: it cannot be fetched.
+            UserError: it is a shallow clone.
+            DiskFull: the disk has no room left.
+        """
+        arguments = ["fetch", "--prune", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head"]
+        arguments += ["--no-auto-maintenance", "--no-auto-gc"]
+        if protocol == "file":
+            arguments.append(f"--upload-pack={LOCAL_UPLOAD_PACK}")
+        again = Retrying(
+            stop=stop_after_attempt(ATTEMPTS),
+            wait=wait_exponential(multiplier=0.5, max=4),
+            retry=retry_if_exception(_is_transient),
+            reraise=True,
+        )
+        with self._busy():
+            try:
+                completed = again(self.git, *arguments, "--", url, *refspecs, protocol=protocol)
+            except CommandTimedOut as error:
+                cause = f"it took longer than {self.limit:g} s"
+                raise UpstreamUnreachable(f"{shown(url)} cannot be fetched", cause=cause, hint=TRY_AGAIN) from error
+            except CommandFailed as error:
+                raise _explained(url, error) from error
+            if SHALLOW.search(completed.output):
+                raise _is_shallow(url)
+            # These only make later calls quicker, so their failure is none of ours.
+            if completed.output.strip():
+                self.git("commit-graph", "write", "--reachable", "--split", "--no-progress", check=False)
+                self.git("gc", "--auto", "--quiet", check=False)
+
+    @contextlib.contextmanager
+    def _busy(self) -> Iterator[None]:
+        """Note that git is writing; sweep up first after one that was killed at it."""
+        marker = self.git_dir / BUSY
+        if marker.exists():
+            for pattern in LEFT_BY_KILLED_GIT:
+                for left in self.git_dir.glob(pattern):
+                    shutil.rmtree(left) if left.is_dir() else left.unlink()
+        marker.touch()
+        yield
+        marker.unlink()
+
+
+@contextlib.contextmanager
+def locked(path: Path, limit: float) -> Iterator[int]:
+    """Hold a lock file, across threads and processes; gives its descriptor.
+
+    Raises:
+        CommandTimedOut: another process held it for longer than `limit` seconds.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    deadline = time.monotonic() + limit
+    try:
+        while not _try_lock(descriptor):
+            if time.monotonic() > deadline:
+                raise CommandTimedOut(f"{path.stem} has been locked by another process for {limit:g} s")
+            time.sleep(LOCK_POLL_SECONDS)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def make_bare(writer: Writer) -> None:
+    """Make an empty bare repository, in the place of a half-made one."""
+    shutil.rmtree(writer.git_dir, ignore_errors=True)
+    # An empty template: no hooks, and no info/exclude.
+    writer.git("init", "--quiet", "--bare", "--template=", "--initial-branch=master")
+    info = writer.git_dir / "info"
+    info.mkdir(exist_ok=True)
+    (info / "attributes").write_text(ATTRIBUTES)
+
+
+def _is_transient(error: BaseException) -> bool:
+    return isinstance(error, CommandFailed) and any(TRANSIENT.search(line) for line in error.details)
+
+
+def _explained(url: str, error: CommandFailed) -> ConveyorError:
+    """What a failed fetch means."""
+    lines = [cleaned(line) for line in error.details]
+    if any(map(SHALLOW.search, lines)):
+        return _is_shallow(url)
+    fatal = [line.removeprefix("fatal: ") for line in lines if line.startswith("fatal: ")]
+    said = [line for line in fatal if not SAYS_NOTHING.search(line)]
+    cause = CREDENTIALS.sub("***@", said[-1]) if said else ""
+    details = tuple(filter(None, lines))
+    return UpstreamUnreachable(f"{shown(url)} cannot be fetched", cause=cause, hint=TRY_AGAIN, details=details)
+
+
+def _is_shallow(url: str) -> UserError:
+    return UserError(
+        f"{shown(url)} is a shallow clone",
+        cause="its history was cut off, so versions would be wrong",
+        hint="run 'git fetch --unshallow' there",
+    )

@@ -1,0 +1,156 @@
+"""Packaging templates from a folder or a git repository: the port `PackagingSource`."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import assert_never
+
+from conveyor.errors import UserError
+from conveyor.model.package import Package, PackagingFolder, PackagingRepository
+from conveyor.model.packaging import Packaging, PackagingFile
+from conveyor.ports import Git
+from conveyor.upstream.hardening import cleaned
+from conveyor.upstream.workingcopy import WorkingCopy, working_copy_around
+
+SHA_DIGITS = 40
+# Far more than any packaging repository has.
+ALL_COMMITS = 1_000_000
+BACKUP_SUFFIXES = ("~", ".swp", ".swo", ".orig", ".rej")
+STATUS_PREFIX = len("XY ")
+
+
+class PackagingSources:
+    """The port `PackagingSource` for both kinds of packaging.
+
+    Hidden files and an editor's backups are no packaging.
+
+    Args:
+        git: where packaging repositories are mirrored.
+        limit: seconds that a question to the repository around a packaging folder may take.
+    """
+
+    def __init__(self, git: Git, *, limit: float = 60.0) -> None:
+        self._git = git
+        self._limit = limit
+
+    def load(self, package: Package) -> Packaging:
+        """As in the port.
+
+        A folder's sha is a hash of what it and the archetype hold; its release is the number of commits that touched
+        either, plus one, and one more while there are uncommitted changes. A repository's sha is its commit's,
+        hashed together with the archetype where there is one; its release is the number of commits of its branch.
+
+        Raises:
+            UserError: the folder or branch does not exist, a symbolic link leads out of it, or the folder is in a
+                shallow clone.
+            UpstreamUnreachable: the packaging repository cannot be fetched.
+        """
+        shared = read_folder(package.archetype) if package.archetype else ()
+        match package.packaging:
+            case PackagingFolder(path=folder):
+                return self._from_folder(folder, package.archetype, shared)
+            case PackagingRepository(url=url, branch=branch):
+                return self._from_repository(url, branch, shared)
+            case _:
+                assert_never(package.packaging)
+
+    def _from_folder(self, folder: Path, archetype: Path | None, shared: tuple[PackagingFile, ...]) -> Packaging:
+        files = read_folder(folder)
+        folders = [folder, archetype] if archetype else [folder]
+        return Packaging(
+            sha=_hash([*_parts(files), *_parts(shared)]), release=self._release(folders), files=files, shared=shared
+        )
+
+    def _from_repository(self, url: str, branch: str, shared: tuple[PackagingFile, ...]) -> Packaging:
+        self._git.update(url)
+        sha = self._git.resolve(url, branch)
+        return Packaging(
+            sha=_hash([sha.encode(), *_parts(shared)]) if shared else sha,
+            release=len(self._git.commits(url, tip=sha, after=None, limit=ALL_COMMITS)),
+            files=tuple(file for file in self._git.read(url, sha) if is_packaging(file.path)),
+            shared=shared,
+        )
+
+    def _release(self, folders: Sequence[Path]) -> int:
+        """Counts the changes of folders, from 1; each repository that they are in is asked once."""
+        by_copy: dict[WorkingCopy, list[Path]] = {}
+        for folder in folders:
+            copy = working_copy_around(folder, self._limit)
+            if copy is not None:
+                by_copy.setdefault(copy, []).append(folder.resolve())
+        counts = [self._commits(copy, paths) for copy, paths in by_copy.items()]
+        changed = any(self._is_changed(copy, paths) for copy, paths in by_copy.items())
+        return 1 + sum(counts) + int(changed)
+
+    def _commits(self, copy: WorkingCopy, folders: Sequence[Path]) -> int:
+        """How many commits of HEAD touched the folders; 0 before the first commit.
+
+        With --full-history, so that the number never falls when branches are merged.
+        """
+        queries = copy.queries(self._limit)
+        if queries.try_ask("rev-parse", "--verify", "--quiet", "HEAD") is None:
+            return 0
+        return int(queries.ask("rev-list", "--count", "--full-history", "HEAD", "--", *map(str, folders)))
+
+    def _is_changed(self, copy: WorkingCopy, folders: Sequence[Path]) -> bool:
+        """Whether packaging files in the folders differ from HEAD."""
+        output = copy.queries(self._limit).ask(
+            "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", *map(str, folders)
+        )
+        paths = [copy.top / os.fsdecode(entry[STATUS_PREFIX:]) for entry in output.split(b"\0") if entry]
+        return any(
+            path.is_relative_to(folder) and is_packaging(str(path.relative_to(folder)))
+            for path in paths
+            for folder in folders
+        )
+
+
+def is_packaging(path: str) -> bool:
+    """Whether a relative path is part of the packaging: not hidden, and no editor's backup."""
+    parts = PurePosixPath(path).parts
+    return not any(part.startswith(".") for part in parts) and not path.endswith(BACKUP_SUFFIXES)
+
+
+def read_folder(folder: Path) -> tuple[PackagingFile, ...]:
+    """The packaging files below a folder, sorted by path; symbolic links are followed.
+
+    Raises:
+        UserError: there is no such folder, a symbolic link leads out of it, or a name is not UTF-8.
+    """
+    if not folder.is_dir():
+        raise UserError(f"the packaging folder {folder} does not exist", hint="correct 'packaging:' in repos.yaml")
+    top = folder.resolve()
+    paths = {str(path.relative_to(top)): path for path in top.rglob("*") if not path.is_dir() or path.is_symlink()}
+    return tuple(_read(top, name, path) for name, path in sorted(paths.items()) if is_packaging(name))
+
+
+def _read(top: Path, name: str, path: Path) -> PackagingFile:
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"{top}: the file name {cleaned(ascii(name))} is not UTF-8") from error
+    try:
+        target = path.resolve(strict=True)
+    except (OSError, RuntimeError):  # a link to nothing; a link to itself, before Python 3.13
+        target = None
+    if target is None or not target.is_relative_to(top) or not target.is_file():
+        raise UserError(f"{path} is no file, or a symbolic link out of its folder", hint="copy the file itself there")
+    return PackagingFile(path=name, content=target.read_bytes(), executable=bool(target.stat().st_mode & 0o100))
+
+
+def _parts(files: Iterable[PackagingFile]) -> list[bytes]:
+    """All that there is to files, as parts of a hash; an empty part ends them."""
+    parts = [(file.path.encode(), b"x" if file.executable else b"-", file.content) for file in files]
+    return [part for file in parts for part in file] + [b""]
+
+
+def _hash(parts: Iterable[bytes]) -> str:
+    """A hash of parts, each with its length, so that no two lists have the same bytes."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(b"%d:" % len(part))
+        digest.update(part)
+    return digest.hexdigest()[:SHA_DIGITS]

@@ -1,0 +1,270 @@
+"""The composition root: settings in, a running Conveyor out."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from conveyor.buildroot import cgroup, health
+from conveyor.buildroot.jobs import Jobs
+from conveyor.buildroot.layers import LayerStore
+from conveyor.buildroot.overlay import OverlayBuilder
+from conveyor.buildroot.roots import Roots
+from conveyor.buildroot.sandbox import Sandbox, ScratchKind
+from conveyor.errors import CommandMissing, DiskFull, PermissionMissing, UserError
+from conveyor.formats.deb.apt import AptManager
+from conveyor.formats.deb.metadata import DebIndexWriter
+from conveyor.formats.deb.mirror import host_mirror
+from conveyor.formats.deb.toolchain import DebToolchain
+from conveyor.formats.rpm.dnf import DnfManager
+from conveyor.model.health import Finding
+from conveyor.model.target import BuilderKind, Format, Target
+from conveyor.pipeline.orders import Orders, disk_full
+from conveyor.pipeline.parts import Parts
+from conveyor.pipeline.poll import Poll
+from conveyor.pipeline.publish import Publisher
+from conveyor.pipeline.recover import Recovery
+from conveyor.ports import IndexWriter, PackageManager, Progress, Store
+from conveyor.repository.tree import PublishedTree
+from conveyor.upstream.mirror import GitMirrors
+from conveyor.upstream.packaging import PackagingSources
+from conveyor.upstream.versions import upstream_version
+
+if TYPE_CHECKING:
+    from conveyor.config import Repos, Settings
+
+# Pydantic, SQLAlchemy, Jinja2, createrepo_c and rpm are imported where they are needed: together they take longer than
+# most commands that look at something.
+
+
+class SystemClock:
+    """The port Clock on the system's clock."""
+
+    def now(self) -> datetime:
+        """The current time in UTC."""
+        return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conveyor:
+    """Everything put together.
+
+    Attributes:
+        settings: the site's settings.
+        repos: packages and targets.
+        parts: the implementations behind the ports.
+        tree: the published tree.
+        sandbox: runs commands in roots.
+        roots: makes and finds roots.
+        managers: the package manager of each format.
+        poll: finds commits.
+        orders: carries out builds.
+        recovery: brings everything to the state it would have had without a kill.
+    """
+
+    settings: Settings
+    repos: Repos
+    parts: Parts
+    tree: PublishedTree
+    sandbox: Sandbox
+    roots: Roots
+    managers: Mapping[Format, PackageManager]
+    poll: Poll
+    orders: Orders
+    recovery: Recovery
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Records:
+    """What is needed to look at what happened.
+
+    Attributes:
+        store: what happened.
+        tree: the published tree, for reading.
+    """
+
+    store: Store
+    tree: PublishedTree
+
+
+def open_records(settings: Settings) -> Records:
+    """Open what has been recorded, without what builds. The caller closes the store.
+
+    Raises:
+        UserError: the data directory cannot be made.
+        StoreUnusable: the store cannot be opened.
+    """
+    _make(settings.data_dir)
+    return Records(store=_store(settings), tree=_tree(settings, {}))
+
+
+def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conveyor:
+    """Put a Conveyor together. The caller closes `parts.store`.
+
+    Raises:
+        UserError: the data directory cannot be made.
+        StoreUnusable: the store cannot be opened.
+    """
+    from conveyor.formats.rpm.toolchain import RpmToolchain  # noqa: PLC0415
+    from conveyor.formats.templates.renderer import JinjaRenderer  # noqa: PLC0415
+
+    data = settings.data_dir
+    _make(data)
+    # The caller's umask decides who enters the data directory. Below it, builds as their own user and a web
+    # server must read what is there.
+    os.umask(0o022)
+    jobs = Jobs(data / "jobs")
+    layers = LayerStore(data / "buildroots")
+    sandbox = Sandbox(jobs=jobs, layers=layers.layers, uid=settings.sandbox_uid, scratch=ScratchKind(settings.scratch))
+    managers: dict[Format, PackageManager] = {Format.DEB: AptManager(_mirror(settings)), Format.RPM: DnfManager()}
+    roots = Roots(
+        store=layers,
+        sandbox=sandbox,
+        jobs=jobs,
+        managers=managers,
+        base_max_age=settings.base_max_age,
+    )
+    tree = _tree(settings, _writers(settings, repos))
+    store = _store(settings)
+    git = GitMirrors(data / "mirrors", rewrites=settings.rewrites, fetch_limit=settings.git_timeout)
+    parts = Parts(
+        git=git,
+        packaging=PackagingSources(git),
+        upstream_version=upstream_version,
+        renderer=JinjaRenderer(),
+        toolchains={Format.DEB: DebToolchain(), Format.RPM: RpmToolchain()},
+        builders={BuilderKind.OVERLAY: OverlayBuilder(roots=roots, sandbox=sandbox, jobs=jobs)},
+        repository=tree,
+        store=store,
+        clock=SystemClock(),
+        progress=progress,
+        builds=data / "builds",
+    )
+    publisher = Publisher(store, tree, data, frozenset(repos.packages))
+    orders = Orders(parts, publisher, data)
+    return Conveyor(
+        settings=settings,
+        repos=repos,
+        parts=parts,
+        tree=tree,
+        sandbox=sandbox,
+        roots=roots,
+        managers=managers,
+        poll=Poll(git, parts.packaging),
+        orders=orders,
+        recovery=Recovery(
+            orders=orders,
+            publisher=publisher,
+            store=store,
+            repository=tree,
+            targets=repos.targets,
+            sweepers=(cgroup.sweep, jobs.sweep),
+        ),
+    )
+
+
+def disk_full_error(error: OSError, data: Path | None = None) -> DiskFull | None:
+    """The intended error for a full disk; None for any other."""
+    return disk_full(data or Path(error.filename or "/")) if error.errno == errno.ENOSPC else None
+
+
+def examine(conveyor: Conveyor) -> Iterator[Finding]:
+    """What `conveyor doctor` tells of the machine, then of each target."""
+    settings = conveyor.settings
+    yield from health.machine(
+        conveyor.sandbox, Jobs(settings.data_dir / "jobs"), settings.data_dir, settings.min_free_disk
+    )
+    for target in conveyor.repos.targets.values():
+        missing = health.missing_programs(conveyor.managers[target.format].programs)
+        names = ", ".join(program.name for program in missing)
+        yield Finding(
+            subject=target.name,
+            good=not missing,
+            detail=f"{names} missing" if missing else f"{target.format} by {target.builder}",
+            remedy=health.install_command(missing),
+        )
+
+
+def require_root() -> None:
+    """Building mounts layers and enters namespaces.
+
+    Raises:
+        PermissionMissing: this process does not run as root.
+    """
+    if os.geteuid() != 0:
+        raise PermissionMissing("building needs root, to mount layers", hint="run the same command with sudo")
+
+
+def require_programs(conveyor: Conveyor, targets: Iterable[Target]) -> None:
+    """Refuse to begin what would fail half-way.
+
+    Raises:
+        CommandMissing: a program that building for one of the targets needs is not installed.
+    """
+    managers = [conveyor.managers[target.format] for target in targets]
+    needed = {*health.PROGRAMS, *(program for manager in managers for program in manager.programs)}
+    missing = health.missing_programs(sorted(needed, key=lambda program: program.name))
+    if missing:
+        names = ", ".join(program.name for program in missing)
+        raise CommandMissing(f"not installed on this machine: {names}", hint=health.install_command(missing))
+
+
+def require_room(settings: Settings) -> None:
+    """Refuse to begin on a disk that is all but full.
+
+    Raises:
+        DiskFull: less is free than the settings ask for.
+    """
+    free = shutil.disk_usage(settings.data_dir).free
+    if free < settings.min_free_disk:
+        mib = 1024**2
+        raise DiskFull(
+            f"only {free // mib} MiB are free below {settings.data_dir}, {settings.min_free_disk // mib} are needed",
+            hint="free some room, or set another 'min_free_disk' in conveyor.toml",
+        )
+
+
+def _make(data: Path) -> None:
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise
+        raise UserError(
+            f"the data directory {data} cannot be made",
+            cause=error.strerror or "",
+            hint="name another with --data-dir, or 'data_dir' in conveyor.toml",
+        ) from error
+
+
+def _mirror(settings: Settings) -> Callable[[], str]:
+    mirror = settings.mirror
+    return host_mirror if mirror is None else lambda: mirror
+
+
+def _store(settings: Settings) -> Store:
+    from conveyor.store import open_store  # noqa: PLC0415
+
+    return open_store(settings.database)
+
+
+def _writers(settings: Settings, repos: Repos) -> Mapping[str, IndexWriter]:
+    from conveyor.formats.rpm.metadata import RpmIndexWriter  # noqa: PLC0415
+
+    cache = settings.data_dir / "metadata"
+    by_format: dict[Format, IndexWriter] = {
+        Format.DEB: DebIndexWriter(cache / "deb"),
+        Format.RPM: RpmIndexWriter(cache / "rpm"),
+    }
+    return {name: by_format[target.format] for name, target in repos.targets.items()}
+
+
+def _tree(settings: Settings, writers: Mapping[str, IndexWriter]) -> PublishedTree:
+    root: Path = settings.data_dir / "repos"
+    return PublishedTree(root, writers=writers, base_url=settings.base_url, client_name=settings.repository_name)

@@ -1,0 +1,54 @@
+"""Databases that the contract suites run on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import URL, create_engine, text
+
+from conveyor.store import open_store
+from conveyor.store.tables import metadata
+from tests.fakes import postgresql
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[URL]:
+    with postgresql.server() as url:
+        yield url
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/state/store.sqlite"
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server: URL) -> Iterator[str]:
+    with postgresql.fresh_database(postgresql_server) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def shared_postgresql_url(postgresql_server: URL) -> Iterator[str]:
+    """A store that tests share: making a database for each takes longer than all that they do in it."""
+    with postgresql.fresh_database(postgresql_server) as url:
+        open_store(url).close()
+        yield url
+
+
+@pytest.fixture
+def emptied_postgresql_url(shared_postgresql_url: str) -> str:
+    """The URL of a store in which nothing has happened."""
+    engine = create_engine(shared_postgresql_url)
+    with engine.begin() as connection:
+        connection.execute(text(f"TRUNCATE {', '.join(metadata.tables)} RESTART IDENTITY"))
+    engine.dispose()
+    return shared_postgresql_url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The URL of an empty database, of each kind."""
+    return str(request.getfixturevalue(f"{request.param}_url"))

@@ -1,0 +1,33 @@
+"""An IndexWriter for tests that do not look at metadata: one list of the packages, under its checksum."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from conveyor.model.artifact import Snapshot
+from conveyor.model.target import Format
+
+
+class FakeIndexWriter:
+    """Writes an entry file "index" that names the one file that lists all artifacts."""
+
+    format = Format.RPM
+
+    def write(self, folder: Path, snapshot: Snapshot, pool: Path) -> None:
+        paths = sorted(artifact.pool_path for entry in snapshot.entries for artifact in entry.artifacts)
+        content = "".join(f"{path} {(pool / path).stat().st_size}\n" for path in paths).encode()
+        name = f"{hashlib.sha256(content).hexdigest()}-list"
+        (folder / "metadata").mkdir()
+        (folder / "metadata" / name).write_bytes(content)
+        (folder / "metadata" / "index").write_text(name)
+
+    def checksummed(self, folder: Path) -> tuple[str, ...]:
+        return (f"metadata/{(folder / 'metadata/index').read_text()}",)
+
+    def client_file(self, *, name: str, title: str, url: str) -> tuple[str, str]:
+        return f"{name}.client", f"{title}\n{url}\n"
+
+    def client_lines(self, client_file: tuple[str, str], packages: Sequence[str]) -> str:
+        return f"use {client_file[0]} for {' '.join(packages)}\n"

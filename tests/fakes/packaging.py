@@ -1,0 +1,49 @@
+"""The ports PackagingSource and Renderer for tests of the pipeline."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+from conveyor.errors import TemplateInvalid, UnknownName
+from conveyor.model.package import Package
+from conveyor.model.packaging import Packaging, PackagingFile, RenderInput
+from tests.fakes.toolchain import RECIPE
+
+
+@dataclass(slots=True)
+class FakePackaging:
+    """Each package's recipe; see tests.fakes.toolchain.
+
+    Attributes:
+        recipes: text by the package's name.
+        releases: release by the package's name, 1 for the others.
+    """
+
+    recipes: dict[str, str] = field(default_factory=dict)
+    releases: dict[str, int] = field(default_factory=dict)
+
+    def load(self, package: Package) -> Packaging:
+        if package.name not in self.recipes:
+            raise UnknownName(f"{package.name} has no packaging")
+        content = self.recipes[package.name].encode()
+        return Packaging(
+            sha=hashlib.sha256(content).hexdigest()[:40],
+            release=self.releases.get(package.name, 1),
+            files=(PackagingFile(path=RECIPE, content=content, executable=True),),
+            shared=(),
+        )
+
+
+class FakeRenderer:
+    """Replaces "{evr}" by the version; a recipe with "{undefined}" is a mistake."""
+
+    def render(self, render_input: RenderInput) -> tuple[PackagingFile, ...]:
+        for file in render_input.packaging.files:
+            if b"{undefined}" in file.content:
+                raise TemplateInvalid(f"{file.path}:1: 'undefined' is undefined")
+        evr = render_input.version.evr.encode()
+        return tuple(
+            PackagingFile(path=file.path, content=file.content.replace(b"{evr}", evr), executable=file.executable)
+            for file in render_input.packaging.files
+        )

@@ -1,0 +1,68 @@
+"""The port Repository for tests of the pipeline: files without durability, locks without processes, no metadata."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from conveyor.errors import UnknownName
+from conveyor.model.artifact import Artifact, Snapshot
+from conveyor.ports import Trunk
+
+
+class FakeRepository:
+    """Keeps files below a folder and pointers in memory."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._pointers: dict[tuple[str, str], str] = {}
+        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+
+    def add(self, target: str, path: Path, artifact: Artifact) -> Artifact:
+        final = self.artifact_path(target, artifact)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, final)
+        return artifact
+
+    def artifact_path(self, target: str, artifact: Artifact) -> Path:
+        return self._root / target / "pool" / artifact.pool_path
+
+    def publish(self, snapshot: Snapshot, extras: Mapping[str, bytes]) -> Path:
+        folder = self.snapshot_folder(snapshot.target, snapshot.commit_id)
+        if not folder.is_dir():
+            folder.mkdir(parents=True)
+            (folder / "pool").symlink_to("../../../pool")
+            for path, content in extras.items():
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                (folder / path).write_bytes(content)
+        return folder
+
+    def point(self, target: str, pointer: str, commit_id: str) -> None:
+        if not self.snapshot_folder(target, commit_id).is_dir():
+            raise UnknownName(f"{target} has no repository of commit {commit_id}")
+        self._pointers[target, pointer] = commit_id
+
+    def pointed(self, target: str, pointer: str) -> str | None:
+        return self._pointers.get((target, pointer))
+
+    def snapshot_folder(self, target: str, commit_id: str) -> Path:
+        return self._root / target / commit_id[:2] / commit_id[2:4] / commit_id
+
+    def trunk(self, target: str, binaries: Sequence[Artifact]) -> Trunk | None:
+        commit_id = self.pointed(target, "current")
+        if commit_id is None:
+            return None
+        snapshot = f"{commit_id[:2]}/{commit_id[2:4]}/{commit_id}"
+        return Trunk(folder=self._root / target, snapshot=snapshot, binaries=tuple(binaries))
+
+    @contextmanager
+    def writing(self, target: str) -> Iterator[None]:
+        with self._locks[target]:
+            yield
+
+    def clean(self) -> None:
+        """It leaves nothing half-done."""

@@ -1,0 +1,252 @@
+"""The port `Store` in memory, for tests of what uses a store. It passes the same contract suite as the real one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from conveyor.errors import ClaimLost, ContentChanged, UnknownName
+from conveyor.model.artifact import Artifact, ArtifactKind, SnapshotEntry
+from conveyor.model.build import Build, Cause, Claim, Outcome, Stage, StageTime, State
+from conveyor.model.commit import Commit
+from conveyor.store.types import harmless, utc
+
+
+@dataclass(slots=True, kw_only=True)
+class _Record:
+    build: Build
+    entry: SnapshotEntry | None = None
+    failed_at: datetime | None = None
+
+
+class MemoryStore:
+    """See `conveyor.ports.Store`."""
+
+    def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._now = now
+        self._records: dict[int, _Record] = {}
+        self._tokens: set[str] = set()
+
+    def queue(self, commit: Commit, target: str, *, retry: bool) -> Build:
+        record = self._queued(commit, target)
+        if retry and record.build.outcome not in {None, Outcome.SUCCEEDED}:
+            record.build = replace(record.build, state=State.QUEUED, outcome=None, queued_at=self._now())
+        return record.build
+
+    def _queued(self, commit: Commit, target: str) -> _Record:
+        for record in self._records.values():
+            known = record.build.commit
+            if (known.package, known.id, known.packaging_sha, known.trunk, record.build.target) == (
+                (commit.package, commit.id, commit.packaging_sha, commit.trunk, target)
+            ):
+                return record
+        build = Build(
+            id=len(self._records) + 1,
+            commit=_harmless(commit),
+            target=target,
+            state=State.QUEUED,
+            outcome=None,
+            attempt=0,
+            version=None,
+            cause=None,
+            stages=(),
+            queued_at=self._now(),
+            started_at=None,
+            finished_at=None,
+            log=None,
+            claim=None,
+            published=False,
+        )
+        self._records[build.id] = _Record(build=build)
+        return self._records[build.id]
+
+    def claim(self, build_id: int, claim: Claim) -> Build | None:
+        record = self._records.get(build_id)
+        if record is None or record.build.state is not State.QUEUED:
+            return None
+        if claim.token in self._tokens:
+            raise ValueError(f"token {claim.token} was used before")
+        self._tokens.add(claim.token)
+        record.build = replace(
+            record.build,
+            state=State.RUNNING,
+            attempt=record.build.attempt + 1,
+            cause=None,
+            stages=(),
+            started_at=utc(claim.heartbeat_at),
+            finished_at=None,
+            log=None,
+            claim=claim,
+        )
+        return record.build
+
+    def heartbeat(self, build_id: int, token: str, at: datetime) -> bool:
+        record = self._claimed(build_id, token)
+        if record is None or record.build.claim is None:
+            return False
+        record.build = replace(record.build, claim=replace(record.build.claim, heartbeat_at=utc(at)))
+        return True
+
+    def set_log(self, build_id: int, token: str, log: str) -> None:
+        record = self._held(build_id, token)
+        record.build = replace(record.build, log=log)
+
+    def release(self, build_id: int, cause: Cause, at: datetime, *, token: str | None = None) -> None:
+        record = self._claimed(build_id, token)
+        if record is not None:
+            record.build = replace(
+                record.build, state=State.QUEUED, claim=None, cause=cause, queued_at=utc(at), finished_at=utc(at)
+            )
+
+    def finish(
+        self,
+        build_id: int,
+        token: str,
+        *,
+        outcome: Outcome,
+        at: datetime,
+        version: str | None,
+        cause: Cause | None,
+        stages: Sequence[StageTime],
+        entry: SnapshotEntry | None,
+    ) -> Build:
+        if entry is not None and outcome is not Outcome.SUCCEEDED:
+            raise ValueError("only a successful build has artifacts")
+        record = self._held(build_id, token)
+        if record.build.commit.trunk and outcome is Outcome.SUCCEEDED:
+            record.entry = self._checked(record.build, entry)
+        if outcome in {Outcome.FAILED, Outcome.ERRORED}:
+            record.failed_at = utc(at)
+        record.build = replace(
+            record.build,
+            state=State.FINISHED,
+            outcome=outcome,
+            version=version or (entry.version if entry else record.build.version),
+            cause=cause,
+            stages=tuple(stages),
+            finished_at=utc(at),
+            claim=None,
+        )
+        return record.build
+
+    def _checked(self, build: Build, entry: SnapshotEntry | None) -> SnapshotEntry:
+        built = (build.commit.package, build.commit.upstream.sha, build.commit.packaging_sha, build.commit.extended)
+        if entry is None or (entry.package, entry.upstream_sha, entry.packaging_sha, entry.extended) != built:
+            raise ValueError("the entry is of another build, or missing")
+        seen: dict[tuple[str, str, str], Artifact] = {}
+        for made in (one for one in entry.artifacts if one.kind is ArtifactKind.BINARY):
+            key = (made.name, made.version, made.architecture)
+            known = self.published_artifact(build.target, *key) or seen.setdefault(key, made)
+            if known.sha256 != made.sha256:
+                raise ContentChanged(f"{made.filename} is already published for {build.target} with other content")
+        return entry
+
+    def mark_published(self, build_id: int, publish_seconds: float) -> Build:
+        build = self.build(build_id)
+        record = self._records[build_id]
+        if record.entry is None:
+            raise ValueError(f"build {build_id} is no successful build of a trunk commit")
+        if not build.published:
+            stages = (*build.stages, StageTime(stage=Stage.PUBLISH, seconds=publish_seconds))
+            record.build = replace(build, published=True, stages=stages)
+        return record.build
+
+    def build(self, build_id: int) -> Build:
+        if build_id not in self._records:
+            raise UnknownName(f"there is no build {build_id}")
+        return self._records[build_id].build
+
+    def builds(self, *, package: str | None = None, target: str | None = None, limit: int = 50) -> tuple[Build, ...]:
+        newest_first = (self._records[build_id].build for build_id in sorted(self._records, reverse=True))
+        found = [
+            build
+            for build in newest_first
+            if package in {None, build.commit.package} and target in {None, build.target}
+        ]
+        return tuple(found[:limit])
+
+    def running(self) -> tuple[Build, ...]:
+        running = [record.build for record in self._records.values() if record.build.state is State.RUNNING]
+        return tuple(sorted(running, key=lambda build: (build.started_at, build.id)))
+
+    def unpublished(self) -> tuple[Build, ...]:
+        return tuple(record.build for _, record in self._successes() if not record.build.published)
+
+    def entries(self, target: str) -> tuple[SnapshotEntry, ...]:
+        newest = {entry.package: (entry, record) for entry, record in self._of_target(target)}
+        return tuple(
+            replace(entry, latest_succeeded=not self._failed_since(entry, record.build))
+            for _, (entry, record) in sorted(newest.items())
+        )
+
+    def entry(self, build_id: int) -> SnapshotEntry:
+        record = self._records.get(build_id)
+        if record is None or record.entry is None:
+            raise UnknownName(f"build {build_id} is no successful build of a trunk commit")
+        return replace(record.entry, latest_succeeded=not self._failed_since(record.entry, record.build))
+
+    def failing(self, target: str) -> tuple[str, ...]:
+        good = {entry.package: (entry.succeeded_at, record.build.id) for entry, record in self._of_target(target)}
+        failed = (
+            record.build.commit.package
+            for record in self._records.values()
+            if record.failed_at is not None
+            and (record.build.target, record.build.commit.trunk) == (target, True)
+            and (record.failed_at, record.build.id) > good.get(record.build.commit.package, (record.failed_at, 0))
+        )
+        return tuple(sorted(set(failed)))
+
+    def published_versions(self, target: str, package: str) -> tuple[str, ...]:
+        return tuple(
+            record.build.version or entry.version
+            for entry, record in self._of_target(target)
+            if entry.package == package
+        )
+
+    def published_artifact(self, target: str, name: str, version: str, architecture: str) -> Artifact | None:
+        wanted = (ArtifactKind.BINARY, name, version, architecture)
+        made = (made for entry, _ in self._of_target(target) for made in entry.artifacts)
+        return next((one for one in made if (one.kind, one.name, one.version, one.architecture) == wanted), None)
+
+    def close(self) -> None:
+        pass
+
+    def _successes(self) -> list[tuple[SnapshotEntry, _Record]]:
+        """Successful trunk builds, the first that succeeded first."""
+        found = [(record.entry, record) for record in self._records.values() if record.entry is not None]
+        return sorted(found, key=lambda pair: (pair[0].succeeded_at, pair[1].build.id))
+
+    def _of_target(self, target: str) -> list[tuple[SnapshotEntry, _Record]]:
+        return [(entry, record) for entry, record in self._successes() if record.build.target == target]
+
+    def _failed_since(self, entry: SnapshotEntry, build: Build) -> bool:
+        return any(
+            (record.failed_at, record.build.id) > (entry.succeeded_at, build.id)
+            for record in self._records.values()
+            if record.failed_at is not None
+            and record.build.commit.trunk
+            and (record.build.target, record.build.commit.package) == (build.target, entry.package)
+        )
+
+    def _claimed(self, build_id: int, token: str | None) -> _Record | None:
+        record = self._records.get(build_id)
+        if record is None or record.build.claim is None or token not in {None, record.build.claim.token}:
+            return None
+        return record
+
+    def _held(self, build_id: int, token: str) -> _Record:
+        record = self._claimed(build_id, token)
+        if record is None:
+            raise ClaimLost(f"the claim of build {build_id} was lost")
+        return record
+
+
+def _harmless(commit: Commit) -> Commit:
+    upstream = replace(
+        commit.upstream,
+        committed_at=utc(commit.upstream.committed_at),
+        author=harmless(commit.upstream.author),
+        subject=harmless(commit.upstream.subject),
+    )
+    return replace(commit, upstream=upstream)

@@ -1,0 +1,175 @@
+"""The pipeline on fakes: everything that an order needs, and what it has left when it has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from conveyor.model.build import Build
+from conveyor.model.commit import Commit, History
+from conveyor.model.package import Package, PackagingFolder, VersionScheme
+from conveyor.model.target import BuilderKind, DebianSuite, Format, Limits, Target
+from conveyor.model.version import SchemeVersion
+from conveyor.pipeline.orders import Orders, Report
+from conveyor.pipeline.parts import Parts
+from conveyor.pipeline.poll import Poll, Wanted
+from conveyor.pipeline.publish import Publisher
+from conveyor.pipeline.recover import Recovery
+from conveyor.ports import Repository, Store
+from tests.fakes.builder import FakeBuilder
+from tests.fakes.clock import FakeClock
+from tests.fakes.git import FakeGit, FakeUpstream
+from tests.fakes.packaging import FakePackaging, FakeRenderer
+from tests.fakes.progress import FakeProgress
+from tests.fakes.repository import FakeRepository
+from tests.fakes.store import MemoryStore
+from tests.fakes.toolchain import FakeToolchain
+
+TARGET = Target(
+    name="debian-13-amd64",
+    format=Format.DEB,
+    architecture="amd64",
+    builder=BuilderKind.OVERLAY,
+    origin=DebianSuite(suite="trixie", mirror=None, components=("main",)),
+    base_packages=(),
+    build_packages=(),
+    dist="deb13",
+    naming="debian",
+    limits=Limits(seconds=60, memory=2**30, disk=2**30, processes=100),
+    install_check=True,
+)
+RECIPE = "say hello\nmake NAME_{evr}.fake content\n"
+
+
+def package_of(name: str) -> Package:
+    """A package whose upstream is at a URL of its own."""
+    return Package(
+        name=name,
+        distribution=name,
+        upstream=f"https://git.example.org/{name}",
+        branch="master",
+        packaging=PackagingFolder(path=Path("/specs") / name),
+        archetype=None,
+        targets=(TARGET.name,),
+        version_scheme=VersionScheme.PBR,
+        maintainers=(),
+        component="common",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """What outlives a process: all but the pipeline itself."""
+
+    data: Path
+    store: Store
+    repository: Repository
+    upstreams: Mapping[str, FakeUpstream]
+    packaging: FakePackaging = field(default_factory=FakePackaging)
+    clock: FakeClock = field(default_factory=FakeClock)
+
+
+def new_world(data: Path, *packages: str) -> World:
+    """Upstreams with one commit each, and nothing built."""
+    clock = FakeClock()
+    upstreams = {package_of(name).upstream: FakeUpstream() for name in packages}
+    for upstream in upstreams.values():
+        upstream.commit("First", files={"README": b"hello"})
+    world = World(
+        data=data,
+        store=MemoryStore(clock.now),
+        repository=FakeRepository(data / "repos"),
+        upstreams=upstreams,
+        clock=clock,
+    )
+    for name in packages:
+        world.packaging.recipes[name] = RECIPE.replace("NAME", name)
+    return world
+
+
+class Workshop:
+    """One process's pipeline on a world."""
+
+    def __init__(
+        self,
+        world: World,
+        *,
+        store: Store | None = None,
+        repository: Repository | None = None,
+        configured: Sequence[str] = (),
+    ) -> None:
+        self.world = world
+        self.builder = FakeBuilder(["python3", "libgood"])
+        self.progress = FakeProgress()
+        self.versions: dict[str, str] = {}
+        self.git = FakeGit(world.upstreams)
+        self._store = store or world.store
+        self._repository = repository or world.repository
+        names = [url.rpartition("/")[2] for url in world.upstreams]
+        self._publisher = Publisher(self._store, self._repository, world.data, configured or names)
+        self.parts = Parts(
+            git=self.git,
+            packaging=world.packaging,
+            upstream_version=self._version,
+            renderer=FakeRenderer(),
+            toolchains={Format.DEB: FakeToolchain()},
+            builders={BuilderKind.OVERLAY: self.builder},
+            repository=self._repository,
+            store=self._store,
+            clock=world.clock,
+            progress=self.progress,
+            builds=world.data / "builds",
+        )
+        self.orders = Orders(self.parts, self._publisher, world.data)
+        self.poll = Poll(self.git, world.packaging)
+        self.recovery = Recovery(
+            orders=self.orders,
+            publisher=self._publisher,
+            store=self._store,
+            repository=self._repository,
+            targets={TARGET.name: TARGET},
+            sweepers=(),
+        )
+
+    def commit(self, package: str, wanted: Wanted | None = None) -> Commit:
+        """The newest commit of a package, or another that is wanted."""
+        return self.poll.find(package_of(package), wanted or Wanted())
+
+    def build(self, package: str, wanted: Wanted | None = None, *, keep_root: bool = False) -> Report:
+        """Find a package's commit and build it."""
+        return self.orders.build(package_of(package), TARGET, self.commit(package, wanted), keep_root=keep_root)
+
+    def push(self, package: str, subject: str) -> str:
+        """One more commit upstream; gives its sha."""
+        return self.world.upstreams[package_of(package).upstream].commit(subject, files={"README": subject.encode()})
+
+    def folder(self, build: Build) -> Path:
+        """The folder of a build's last attempt."""
+        return self.parts.builds / str(build.id) / str(build.attempt)
+
+    def log(self, build: Build) -> str:
+        """The log of a build's last attempt."""
+        assert build.log is not None
+        return (self.world.data / build.log).read_text()
+
+    def pointed(self, pointer: str) -> str | None:
+        """The commit id that a pointer points at."""
+        return self._repository.pointed(TARGET.name, pointer)
+
+    def _version(self, history: History, scheme: VersionScheme) -> SchemeVersion:
+        del scheme
+        sha = history.commit.sha
+        return SchemeVersion(upstream=self.versions.get(sha, f"1.{history.commits_since}"))
+
+
+def tree_of(folder: Path) -> dict[str, str]:
+    """Every file and link below a folder, with its content or what it points at."""
+    found: dict[str, str] = {}
+    for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
+        name = str(path.relative_to(folder))
+        if path.is_symlink():
+            found[name] = f"-> {path.readlink()}"
+        elif path.is_file():
+            found[name] = path.read_bytes().decode("utf-8", "replace")
+    return found

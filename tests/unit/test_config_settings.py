@@ -1,0 +1,315 @@
+"""Site settings: the file, the variables that win over it, and what mistakes in either get."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, example, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from conveyor.config import Scratch, Settings, Surroundings, load_settings
+from conveyor.config.settings_sources import toml_lines, variables
+from conveyor.errors import ConfigurationInvalid
+from conveyor.model.target import Limits
+
+HOME = {"HOME": "/home/ann", "PATH": "/bin"}
+
+
+def around(folder: Path, *, superuser: bool = False) -> Surroundings:
+    return Surroundings(folder=folder / "here", site=folder / "etc", superuser=superuser)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "etc").mkdir()
+    return tmp_path
+
+
+def load(folder: Path, text: str | None = None, environ: Mapping[str, str] = HOME) -> Settings:
+    if text is not None:
+        (folder / "here/conveyor.toml").write_text(text, encoding="utf-8")
+    return load_settings(None, environ, surroundings=around(folder))
+
+
+def mistakes(folder: Path, text: str | None, environ: Mapping[str, str] = HOME) -> list[str]:
+    with pytest.raises(ConfigurationInvalid) as raised:
+        load(folder, text, environ)
+    return [line.removeprefix(f"{folder}/here/") for line in raised.value.details]
+
+
+def test_nothing_needs_to_be_set(folder: Path) -> None:
+    assert load(folder) == Settings(
+        source=None,
+        repos=folder / "here/repos.yaml",
+        data_dir=Path("/home/ann/.local/share/conveyor"),
+        base_url="file:///home/ann/.local/share/conveyor/repos",
+        repository_name="conveyor",
+        database="sqlite:////home/ann/.local/share/conveyor/conveyor.db",
+        git_timeout=1800,
+        rewrites={},
+        mirror=None,
+        sandbox_uid=64123,
+        scratch=Scratch.AUTO,
+        base_max_age=7 * 86400,
+        min_free_disk=2**30,
+        limits=Limits(seconds=1800, memory=4 * 2**30, disk=8 * 2**30, processes=1000),
+    )
+
+
+FULL = """\
+data_dir = "data"
+base_url = "https://trunk.example.org/"
+repos = "../repos.yaml"
+repository_name = "trunk"
+database = "postgresql+psycopg://me:secret@db/conveyor"
+git_timeout = 90
+mirror = "https://mirror.example.org/debian"
+sandbox_uid = 2000
+scratch = "memory"
+base_max_age = "2d"
+min_free_disk = "5G"
+
+[limits]
+time = "1h"
+processes = 50
+
+[rewrites]
+"https://opendev.org/" = "file:///srv/mirrors/"
+"git@example.org:" = "ssh://git@mirror.example.org/"
+"""
+
+
+def test_the_file_sets_everything(folder: Path) -> None:
+    settings = load(folder, FULL)
+    assert settings == Settings(
+        source=folder / "here/conveyor.toml",
+        repos=folder / "here/../repos.yaml",
+        data_dir=folder / "here/data",
+        base_url="https://trunk.example.org",
+        repository_name="trunk",
+        database="postgresql+psycopg://me:secret@db/conveyor",
+        git_timeout=90,
+        rewrites={
+            "https://opendev.org/": "file:///srv/mirrors/",
+            "git@example.org:": "ssh://git@mirror.example.org/",
+        },
+        mirror="https://mirror.example.org/debian",
+        sandbox_uid=2000,
+        scratch=Scratch.MEMORY,
+        base_max_age=2 * 86400,
+        min_free_disk=5 * 2**30,
+        limits=Limits(seconds=3600, memory=4 * 2**30, disk=8 * 2**30, processes=50),
+    )
+    assert "secret" not in repr(settings)
+
+
+def test_variables_win(folder: Path) -> None:
+    environ = {
+        "CONVEYOR_DATA_DIR": "elsewhere",
+        "CONVEYOR_GIT_TIMEOUT": "5m",
+        "CONVEYOR_SANDBOX_UID": "3000",
+        "CONVEYOR_LIMITS_PROCESSES": "7",
+        "CONVEYOR_LIMITS_DISK": "1G",
+        "CONVEYOR_REWRITES": '{"https://a/": "https://b/"}',
+        "CONVEYOR_MIRROR": "",
+    }
+    settings = load(folder, FULL, environ)
+    assert settings.data_dir == folder / "here/elsewhere"
+    assert (settings.git_timeout, settings.sandbox_uid) == (300, 3000)
+    assert settings.limits == Limits(seconds=3600, memory=4 * 2**30, disk=2**30, processes=7)
+    assert settings.rewrites == {"https://a/": "https://b/"}
+    assert settings.mirror == "https://mirror.example.org/debian"
+
+
+def test_every_setting_has_a_variable() -> None:
+    settings = {name for name in Settings.__dataclass_fields__ if name not in {"source", "limits"}}
+    assert {loc[0] for loc in variables().values()} == settings | {"limits"}
+    assert variables()["CONVEYOR_LIMITS_TIME"] == ("limits", "time")
+
+
+def test_where_files_are_looked_for(folder: Path) -> None:
+    (folder / "etc/conveyor.toml").write_text('repository_name = "site"')
+    (folder / "etc/repos.yaml").touch()
+    assert (load(folder).repository_name, load(folder).repos) == ("site", folder / "etc/repos.yaml")
+
+    (folder / "here/repos.yaml").touch()
+    assert load(folder).repos == folder / "here/repos.yaml"
+    assert load(folder, 'repository_name = "here"').repository_name == "here"
+
+    (folder / "there").mkdir()
+    (folder / "there/conveyor.toml").write_text('repository_name = "there"')
+    assert load(folder, environ={**HOME, "CONVEYOR_REPOS": "../there/repos.yaml"}).repository_name == "there"
+
+    named = load_settings(folder / "there/conveyor.toml", HOME, surroundings=around(folder))
+    assert (named.repository_name, named.source) == ("there", folder / "there/conveyor.toml")
+
+
+def test_where_data_is_kept(folder: Path) -> None:
+    assert load_settings(None, {}, surroundings=around(folder, superuser=True)).data_dir == Path("/var/lib/conveyor")
+    assert load(folder, environ={"XDG_DATA_HOME": "/xdg"}).data_dir == Path("/xdg/conveyor")
+    relative = {"XDG_DATA_HOME": "xdg", "HOME": "/home/ann"}
+    assert load(folder, environ=relative).data_dir == Path("/home/ann/.local/share/conveyor")
+    assert mistakes(folder, None, {}) == [
+        "CONVEYOR_DATA_DIR: is missing, and neither XDG_DATA_HOME nor HOME says where; would be right: /srv/conveyor"
+    ]
+
+
+def test_a_named_file_must_exist(folder: Path) -> None:
+    with pytest.raises(ConfigurationInvalid) as raised:
+        load_settings(folder / "none.toml", HOME, surroundings=around(folder))
+    assert raised.value.summary == f"{folder}/none.toml cannot be read: No such file or directory"
+
+
+def test_this_process_is_the_default_surroundings(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder / "here")
+    (folder / "here/conveyor.toml").write_text('data_dir = "/srv/data"')
+    assert load_settings(None, HOME) == load(folder)
+
+
+@pytest.mark.parametrize("character", [":", '"'])
+def test_a_data_folder_that_apt_cannot_handle(folder: Path, character: str) -> None:
+    (mistake,) = mistakes(folder, f"data_dir = '/srv/con{character}veyor'", HOME)
+    assert f"has {character!r} in it, which apt cannot handle" in mistake
+
+
+RIGHT_URL = "would be right: a prefix such as https://opendev.org/ or file:///srv/mirrors/"
+
+
+def test_mistakes_are_told_at_once_with_their_places(folder: Path) -> None:
+    text = """\
+git_timeout = "soon"
+data_dirr = "x"
+data_dir = "~/conveyor"
+sandbox_uid = 0
+database = "mysql://me:secret@db/x"
+base_url = "ftp://x"
+scratch = "memry"
+min_free_disk = 1.5
+repository_name = 3
+
+[limits]
+memori = "3G"
+processes = "many"
+
+[rewrites]
+"https://a/" = "b"
+"ext::" = "https://b/"
+"""
+    environ = {
+        **HOME,
+        "CONVEYOR_BASEURL": "x",
+        "CONVEYOR_MIRROR": "x",
+        "CONVEYOR_LIMITS_TIME": "1y",
+        "CONVEYOR_LIMITS_PROCESSES": "-1",
+    }
+    whole = f"{folder}/here/~/conveyor"
+    cut = repr(whole if len(whole) <= 60 else whole[:57] + "...")
+    assert mistakes(folder, text, environ) == [
+        "conveyor.toml:1: git_timeout: 'soon' is no duration; would be right: 30m, 90s, 2h or 7d",
+        "conveyor.toml:2: data_dirr: unknown key; did you mean 'data_dir'?",
+        f"conveyor.toml:3: data_dir: {cut} is no path; would be right: /srv/conveyor",
+        "conveyor.toml:4: sandbox_uid: must be at least 1; would be right: 64123",
+        (
+            "conveyor.toml:5: database: is no database URL; would be right: sqlite:////srv/conveyor/conveyor.db or "
+            "postgresql://host/conveyor"
+        ),
+        "conveyor.toml:6: base_url: scheme 'ftp' is not allowed; would be right: https://repos.example.org/trunk",
+        "conveyor.toml:7: scratch: unknown place for scratch 'memry'; did you mean 'memory'?",
+        "conveyor.toml:8: min_free_disk: is a number; would be right: a number with its unit, such as 30m or 4G",
+        "conveyor.toml:9: repository_name: is a number, must be text; would be right: quotes around it",
+        "conveyor.toml:12: limits.memori: unknown key; did you mean 'memory'?",
+        f"conveyor.toml:15: rewrites.'https://a/': no URL: it has no scheme; {RIGHT_URL}",
+        f"conveyor.toml:15: rewrites.'ext::': no URL: it has no scheme; {RIGHT_URL}",
+        "CONVEYOR_BASEURL: unknown variable; did you mean 'CONVEYOR_BASE_URL'?",
+        "CONVEYOR_LIMITS_PROCESSES: is the text '-1', must be a whole number; would be right: 1000",
+        "CONVEYOR_LIMITS_TIME: '1y' is no duration; would be right: 30m, 90s, 2h or 7d",
+        "CONVEYOR_MIRROR: no URL: it has no scheme; would be right: https://repos.example.org/trunk",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (
+            "https://a/=https://b/",
+            (
+                "CONVEYOR_REWRITES: is the text 'https://a/=https://b/', must be a mapping of keys to values; would be "
+                "right: "
+                '"https://opendev.org/" to "file:///srv/mirrors/"'
+            ),
+        ),
+        (
+            '{"https://a/": 3}',
+            "CONVEYOR_REWRITES: 'https://a/': is a number, must be text; would be right: quotes around it",
+        ),
+        ('{"a": "https://b/"}', f"CONVEYOR_REWRITES: a: no URL: it has no scheme; {RIGHT_URL}"),
+    ],
+)
+def test_rewrites_in_a_variable_are_json(folder: Path, value: str, expected: str) -> None:
+    assert mistakes(folder, None, {**HOME, "CONVEYOR_REWRITES": value}) == [expected]
+
+
+def test_json_without_end_is_no_accident(folder: Path) -> None:
+    assert len(mistakes(folder, None, {**HOME, "CONVEYOR_REWRITES": "[" * 100_000})) == 1
+
+
+def test_a_mistake_names_what_it_is_in(folder: Path) -> None:
+    with pytest.raises(ConfigurationInvalid, match=r"^the environment has 1 mistake"):
+        load(folder, "", {**HOME, "CONVEYOR_X": "1"})
+    with pytest.raises(ConfigurationInvalid, match=r"^conveyor\.toml has 2 mistakes"):
+        load(folder, "x = 1", {**HOME, "CONVEYOR_X": "1"})
+
+
+@pytest.mark.parametrize(
+    ("text", "line"), [('a = "x\n', 1), ("a = 1\nb\n", 2), ("a = 1\na = 2\n", 2), ("a = [1,\n\n", 3)]
+)
+def test_a_file_that_is_not_toml(folder: Path, text: str, line: int) -> None:
+    (found,) = mistakes(folder, text)
+    assert found.startswith(f"conveyor.toml:{line}: is not TOML: ")
+    assert found.endswith('; would be right: lines such as `git_timeout = "30m"`')
+
+
+def test_where_the_keys_of_a_file_stand() -> None:
+    text = 'a = 1\n# b = 2\n"c d".e = 3\n[f]\ng = 4\n[h."i.j"]\nk=5\n'
+    assert toml_lines(text) == {
+        ("a",): 1,
+        ("c d", "e"): 3,
+        ("f",): 4,
+        ("f", "g"): 5,
+        ("h", "i.j"): 6,
+        ("h", "i.j", "k"): 7,
+    }
+
+
+PIECES = st.sampled_from(
+    [
+        *variables(),
+        *("data_dir", "limits", "rewrites", "time", "repos", "sandbox_uid = 1", "https://a/", "1979-05-27", "30m"),
+        *(" = ", "\n", "[", "]", "{", "}", '"', "'", '"""', ",", ".", "#", "\t", "\x00", "é", "\\u0000"),
+        *("1", "0x1f", "inf", "true"),
+    ]
+)
+
+
+@hypothesis_settings(
+    derandomize=True, deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(text=st.lists(PIECES, max_size=30).map("".join), values=st.dictionaries(PIECES, st.text(max_size=5), max_size=3))
+@example(text="git_timeout = " + "9" * 5000, values={})
+@example(text="x = " + "[" * 5000, values={})
+@example(text="limits = 3", values={"CONVEYOR_LIMITS_TIME": "3m"})
+@example(text='data_dir = "a\\u0000b"\nrepos = "a\\u0000b"', values={})
+@example(text="", values={"CONVEYOR_REPOS": "a\0b"})
+@example(text="", values={"CONVEYOR_DATA_DIR": "\udc80"})
+def test_nothing_written_is_an_accident(tmp_path: Path, text: str, values: dict[str, str]) -> None:
+    (tmp_path / "here").mkdir(exist_ok=True)
+    try:
+        loaded = load(tmp_path, text, {**HOME, **values})
+    except ConfigurationInvalid as error:
+        loaded = None
+        lines = error.details
+    assert loaded or lines

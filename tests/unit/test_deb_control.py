@@ -1,0 +1,175 @@
+"""Control data of packages that somebody made by hand, to harm."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import lzma
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from conveyor.errors import SourceInvalid
+from conveyor.formats.deb.control_member import MAX_CONTROL, MAX_UNPACKED, read_control
+from conveyor.formats.deb.stanza import binary_stanza, source_stanza
+from conveyor.model.artifact import Artifact, ArtifactKind
+from tests.support.published import artifact_of
+
+CONTROL = b"Package: hello\nVersion: 1-1\nArchitecture: all\nDescription: a greeting\n"
+
+
+def tar_of(name: str, content: bytes, *, link: bool = False) -> bytes:
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as members:
+        member = tarfile.TarInfo(name)
+        if link:
+            member.type, member.linkname = tarfile.SYMTYPE, "/etc/shadow"
+            members.addfile(member)
+        else:
+            member.size = len(content)
+            members.addfile(member, io.BytesIO(content))
+    return archive.getvalue()
+
+
+def ar_member(name: str, content: bytes, size: str | None = None) -> bytes:
+    written = size if size is not None else str(len(content))
+    header = f"{name:<16}{0:<12}{0:<6}{0:<6}{'100644':<8}{written:<10}`\n"
+    return header.encode() + content + b"\n" * (len(content) % 2)
+
+
+def deb(path: Path, *members: bytes) -> Path:
+    path.write_bytes(b"!<arch>\n" + b"".join(members))
+    return path
+
+
+def deb_with(tmp_path: Path, control: bytes) -> Path:
+    tar = gzip.compress(tar_of("./control", control))
+    return deb(tmp_path / "hello_1-1_all.deb", ar_member("debian-binary", b"2.0\n"), ar_member("control.tar.gz", tar))
+
+
+def hello(path: Path, *, kind: ArtifactKind = ArtifactKind.BINARY, architecture: str = "all") -> Artifact:
+    return artifact_of(path, kind=kind, name="hello", version="1-1", architecture=architecture)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("control.tar", tar_of("control", CONTROL)),
+        ("control.tar.gz", gzip.compress(tar_of("./control", CONTROL))),
+        ("control.tar.xz", lzma.compress(tar_of("./control", CONTROL))),
+        ("control.tar.xz/", lzma.compress(tar_of("./control", CONTROL))),
+    ],
+)
+def test_every_way_of_the_archive_to_compress_it(tmp_path: Path, name: str, content: bytes) -> None:
+    path = deb(tmp_path / "x.deb", ar_member("debian-binary", b"2.0\n"), ar_member(name, content))
+    assert read_control(path) == CONTROL
+
+
+@pytest.mark.parametrize(
+    ("members", "cause"),
+    [
+        ([], "no control.tar"),
+        ([ar_member("debian-binary", b"2.0\n", size="-60")], "no control.tar"),
+        ([ar_member("control.tar.gz", b"", size="99999999999"[:10])], "bytes"),
+        ([ar_member("control.tar.gz", b"nonsense")], ""),
+        ([ar_member("control.tar.xz", b"nonsense")], ""),
+        ([ar_member("control.tar.zst", b"nonsense")], "not compressed with gzip or xz"),
+        ([ar_member("control.tar", tar_of("./other", b""))], "no control file"),
+        ([ar_member("control.tar", tar_of("./control", b"", link=True))], "no control file"),
+        ([ar_member("control.tar", tar_of("./control", b"x" * (MAX_CONTROL + 1)))], "bytes"),
+        ([ar_member("control.tar.xz", lzma.compress(bytes(MAX_UNPACKED + 1), preset=0))], "unpacks to more"),
+        ([ar_member("control.tar.gz", gzip.compress(bytes(MAX_UNPACKED + 1)))], "unpacks to more"),
+        ([ar_member(f"x{number}", b"") for number in range(20)], "no control.tar"),
+    ],
+)
+def test_a_harmful_archive_is_refused(tmp_path: Path, members: list[bytes], cause: str) -> None:
+    with pytest.raises(SourceInvalid, match=r"x\.deb is not a Debian package") as raised:
+        read_control(deb(tmp_path / "x.deb", *members))
+    assert cause in raised.value.cause
+
+
+def test_what_is_no_ar_archive_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.deb").write_bytes(b"")
+    with pytest.raises(SourceInvalid, match="not a Debian package"):
+        read_control(tmp_path / "x.deb")
+
+
+@pytest.mark.parametrize(
+    "control",
+    [
+        CONTROL + b"\nPackage: bash\nVersion: 999\n",
+        CONTROL + b" \nPackage: bash\n",
+        CONTROL + b"X: \x00\n",
+        CONTROL + b"X: \r\rPackage: bash\n",
+        CONTROL + b"X: \xff\n",
+        b"",
+        b"no field",
+        CONTROL.replace(b"hello", b"../hello"),
+        CONTROL.replace(b"1-1", b"1-2"),
+        CONTROL.replace(b"all", b"amd64"),
+    ],
+)
+def test_harmful_control_data_is_refused(tmp_path: Path, control: bytes) -> None:
+    path = deb_with(tmp_path, control)
+    with pytest.raises(SourceInvalid, match=r"hello_1-1_all\.deb"):
+        binary_stanza(path, hello(path))
+
+
+def test_a_stanza_keeps_the_order_and_adds_where_it_is(tmp_path: Path) -> None:
+    path = deb_with(tmp_path, CONTROL)
+    artifact = hello(path)
+    assert binary_stanza(path, artifact) == (
+        f"{CONTROL.decode()}Filename: pool/{artifact.pool_path}\nSize: {artifact.size}\nSHA256: {artifact.sha256}\n"
+    )
+
+
+DSC = """\
+Format: 3.0 (native)
+Source: hello
+Binary: hello
+Version: 1-1
+Files:
+ {md5} 10 hello_1-1.tar.xz
+Checksums-Sha256:
+ {sha256} 10 hello_1-1.tar.xz
+"""
+
+
+def dsc_at(tmp_path: Path, text: str) -> tuple[Path, Artifact]:
+    path = tmp_path / "hello_1-1.dsc"
+    path.write_text(text)
+    return path, hello(path, kind=ArtifactKind.SOURCE, architecture="source")
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_source_stanza_lists_the_dsc_too(tmp_path: Path, signed: bool) -> None:
+    text = DSC.format(md5="a" * 32, sha256="b" * 64)
+    if signed:
+        text = (
+            f"-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\n{text}\n"
+            "-----BEGIN PGP SIGNATURE-----\n\niQ==\n-----END PGP SIGNATURE-----\n"
+        )
+    path, artifact = dsc_at(tmp_path, text)
+    stanza = source_stanza(path, artifact)
+    assert stanza.startswith("Package: hello\nFormat: 3.0 (native)\n")
+    assert f"Directory: pool/{artifact.sha256[:2]}/{artifact.sha256}\n" in stanza
+    assert f" {artifact.sha256} {artifact.size} hello_1-1.dsc\n {'b' * 64} 10 hello_1-1.tar.xz\n" in stanza
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "Source: hello\nVersion: 1-1\n",
+        DSC.format(md5="a" * 32, sha256="b" * 63),
+        DSC.format(md5="a" * 32, sha256="b" * 64).replace(" hello_1-1.tar.xz", " ../x"),
+        DSC.format(md5="a" * 32, sha256="b" * 64).replace("Source: hello", "Source: bash"),
+        "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\nSource: hello\n",
+        "Source: hello\n" + "X: y\n" * (1 << 18),
+    ],
+)
+def test_a_harmful_dsc_is_refused(tmp_path: Path, text: str) -> None:
+    path, artifact = dsc_at(tmp_path, text)
+    with pytest.raises(SourceInvalid, match=r"hello_1-1\.dsc"):
+        source_stanza(path, artifact)

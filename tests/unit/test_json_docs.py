@@ -1,0 +1,110 @@
+"""docs/json.md says what the code does: every field and every word is there, and no other."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from conveyor.cli.main import app
+from conveyor.cli.results import FORMAT_VERSION, Result, as_json
+from conveyor.errors import Fault, UpstreamUnreachable
+from conveyor.model.build import Build, Cause, Outcome, Stage, StageTime, State
+from conveyor.model.commit import Commit, CommitInfo
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
+AT = datetime(2026, 3, 7, tzinfo=UTC)
+REPOS = """\
+targets:
+  debian-13-amd64: {format: deb, suite: trixie}
+packages:
+  nova: {upstream: "https://opendev.org/openstack/nova", targets: [debian-13-amd64]}
+"""
+
+
+def table(heading: str) -> dict[str, str]:
+    """The fields of the table below a heading, each with what is said of it."""
+    match = re.search(rf"^#+ {re.escape(heading)}$(.*?)(?=^#|\Z)", TEXT, flags=re.MULTILINE | re.DOTALL)
+    assert match, f"no heading {heading!r}"
+    return dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", match[1], flags=re.MULTILINE))
+
+
+def words(said: str) -> set[str]:
+    return set(re.findall(r"`([a-z]+)`", said))
+
+
+def a_build() -> Build:
+    upstream = CommitInfo(sha="a" * 40, committed_at=AT, author="", subject="")
+    return Build(
+        id=7,
+        commit=Commit(package="nova", upstream=upstream, packaging_sha="b" * 40),
+        target="debian-13-amd64",
+        state=State.FINISHED,
+        outcome=Outcome.FAILED,
+        attempt=1,
+        version="1.0.0-1~deb13",
+        cause=Cause(fault=Fault.PACKAGE, stage=Stage.BUILD, kind="BuildFailed", summary="s", hint="h", details=("d",)),
+        stages=(StageTime(stage=Stage.RENDER, seconds=0.25),),
+        queued_at=AT,
+        started_at=AT,
+        finished_at=AT,
+        log="builds/7/1/log",
+        claim=None,
+        published=False,
+    )
+
+
+@pytest.fixture
+def document() -> dict[str, Any]:
+    """What `conveyor build --json` prints, parsed."""
+    result = Result(
+        package="nova",
+        target="debian-13-amd64",
+        build=a_build(),
+        ran=True,
+        repository="",
+        log=Path("/log"),
+        error=UpstreamUnreachable("it cannot be fetched"),
+    )
+    parsed: dict[str, Any] = json.loads(json.dumps(as_json([result])))
+    return parsed
+
+
+def test_the_document_of_build_is_described(document: dict[str, Any]) -> None:
+    (result,) = document["results"]
+    assert list(table("conveyor build --json")) == list(document)
+    assert list(table("A result")) == list(result)
+    assert list(table("An error")) == list(result["error"])
+    assert list(table("A build")) == list(result["build"])
+    assert list(table("A stage")) == list(result["build"]["stages"][0])
+    assert list(table("A cause")) == list(result["build"]["cause"])
+
+
+def test_the_document_of_status_is_described(tmp_path: Path) -> None:
+    (tmp_path / "specs/nova").mkdir(parents=True)
+    (tmp_path / "repos.yaml").write_text(REPOS)
+    arguments = ["--repos", str(tmp_path / "repos.yaml"), "--data-dir", str(tmp_path), "status", "--json"]
+    shown = CliRunner().invoke(app, arguments, env={"CONVEYOR_DATABASE": ""})
+    document = json.loads(shown.stdout)
+    assert list(table("conveyor status --json")) == list(document)
+    (pointers,) = document["pointers"].values()
+    assert words(table("conveyor status --json")["pointers"]) == set(pointers)
+
+
+def test_the_words_are_those_of_the_model() -> None:
+    assert words(table("A result")["outcome"]) == set(Outcome)
+    assert words(table("An error")["fault"]) == set(Fault)
+    assert words(table("A build")["state"]) == set(State)
+    assert words(table("A stage")["stage"]) == set(Stage)
+
+
+def test_the_format_version_is_the_code_s() -> None:
+    assert f"`format_version` is {FORMAT_VERSION}." in TEXT
+    for heading in ("conveyor build --json", "conveyor status --json"):
+        assert table(heading)["format_version"] == str(FORMAT_VERSION)
