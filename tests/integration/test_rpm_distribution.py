@@ -41,6 +41,8 @@ class Dnf:
         (home / ".rpmmacros").write_text(f"%_dbpath {DATABASE}\n")
         argv = [
             *("dnf", "--assumeyes", "--quiet", f"--installroot={root}", "--releasever=13", "--nogpgcheck"),
+            # The plugin "local" would offer what other runs have installed.
+            "--noplugins",
             *(f"--repofrompath=r{number},file://{path}" for number, path in enumerate(self.repositories)),
             f"--setopt=reposdir={self.folder / 'no-repositories'}",
             f"--setopt=cachedir={self.folder / 'cache'}",
@@ -97,7 +99,9 @@ def inside(root: Path, *words: str, build: Path | None = None) -> str:
         argv += ["--bind", str(build), "/build", "--setenv", "HOME", "/build", "--chdir", "/build"]
         argv += ["--setenv", "SOURCE_DATE_EPOCH", "1700000000", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
         argv += ["--", "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
-    return run([*argv, *words], timeout=300).output
+    ended = run([*argv, *words], timeout=300, check=False)
+    assert ended.returncode == 0, ended.output
+    return ended.output
 
 
 def of_no_time(member: tarfile.TarInfo) -> tarfile.TarInfo:
