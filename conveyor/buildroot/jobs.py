@@ -6,6 +6,7 @@ import itertools
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,8 @@ from pathlib import Path
 from conveyor.command import process_started
 
 NAME = re.compile(r"(?P<pid>\d+)-(?P<started>\d+)-\d+")
+REMOVAL_TRIES = 100
+REMOVAL_WAIT = 0.05  # seconds
 _COUNTER = itertools.count()
 
 
@@ -36,13 +39,22 @@ class Jobs:
         try:
             yield path
         finally:
-            shutil.rmtree(path, ignore_errors=True)
+            remove(path)
 
     def sweep(self) -> None:
         """Remove the folders of processes that are gone."""
         for path in list(self._folder.iterdir()) if self._folder.is_dir() else ():
             if is_abandoned(path.name):
-                shutil.rmtree(path, ignore_errors=True)
+                remove(path)
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder with all that is in it, even while processes that were just killed may still write to it."""
+    for _ in range(REMOVAL_TRIES):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(REMOVAL_WAIT)
 
 
 def is_abandoned(name: str) -> bool:
