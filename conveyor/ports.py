@@ -308,6 +308,9 @@ class Builder(Protocol):
     def prepare(self, target: Target, requirements: Sequence[str], trunk: Trunk | None, log: Path) -> PreparedRoot:
         """Have a root ready that satisfies the requirements.
 
+        A builder whose tool installs build dependencies as the first part of a build leaves it to `build`, which then
+        raises these.
+
         Raises:
             BuildDependencyMissing: a requirement cannot be satisfied.
             MirrorUnreachable: the distribution's packages cannot be fetched.
@@ -328,6 +331,7 @@ class Builder(Protocol):
 
         Raises:
             BuildFailed, LimitExceeded: the package's fault.
+            BuildDependencyMissing, MirrorUnreachable: where `prepare` leaves build dependencies to this.
         """
 
     def check_install(
@@ -354,13 +358,15 @@ class PreparedRoot:
 
     Attributes:
         target: whose.
-        layers: ids of its layers, the topmost first.
-        packages: what is installed, sorted: the resolved buildroot.
+        layers: ids of its layers, the topmost first; none where the builder has no layers.
+        packages: what is installed, sorted: the resolved buildroot; none where the build itself installs it.
+        trunk: the repository of earlier builds that it was made with.
     """
 
     target: Target
-    layers: tuple[str, ...]
-    packages: tuple[InstalledPackage, ...]
+    layers: tuple[str, ...] = ()
+    packages: tuple[InstalledPackage, ...] = ()
+    trunk: Trunk | None = None
 
 
 class IndexWriter(Protocol):

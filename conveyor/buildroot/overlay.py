@@ -72,7 +72,7 @@ class OverlayBuilder:
     def prepare(self, target: Target, requirements: Sequence[str], trunk: Trunk | None, log: Path) -> PreparedRoot:
         """Have the layers ready that satisfy the build dependencies."""
         stack = self._roots.satisfy(target, self._roots.buildroot(target, log), requirements, trunk, log)
-        return PreparedRoot(target=target, layers=stack.layers, packages=stack.packages)
+        return PreparedRoot(target=target, layers=stack.layers, packages=stack.packages, trunk=trunk)
 
     def build(
         self, root: PreparedRoot, plan: BuildPlan, source: Sequence[Path], results: Path, log: Path, keep: Path | None

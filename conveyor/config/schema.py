@@ -7,9 +7,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticKnownError
 
 from conveyor.config import urls, values
+
+REPOSITORIES = "[{name: baseos, url: 'https://...', key: 'https://...'}]"
+# Keys of a target that only some builders look at.
+BUILDER_KEYS = {
+    "base_image": ("overlay",),
+    "ccache": ("overlay",),
+    "eatmydata": ("overlay",),
+    "mock": ("mock",),
+    "container": ("mock", "pbuilder"),
+}
 
 
 class Entry(BaseModel):
@@ -98,6 +109,18 @@ class TargetEntry(Entry):
     build_packages: list[values.Requirement] | None = Field(None, examples=["[rpm-build]"])
     limits: LimitsEntry = Field(LimitsEntry(), examples=["{time: 30m, memory: 4G}"])
     install_check: bool = Field(True, examples=["true"])
+    base_image: values.Image | None = Field(None, examples=["containers-storage:localhost/buildroot:latest"])
+    ccache: bool = Field(False, examples=["true"])
+    eatmydata: bool = Field(False, examples=["true"])
+    container: values.ImageName | None = Field(None, examples=["localhost/conveyor-pbuilder:latest"])
+
+    @model_validator(mode="after")
+    def keys_of_the_builder(self) -> TargetEntry:
+        """No key that the builder would not look at."""
+        for key, builders in BUILDER_KEYS.items():
+            if key in self.model_fields_set and self.builder not in builders:
+                raise ValueError(f"{key} says nothing to builder: {self.builder}; it is for {' and '.join(builders)}")
+        return self
 
 
 class OtherTarget(TargetEntry):
@@ -106,13 +129,34 @@ class OtherTarget(TargetEntry):
     model_config = ConfigDict(extra="ignore")
 
 
+class AptRepositoryEntry(Entry):
+    """One more repository of a deb target."""
+
+    name: values.RepositoryName = Field(examples=["extras"])
+    url: values.RepositoryUrl = Field(examples=["https://mirror.example.org/extras"])
+    suite: values.SuiteOrPath = Field(examples=["trixie"])
+    components: list[values.Component] = Field([], examples=["[main]"])
+    key: values.RepositoryKey = Field(examples=["https://example.org/KEY, or none where it is not signed"])
+
+
 class DebTarget(TargetEntry):
     """A target that builds debs."""
 
+    builder: values.DebBuilder = Field("overlay", examples=["overlay"])
     suite: values.Suite = Field(examples=["trixie"])
     mirror: values.WebUrl | None = Field(None, examples=["https://mirror.example.org/debian"])
     components: list[values.Component] = Field(["main"], examples=["[main]"], min_length=1)
     architecture: values.DebArchitecture = Field("amd64", examples=["amd64"])
+    repositories: list[AptRepositoryEntry] = Field(
+        [], examples=["[{name: extras, url: 'https://...', suite: trixie, components: [main], key: 'https://...'}]"]
+    )
+
+    @field_validator("repositories")
+    @classmethod
+    def names_differ(cls, entries: list[AptRepositoryEntry]) -> list[AptRepositoryEntry]:
+        """Each repository has a name of its own."""
+        check_names([entry.name for entry in entries])
+        return entries
 
 
 class RepositoryEntry(Entry):
@@ -123,22 +167,45 @@ class RepositoryEntry(Entry):
     key: values.RepositoryKey = Field(examples=["https://example.org/KEY, or none where packages are not signed"])
 
 
+class MockEntry(Entry):
+    """How mock is called. A text alone is its configuration."""
+
+    config: values.MockConfig | None = Field(None, examples=["centos-stream-10-x86_64"])
+    bootstrap: bool = Field(False, examples=["true"])
+    package_manager: values.MockPackageManager | None = Field(None, examples=["dnf5"])
+    isolation: values.MockIsolation = Field("simple", examples=["simple"])
+
+    @model_validator(mode="before")
+    @classmethod
+    def read_text(cls, value: object) -> object:
+        """A text becomes the key that it stands for."""
+        return {"config": value} if isinstance(value, str) else value
+
+
 class RpmTarget(TargetEntry):
     """A target that builds RPMs."""
 
+    builder: values.RpmBuilder = Field("overlay", examples=["overlay"])
     release: values.Release = Field(examples=['"10"'])
-    repositories: list[RepositoryEntry] = Field(
-        examples=["[{name: baseos, url: 'https://...', key: 'https://...'}]"], min_length=1
-    )
+    mock: MockEntry = Field(MockEntry(), examples=["centos-stream-10-x86_64"])
+    repositories: list[RepositoryEntry] = Field([], examples=[REPOSITORIES], validate_default=True)
     database: values.FolderInRoot = Field("/usr/lib/sysimage/rpm", examples=["/usr/lib/sysimage/rpm"])
     architecture: values.RpmArchitecture = Field("x86_64", examples=["x86_64"])
 
     @field_validator("repositories")
     @classmethod
-    def names_differ(cls, entries: list[RepositoryEntry]) -> list[RepositoryEntry]:
-        """Each repository has a name of its own."""
-        names = [entry.name for entry in entries]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"two repositories are named {twice[0]!r}; would be right: names that differ")
+    def names_differ(cls, entries: list[RepositoryEntry], info: ValidationInfo) -> list[RepositoryEntry]:
+        """Each has a name of its own, and only a mock configuration or an image can bring what they would."""
+        mock = info.data.get("mock")
+        told_elsewhere = mock is None or mock.config is not None or info.data.get("base_image") is not None
+        if not entries and not told_elsewhere:
+            raise PydanticKnownError("missing")
+        check_names([entry.name for entry in entries])
         return entries
+
+
+def check_names(names: list[str]) -> None:
+    """Repositories of one target differ in their names."""
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"two repositories are named {twice[0]!r}; would be right: names that differ")

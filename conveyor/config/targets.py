@@ -12,7 +12,17 @@ from conveyor.config.document import Document
 from conveyor.config.mistakes import show
 from conveyor.config.schema import DebTarget, LimitsEntry, OtherTarget, RpmTarget
 from conveyor.config.values import Context
-from conveyor.model.target import BuilderKind, DebianSuite, Format, Limits, RpmDistribution, RpmRepository, Target
+from conveyor.model.target import (
+    AptRepository,
+    BuilderKind,
+    DebianSuite,
+    Format,
+    Limits,
+    MockOptions,
+    RpmDistribution,
+    RpmRepository,
+    Target,
+)
 
 TARGET_NAME = re.compile(r"[a-z0-9][a-z0-9.+_-]*")
 MODELS: Mapping[str, type[DebTarget] | type[RpmTarget]] = {Format.DEB: DebTarget, Format.RPM: RpmTarget}
@@ -55,6 +65,23 @@ def read_target(document: Document, name: str, raw: object, context: Context, li
         naming=naming,
         limits=overridden(limits, entry.limits),
         install_check=entry.install_check,
+        base_image=entry.base_image,
+        ccache=entry.ccache,
+        eatmydata=entry.eatmydata,
+        mock=_mock(entry),
+        container=entry.container,
+    )
+
+
+def _mock(entry: DebTarget | RpmTarget) -> MockOptions:
+    if not isinstance(entry, RpmTarget):
+        return MockOptions()
+    given_options = entry.mock
+    return MockOptions(
+        config=given_options.config,
+        bootstrap=given_options.bootstrap,
+        package_manager=given_options.package_manager,
+        isolation=given_options.isolation,
     )
 
 
@@ -76,7 +103,18 @@ def _told(document: Document, name: str, raw: object, word: str) -> tuple[str, s
 def _origin(entry: DebTarget | RpmTarget) -> DebianSuite | RpmDistribution:
     match entry:
         case DebTarget():
-            return DebianSuite(suite=entry.suite, mirror=entry.mirror, components=tuple(entry.components))
+            more = [
+                AptRepository(
+                    name=item.name, url=item.url, suite=item.suite, components=tuple(item.components), key=item.key
+                )
+                for item in entry.repositories
+            ]
+            return DebianSuite(
+                suite=entry.suite,
+                mirror=entry.mirror,
+                components=tuple(entry.components),
+                repositories=tuple(more),
+            )
         case RpmTarget():
             repositories = [RpmRepository(name=item.name, url=item.url, key=item.key) for item in entry.repositories]
             return RpmDistribution(repositories=tuple(repositories), release=entry.release, database=entry.database)

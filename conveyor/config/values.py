@@ -29,6 +29,8 @@ ARCHITECTURES = {
     "s390x": "s390x",
 }
 NAMINGS = ("debian", "fedora", "centos", "rdo")
+# Transports of containers-transports(5) that name something on this machine's disk.
+IMAGE_FILES = ("oci", "oci-archive", "docker-archive", "dir")
 SPECS = "specs"
 ARCHETYPES = "specs/_archetypes"
 
@@ -132,6 +134,33 @@ def repository_key(value: object, info: ValidationInfo) -> object:
     return urls.key_location(value, context_of(info).folder) if isinstance(value, str) else value
 
 
+def mock_config(text: str, info: ValidationInfo) -> str:
+    """A configuration of mock: the name of one of the host's, or the absolute path of a file, which must exist."""
+    if "/" not in text and not text.endswith(".cfg"):
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9+._-]*", text):
+            raise ValueError(f"{show(text)} is no mock configuration; would be right: centos-stream-10-x86_64")
+        return text
+    path = context_of(info).folder / text
+    if not path.is_file():
+        raise ValueError(f"there is no file {show(text)}; would be right: the path of a mock configuration")
+    return str(path.absolute())
+
+
+def image(text: str, info: ValidationInfo) -> str:
+    """An image as containers-transports(5) writes it; of a file, the absolute path."""
+    transport, _, rest = text.partition(":")
+    if transport == "containers-storage" and re.fullmatch(r"[a-z0-9][A-Za-z0-9._/:@-]*", rest):
+        return text
+    if transport not in IMAGE_FILES or not rest:
+        raise ValueError(
+            f"{show(text)} names no image; would be right: containers-storage:localhost/buildroot:latest, "
+            "or oci-archive:path/of/image.tar"
+        )
+    path, _, tag = rest.partition(":")
+    place = (context_of(info).folder / path).absolute()
+    return f"{transport}:{place}{':' if tag else ''}{tag}"
+
+
 def branch_name(name: str) -> str:
     """A branch's name as git-check-ref-format(1) has it, that no command takes for an option."""
     forbidden = re.search(r"\.\.|@\{|[ ~^:?*\[\\]|//|/\.|\.lock(/|$)", name)
@@ -164,6 +193,8 @@ RepositoryKey = Annotated[str | None, BeforeValidator(repository_key)]
 
 FormatWord = Annotated[str, one_of(Format, "format")]
 BuilderWord = Annotated[str, one_of(BuilderKind, "builder")]
+DebBuilder = Annotated[str, one_of((BuilderKind.OVERLAY, BuilderKind.PBUILDER), "builder of debs")]
+RpmBuilder = Annotated[str, one_of((BuilderKind.OVERLAY, BuilderKind.MOCK), "builder of RPMs")]
 Naming = Annotated[str, one_of(NAMINGS, "naming")]
 Scheme = Annotated[str, one_of(VersionScheme, "version scheme")]
 DebArchitecture = Annotated[str, architecture_of(ARCHITECTURES)]
@@ -180,11 +211,20 @@ Maintainer = Annotated[
 # Both formats' revisions take it: Debian Policy 5.6.12, rpm's Release.
 Mark = Annotated[str, matching(r"[a-z0-9][a-z0-9.]*", "mark of a distribution", "el10")]
 Suite = Annotated[str, matching(r"[a-z0-9][a-z0-9+._/-]*", "Debian suite", "trixie")]
+# sources.list(5): a path that ends with "/" is a repository without components.
+SuiteOrPath = Annotated[str, matching(r"[a-z0-9][a-z0-9+._/-]*|\./|/", "Debian suite", "trixie")]
 Release = Annotated[str, matching(r"[A-Za-z0-9][A-Za-z0-9._-]*", "release", '"10"')]
 FolderInRoot = Annotated[str, matching(r"(/[A-Za-z0-9_][A-Za-z0-9._-]*)+", "absolute path", "/var/lib/rpm")]
 RepositoryName = Annotated[str, matching(r"[A-Za-z0-9_][A-Za-z0-9_-]*", "repository name", "baseos")]
 # A requirement as apt and dnf take it on their command line, and never an option or two of them.
 Requirement = Annotated[str, matching(r"[A-Za-z0-9@/(][^\s,;|&$`'\"\\]*", "package name", "rpm-build")]
+# A configuration that mock finds by its name, or a file; never an option.
+MockConfig = Annotated[str, AfterValidator(mock_config)]
+MockPackageManager = Annotated[str, one_of(("dnf5", "dnf4", "dnf", "yum", "microdnf"), "package manager of mock")]
+MockIsolation = Annotated[str, one_of(("simple", "nspawn", "auto"), "isolation of mock")]
+# The reference grammar of OCI images, with its longest form left to podman.
+ImageName = Annotated[str, matching(r"[a-z0-9][A-Za-z0-9._/:@-]*", "image name", "localhost/conveyor-pbuilder:latest")]
+Image = Annotated[str, AfterValidator(image)]
 
 Duration = Annotated[int, measure(parse_duration)]
 Size = Annotated[int, measure(parse_size)]

@@ -17,6 +17,27 @@ class BuilderKind(StrEnum):
     """What makes clean roots and runs builds in them."""
 
     OVERLAY = "overlay"
+    MOCK = "mock"
+    PBUILDER = "pbuilder"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AptRepository:
+    """One more repository of a deb target, beside its mirror.
+
+    Attributes:
+        name: its id, letters, digits, "-" and "_".
+        url: its base URL.
+        suite: the suite's name; one that ends with "/" is a flat repository (sources.list(5)).
+        components: its components; none for a flat repository.
+        key: URL or path of its public key; None where it is not signed.
+    """
+
+    name: str
+    url: str
+    suite: str
+    components: tuple[str, ...]
+    key: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,11 +48,13 @@ class DebianSuite:
         suite: the suite's name, such as "trixie".
         mirror: URL of the mirror; None for the one that the host's own apt uses.
         components: the archive's components.
+        repositories: further repositories.
     """
 
     suite: str
     mirror: str | None
     components: tuple[str, ...]
+    repositories: tuple[AptRepository, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +86,24 @@ class RpmDistribution:
     repositories: tuple[RpmRepository, ...]
     release: str
     database: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MockOptions:
+    """How mock is called for a target.
+
+    Attributes:
+        config: a configuration of the host, such as "centos-stream-10-x86_64", or the absolute path of one; None to
+            make one of the target's repositories.
+        bootstrap: whether mock makes the root with the distribution's own package manager in a first, small root.
+        package_manager: mock's name of it ("dnf5", "dnf4", "dnf", "yum"); None for what the configuration says.
+        isolation: mock's `--isolation`: "simple", "nspawn" or "auto".
+    """
+
+    config: str | None = None
+    bootstrap: bool = False
+    package_manager: str | None = None
+    isolation: str = "simple"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +139,12 @@ class Target:
         naming: the family whose package names and macros apply: "debian", "fedora", "centos" or "rdo".
         limits: what one build may use.
         install_check: whether built packages are installed in a fresh root before they are published.
+        base_image: OCI image that the overlay builder's base comes from, in the notation of containers-transports(5);
+            None to bootstrap it.
+        ccache: whether compilations are kept between the builds of a package (overlay builder).
+        eatmydata: whether the tools that fill roots are spared waiting for the disk (overlay builder).
+        mock: how mock is called.
+        container: image that the builder's tool runs in; None for the host's own tool (mock, pbuilder).
     """
 
     name: str
@@ -111,3 +158,8 @@ class Target:
     naming: str
     limits: Limits
     install_check: bool
+    base_image: str | None = None
+    ccache: bool = False
+    eatmydata: bool = False
+    mock: MockOptions = MockOptions()
+    container: str | None = None

@@ -131,6 +131,7 @@ class Bench:
         good: a package that the target has, and that is not in every root.
         data: the builder's data folder; None where it has none.
         result: the pattern of the name of the one package that a build makes.
+        resolves_beforehand: whether `prepare` installs build dependencies, and not the build itself.
     """
 
     builder: Builder
@@ -140,6 +141,7 @@ class Bench:
     good: str
     data: Path | None
     result: str
+    resolves_beforehand: bool = True
 
     @property
     def version(self) -> PackageVersion:
@@ -192,7 +194,7 @@ def _recipe(wish: Wish, version: PackageVersion) -> Mapping[str, str]:
     del version
     lines = [
         "broken" if wish.broken else "",
-        f"needs {wish.needs}" if wish.needs else "",
+        *(f"needs {need}" for need in wish.needs.split(", ") if need),
         f"depends {wish.depends}" if wish.depends else "",
         "" if wish.build == "true" else wish.build,
         "make greeting_{version}.fake hello",
@@ -363,12 +365,12 @@ class TestPrepare:
         second = bench.builder.prepare(bench.target, [bench.good], None, log)
         assert first == second
         assert first.target == bench.target
-        assert bench.good in {package.name for package in first.packages}
+        assert bench.resolves_beforehand == (bench.good in {package.name for package in first.packages})
         assert list(first.packages) == sorted(first.packages)
 
-    def test_a_missing_build_dependency_is_named(self, bench: Bench, log: Path) -> None:
+    def test_a_missing_build_dependency_is_named(self, bench: Bench, tmp_path: Path, log: Path) -> None:
         with pytest.raises(BuildDependencyMissing) as caught:
-            bench.builder.prepare(bench.target, [bench.good, "libdoesnotexist"], None, log)
+            bench.built(Wish(needs=f"{bench.good}, libdoesnotexist"), tmp_path, log)
         assert "libdoesnotexist" in caught.value.cause
         assert "\n" not in caught.value.cause
 
