@@ -120,7 +120,7 @@ def _measured(chosen: Sequence[Comparison], runs: int) -> list[Claim]:
         series = [[each for each in chosen if each.claim.target == target] for target in TARGETS]
         return [claim for comparisons in series if comparisons for claim in _series(workshop, comparisons, runs)]
     finally:
-        workshop.conveyor.parts.store.close()
+        workshop.conveyor.close()
 
 
 def _series(workshop: Workshop, comparisons: Sequence[Comparison], runs: int) -> list[Claim]:

@@ -66,6 +66,7 @@ class Conveyor:
         poll: finds commits.
         orders: carries out builds.
         recovery: brings everything to the state it would have had without a kill.
+        jobs: its temporary folders.
     """
 
     settings: Settings
@@ -78,6 +79,12 @@ class Conveyor:
     poll: Poll
     orders: Orders
     recovery: Recovery
+    jobs: Jobs
+
+    def close(self) -> None:
+        """Let go of the store, and of whatever else this process holds."""
+        self.parts.store.close()
+        self.jobs.clear()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +112,7 @@ def open_records(settings: Settings) -> Records:
 
 
 def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conveyor:
-    """Put a Conveyor together. The caller closes `parts.store`.
+    """Put a Conveyor together. The caller closes it.
 
     Raises:
         UserError: the data directory cannot be made.
@@ -166,6 +173,7 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
             targets=repos.targets,
             sweepers=(cgroup.sweep, jobs.sweep),
         ),
+        jobs=jobs,
     )
 
 

@@ -41,6 +41,12 @@ class Jobs:
         finally:
             remove(path)
 
+    def clear(self) -> None:
+        """Remove what this process still has: Ctrl-C may have come just before a folder's own end was arranged."""
+        pid = os.getpid()
+        for path in self._folder.glob(f"{pid}-{process_started(pid)}-*"):
+            remove(path)
+
     def sweep(self) -> None:
         """Remove the folders of processes that are gone."""
         for path in list(self._folder.iterdir()) if self._folder.is_dir() else ():

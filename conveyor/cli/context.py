@@ -75,7 +75,7 @@ class Context:
         try:
             yield conveyor
         finally:
-            conveyor.parts.store.close()
+            conveyor.close()
 
     @contextmanager
     def records(self) -> Iterator[Records]:
