@@ -68,9 +68,9 @@ def main() -> int:
     code = _run_in_sandbox(spec, merged)
     if code is None:
         return EXIT_SETUP_FAILED
-    full = _is_full(work) if spec["upper"] is None else False
+    full = is_full(work) if spec["upper"] is None else False
     if code == 0 and spec["results"]:
-        full = not _collect(merged / "build/results", Path(spec["results"]), spec["scratch_bytes"])
+        full = not collect(merged / "build/results", Path(spec["results"]), spec["scratch_bytes"])
         code = EXIT_SETUP_FAILED if full else 0
     Path(spec["status"]).write_text(json.dumps({"exit": code, "scratch_full": full}))
     return 0
@@ -94,18 +94,23 @@ def _scratch(spec: dict[str, Any]) -> Path:
     work = Path(spec["job"])
     if spec["upper"] is not None:
         return work
-    if spec["scratch_image"]:
-        image = work / "scratch.img"
-        with image.open("wb") as file:
-            file.truncate(spec["scratch_bytes"])
-        _run(["mkfs.ext4", "-q", "-F", "-m", "0", "-O", "^has_journal", "-E", "lazy_itable_init=1", str(image)])
-        _run(["mount", "-o", "loop,nosuid,nodev", str(image), str(work / "scratch")])
-        # The mount keeps it alive; without a name it cannot be left behind.
-        image.unlink()
-    else:
-        options = f"size={spec['scratch_bytes']},mode=0755"
-        _mount("scratch", work / "scratch", "tmpfs", MS_NOSUID | MS_NODEV, options)
+    image = work / "scratch.img" if spec["scratch_image"] else None
+    mount_scratch(work / "scratch", spec["scratch_bytes"], image, MS_NOSUID | MS_NODEV)
     return work / "scratch"
+
+
+def mount_scratch(place: Path, size: int, image: Path | None, flags: int) -> None:
+    """Mount an empty file system of `size` bytes: in memory, or in a new image file."""
+    if image is None:
+        mount("scratch", place, "tmpfs", flags, f"size={size},mode=0755")
+        return
+    with image.open("wb") as file:
+        file.truncate(size)
+    _run(["mkfs.ext4", "-q", "-F", "-m", "0", "-O", "^has_journal", "-E", "lazy_itable_init=1", str(image)])
+    options = ["loop", "nosuid", *(["nodev"] if flags & MS_NODEV else [])]
+    _run(["mount", "-o", ",".join(options), str(image), str(place)])
+    # The mount keeps it alive; without a name it cannot be left behind.
+    image.unlink()
 
 
 def _mount_root(spec: dict[str, Any], work: Path) -> Path:
@@ -122,7 +127,7 @@ def _mount_root(spec: dict[str, Any], work: Path) -> Path:
     os.chdir(spec["layers_folder"])
     lower = ":".join(f"{layer}/root" for layer in spec["layers"])
     options = f"lowerdir={lower},upperdir={_escape(upper)},workdir={_escape(overlay_work)}"
-    _mount("overlay", merged, "overlay", MS_NODEV, options)
+    mount("overlay", merged, "overlay", MS_NODEV, options)
     os.chdir("/")
     return merged
 
@@ -154,7 +159,7 @@ def _prepare_builder(spec: dict[str, Any], merged: Path) -> None:
 
 def _open_to_all(spec: dict[str, Any], merged: Path) -> Path:
     """Show the root and what is bound into it below a folder that every user can pass; returns where the root is."""
-    _mount("anteroom", ANTEROOM, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755")
+    mount("anteroom", ANTEROOM, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755")
     opened = [_bind(Path(source), ANTEROOM / str(number)) for number, (source, _, _) in enumerate(spec["binds"])]
     spec["binds"] = [
         (str(path), target, writable) for path, (_, target, writable) in zip(opened, spec["binds"], strict=True)
@@ -167,7 +172,7 @@ def _bind(source: Path, place: Path) -> Path:
         place.mkdir()
     else:
         place.touch()
-    _mount(str(source), place, "none", MS_BIND, "")
+    mount(str(source), place, "none", MS_BIND, "")
     return place
 
 
@@ -235,7 +240,7 @@ def _root_arguments(spec: dict[str, Any], merged: Path) -> list[str]:
     return [*argv, "--proc", f"{MERGED_TARGET}/proc", "--dev", f"{MERGED_TARGET}/dev"]
 
 
-def _collect(results: Path, into: Path, limit: int) -> bool:
+def collect(results: Path, into: Path, limit: int) -> bool:
     """Copy the regular files that the build left; anything else in the folder is left out.
 
     Returns:
@@ -268,7 +273,7 @@ def _open_regular(name: str, folder: int) -> int | None:
     return None
 
 
-def _is_full(folder: Path) -> bool:
+def is_full(folder: Path) -> bool:
     """Whether hardly anything is left: ext4 keeps some hundred blocks for itself."""
     usage = os.statvfs(folder)
     left = usage.f_bavail * usage.f_frsize
@@ -280,7 +285,12 @@ def _escape(path: Path) -> str:
     return str(path).replace("\\", "\\\\").replace(",", "\\,").replace(":", "\\:")
 
 
-def _mount(source: str, target: Path, kind: str, flags: int, options: str) -> None:
+def mount(source: str, target: Path, kind: str, flags: int, options: str) -> None:
+    """Mount by the system call.
+
+    Raises:
+        OSError: it failed.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.mount(os.fsencode(source), os.fsencode(target), kind.encode(), flags, options.encode()) != 0:
         number = ctypes.get_errno()

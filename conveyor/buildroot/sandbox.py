@@ -19,7 +19,7 @@ from typing import IO
 from conveyor.buildroot import cgroup
 from conveyor.buildroot.jobs import Jobs
 from conveyor.command import attach, run
-from conveyor.errors import DiskFull, SandboxUnusable
+from conveyor.errors import ConveyorError, DiskFull, SandboxUnusable
 from conveyor.model.target import Limits
 
 ENTER = Path(__file__).with_name("enter.py")
@@ -131,7 +131,7 @@ class Sandbox:
                 argv = self._argv(call, job, groups, in_memory=in_memory, new_session=True)
                 completed = run(argv, timeout=call.limits.seconds, log=log, check=False)
                 oom, refused = groups.killed_for_memory, groups.refused_processes
-            status = self._status(job, completed.output if log is None else _tail(log), out_of_memory=oom)
+            status = self._status(job, completed.output if log is None else tail(log), out_of_memory=oom)
         return Finished(
             exit_code=status["exit"],
             output=completed.output,
@@ -187,7 +187,7 @@ class Sandbox:
         if call.upper is not None:
             return False
         if self._scratch is ScratchKind.AUTO:
-            return call.limits.disk + call.limits.memory < _available_memory()
+            return call.limits.disk + call.limits.memory < available_memory()
         return self._scratch is ScratchKind.MEMORY
 
     def _status(self, job: Path, output: str, *, out_of_memory: bool) -> dict[str, int]:
@@ -197,28 +197,29 @@ class Sandbox:
             return status
         if out_of_memory:
             return {"exit": 137, "scratch_full": 0}
-        cause = output.strip().splitlines()[-1] if output.strip() else "it says nothing"
-        if os.strerror(errno.ENOSPC) in cause or shutil.disk_usage(job).free < NO_ROOM:
-            raise DiskFull(
-                "the disk is full",
-                cause=f"nothing more can be written below {job.parent}",
-                hint="free some room, then run the same command again",
-            )
-        raise SandboxUnusable(
-            "the sandbox could not be set up",
-            cause=cause,
-            hint="run 'conveyor doctor': it tells what this machine lacks",
+        raise setup_failure("the sandbox could not be set up", output, job)
+
+
+def setup_failure(what: str, said: str, job: Path) -> ConveyorError:
+    """The error for surroundings that could not be set up, by the last line said; a full disk is told as such."""
+    cause = said.strip().splitlines()[-1] if said.strip() else "it says nothing"
+    if os.strerror(errno.ENOSPC) in cause or shutil.disk_usage(job).free < NO_ROOM:
+        return DiskFull(
+            "the disk is full",
+            cause=f"nothing more can be written below {job.parent}",
+            hint="free some room, then run the same command again",
         )
+    return SandboxUnusable(what, cause=cause, hint="run 'conveyor doctor': it tells what this machine lacks")
 
 
-def _tail(log: IO[bytes]) -> str:
+def tail(log: IO[bytes]) -> str:
     """The end of a log file."""
     with Path(log.name).open("rb") as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
         return file.read().decode("utf-8", "replace")
 
 
-def _available_memory() -> int:
+def available_memory() -> int:
     """Bytes of memory that can be had without swapping, as /proc/meminfo estimates them."""
     with Path("/proc/meminfo").open() as lines:
         fields = dict(line.split(":", 1) for line in lines)

@@ -17,7 +17,7 @@ class ToolCall:
     Attributes:
         argv: the command. Host paths in it are those of `reads` and `writes`; others are what `cache` and `scratch`
             of the tool's host gave.
-        limits: what it may use.
+        limits: what it may use, its scratch folder being the disk.
         reads: files and folders of the host that it sees, read-only, at the same path.
         writes: folders of the host that it writes to, at the same path.
         network: whether it may use the network.
@@ -65,4 +65,11 @@ class ToolHost(Protocol):
             CommandMissing: the tool, or what runs containers, is not installed.
             CommandTimedOut: it took longer than its limit; all of it was killed.
             SandboxUnusable: the surroundings could not be set up.
+        """
+
+    def attach(self, call: ToolCall) -> int:
+        """Run a tool on the caller's terminal, without a time limit; returns its exit code.
+
+        Raises:
+            CommandMissing, SandboxUnusable: as `run` does.
         """
