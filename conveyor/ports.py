@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -192,11 +192,40 @@ class Toolchain(Protocol):
             SourceInvalid: the file is not what its name says.
         """
 
+    def foreign(self, source_files: Sequence[Path], packages: Sequence[Path]) -> tuple[str, ...]:
+        """Why binary packages are none of what a source package makes: a line for each such package.
+
+        The source package was made before anything of the upstream ran; the packages come from a build in which the
+        upstream could write any file under any name.
+        """
+
+    def risky_files(self, package: Path) -> RiskyFiles:
+        """The files in a binary package that give rights to who runs or opens them.
+
+        Raises:
+            SourceInvalid: the package's payload is not what its name says.
+        """
+
     def explain_source_failure(self, log: Sequence[str]) -> tuple[str, tuple[str, ...]]:
         """From the log of a failed source stage: the cause in one line, and the lines that matter."""
 
     def explain_build_failure(self, log: Sequence[str]) -> tuple[str, tuple[str, ...]]:
         """From the log of a failed build: the cause in one line (the failing command), and the lines that matter."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RiskyFiles:
+    """Files in a package that give rights.
+
+    Attributes:
+        privileged: paths of programs that run with rights of their owner: setuid, setgid, or with capabilities.
+        devices: paths of device nodes.
+        complete: False where the package is too large to have been looked through.
+    """
+
+    privileged: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+    complete: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -383,6 +412,13 @@ class IndexWriter(Protocol):
             pool: the pool's folder, where `<first two digits>/<sha256>/<filename>` is each artifact.
         """
 
+    def check(self, files: Sequence[tuple[Path, Artifact]]) -> None:
+        """See that a snapshot can hold the files of one build, before anything of them is published.
+
+        Raises:
+            SourceInvalid: a package cannot be listed: what the snapshots of all other packages would fail for, too.
+        """
+
     def checksummed(self, folder: Path) -> tuple[str, ...]:
         """The metadata files of a written snapshot whose names hold their checksum: paths relative to `folder`, sorted.
 
@@ -402,6 +438,13 @@ class Repository(Protocol):
 
     def add(self, target: str, path: Path, artifact: Artifact) -> Artifact:
         """Bring a file into the target's pool, durably; the same content twice is stored once."""
+
+    def check(self, target: str, files: Sequence[tuple[Path, Artifact]]) -> None:
+        """See that a snapshot of the target can hold the files of one build; nothing is published.
+
+        Raises:
+            SourceInvalid: a name or a package is not fit to be published.
+        """
 
     def artifact_path(self, target: str, artifact: Artifact) -> Path:
         """Where an artifact lies in the pool."""
@@ -527,6 +570,12 @@ class Store(Protocol):
 
     def published_artifact(self, target: str, name: str, version: str, architecture: str) -> Artifact | None:
         """The binary artifact that is already known under this name, version and architecture."""
+
+    def publishers(self, target: str, names: Collection[str]) -> Mapping[str, tuple[str, ...]]:
+        """Who publishes binary packages of these names: the packages whose entries have them, sorted, by name.
+
+        An entry is that of `entries`; a name that no entry has is left out.
+        """
 
     def close(self) -> None:
         """Let go of the database."""

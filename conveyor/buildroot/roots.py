@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from conveyor.buildroot import limits
 from conveyor.buildroot.jobs import Jobs
 from conveyor.buildroot.layers import LayerStore, Resolution, Stack, hash_of
-from conveyor.buildroot.sandbox import Bind, Call, Sandbox
-from conveyor.command import run
-from conveyor.errors import CommandTimedOut
+from conveyor.buildroot.sandbox import Bind, Call, Finished, Sandbox
+from conveyor.command import last_lines, run
+from conveyor.errors import CommandFailed, CommandTimedOut, ConveyorError, Fault
 from conveyor.model.target import Format, Limits, Target
 from conveyor.ports import InstalledPackage, PackageManager, Place, RootCommand, Trunk
 
@@ -103,15 +104,20 @@ class Roots:
         return stack
 
     def install_files(self, target: Target, below: Stack, files: Sequence[Path], log: Path) -> None:
-        """Install package files in a throw-away layer.
+        """Install package files in a throw-away layer, with the limits of a build: their scripts run.
 
         Raises:
             BuildDependencyMissing: they lack a dependency.
+            LimitExceeded: they used more than their target allows.
             CommandFailed: they cannot be installed for another reason, such as a failing script of theirs.
         """
         setting = Setting(target=target, layers=below.layers, upper=None, packages=tuple(files))
-        steps = self._managers[target.format].install_files(target, [file.name for file in files])
-        self._run_all(steps, setting, log)
+        for step in self._managers[target.format].install_files(target, [file.name for file in files]):
+            start = log.stat().st_size if log.exists() else 0
+            finished = self._run_untrusted(step, setting, log)
+            if finished.exit_code != 0:
+                failure = self._managers[target.format].failure(target, last_lines(log, start))
+                raise limits.exceeded(target, finished) or _packages_own(failure)
 
     def known(self, layers: Sequence[str]) -> bool:
         """Whether all of these layers are there."""
@@ -156,8 +162,7 @@ class Roots:
         for step in steps:
             start = log.stat().st_size if log.exists() else 0
             if self._run(step, setting, log) != 0:
-                lines = log.read_bytes()[start:].decode("utf-8", "replace").splitlines()
-                raise self._managers[setting.target.format].failure(setting.target, lines)
+                raise self._managers[setting.target.format].failure(setting.target, last_lines(log, start))
 
     def _run(self, step: RootCommand, setting: Setting, log: Path) -> int:
         with log.open("ab") as file, self._jobs.folder() as job:
@@ -171,6 +176,14 @@ class Roots:
             except CommandTimedOut:
                 file.write(b"conveyor: the package manager took too long: timed out\n")
                 return 1
+
+    def _run_untrusted(self, step: RootCommand, setting: Setting, log: Path) -> Finished:
+        with log.open("ab") as file, self._jobs.folder() as job:
+            call = _call(step, setting, self._shown(step, setting, job))
+            try:
+                return self._sandbox.run(replace(call, limits=setting.target.limits), file)
+            except CommandTimedOut as error:
+                raise limits.timed_out(setting.target) from error
 
     def _known(self, key: str, below: Stack, trunk: Trunk | None) -> Stack | None:
         found = self._store.resolution(key)
@@ -186,10 +199,10 @@ class Roots:
         for path, text in step.files.items():
             (top / path).parent.mkdir(parents=True, exist_ok=True)
             (top / path).write_text(text)
-        binds = [
-            Bind(source=top, target="/conveyor"),
-            Bind(source=self._store.cache(setting.target.name), target="/conveyor/cache", writable=True),
-        ]
+        binds = [Bind(source=top, target="/conveyor")]
+        if not setting.packages:
+            cache = self._store.cache(setting.target.name)
+            binds.append(Bind(source=cache, target="/conveyor/cache", writable=True))
         if setting.trunk is not None:
             binds.append(Bind(source=setting.trunk.folder, target="/conveyor/trunk"))
         for package in setting.packages:
@@ -206,6 +219,16 @@ def trunk_hash(trunk: Trunk | None, names: frozenset[str]) -> str:
     """
     binaries = trunk.binaries if trunk else ()
     return hash_of(sorted(f"{binary.name} {binary.sha256}" for binary in binaries if binary.name in names))
+
+
+def _packages_own(failure: ConveyorError) -> ConveyorError:
+    """What the log of installing packages tells, with the fault left to them.
+
+    There was no network, and the sandbox itself tells of a full disk: scripts that speak of these may say anything.
+    """
+    if failure.fault is Fault.PACKAGE:
+        return failure
+    return CommandFailed(failure.what, cause=failure.cause, details=failure.details)
 
 
 def _call(step: RootCommand, setting: Setting, binds: tuple[Bind, ...]) -> Call:
