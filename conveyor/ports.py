@@ -285,6 +285,19 @@ class InstalledPackage:
         return f"{self.name}={self.version}:{self.architecture}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What a package manager would do to a root.
+
+    Attributes:
+        installed: packages that would be there in the end and are not now, those of another version included.
+        removed: names of packages that would go.
+    """
+
+    installed: tuple[InstalledPackage, ...]
+    removed: tuple[str, ...]
+
+
 class PackageManager(Protocol):
     """How roots of one format are made and filled: command lines, nothing is run here."""
 
@@ -297,6 +310,17 @@ class PackageManager(Protocol):
 
     def install(self, target: Target, requirements: Sequence[str], trunk: Trunk | None) -> tuple[RootCommand, ...]:
         """Install what satisfies the requirements: the last step needs no network."""
+
+    def resolve(self, target: Target, requirements: Sequence[str], trunk: Trunk | None) -> tuple[RootCommand, ...]:
+        """Have the last step print what `install` would do, and do nothing. That step's exit code means nothing."""
+
+    def parse_changes(self, output: str) -> Changes | None:
+        """What the last step of `resolve` printed; None where it tells nothing, or not all."""
+
+    def install_exactly(
+        self, target: Target, packages: Sequence[InstalledPackage], trunk: Trunk | None
+    ) -> tuple[RootCommand, ...]:
+        """Install packages in exactly these versions: the last step needs no network."""
 
     def install_files(self, target: Target, filenames: Sequence[str]) -> tuple[RootCommand, ...]:
         """Install package files that lie in /conveyor/packages, whose dependencies are there already."""
@@ -390,12 +414,14 @@ class PreparedRoot:
         layers: ids of its layers, the topmost first; none where the builder has no layers.
         packages: what is installed, sorted: the resolved buildroot; none where the build itself installs it.
         trunk: the repository of earlier builds that it was made with.
+        lease: keeps what it is made of from being removed for as long as the root is referred to.
     """
 
     target: Target
     layers: tuple[str, ...] = ()
     packages: tuple[InstalledPackage, ...] = ()
     trunk: Trunk | None = None
+    lease: object = field(default=None, compare=False, repr=False)
 
 
 class IndexWriter(Protocol):

@@ -72,7 +72,7 @@ class OverlayBuilder:
     def prepare(self, target: Target, requirements: Sequence[str], trunk: Trunk | None, log: Path) -> PreparedRoot:
         """Have the layers ready that satisfy the build dependencies."""
         stack = self._roots.satisfy(target, self._roots.buildroot(target, log), requirements, trunk, log)
-        return PreparedRoot(target=target, layers=stack.layers, packages=stack.packages, trunk=trunk)
+        return PreparedRoot(target=target, layers=stack.layers, packages=stack.packages, trunk=trunk, lease=stack.lease)
 
     def build(
         self, root: PreparedRoot, plan: BuildPlan, source: Sequence[Path], results: Path, log: Path, keep: Path | None
@@ -113,11 +113,18 @@ class OverlayBuilder:
         if not record.exists():
             raise UnknownName("the root of this build was not kept", hint="build it again with --keep-root, or --shell")
         layers = json.loads(record.read_text())["layers"]
-        if not self._roots.known(layers):
+        stack = self._roots.load(layers)
+        if stack is None:
             raise UnknownName("the layers below the kept root are gone", hint="build it again with --shell")
         environment = {**ENVIRONMENT, "TERM": "xterm"}
         return self._sandbox.attach(
-            Call(argv=tuple(argv), layers=layers, limits=target.limits, upper=keep / "upper", environment=environment)
+            Call(
+                argv=tuple(argv),
+                layers=stack.layers,
+                limits=target.limits,
+                upper=keep / "upper",
+                environment=environment,
+            )
         )
 
     def _run_script(

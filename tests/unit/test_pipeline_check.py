@@ -30,7 +30,7 @@ def refused(shop: Workshop, package: str, recipe: str) -> Build:
     ("recipe", "kind", "summary"),
     [
         ("smuggle oslo_{evr}.fake x", "ForeignPackage", "oslo_1.1-1.fake: the recipe does not make it"),
-        ("make nova-all_{evr}.fake device /dev/sda", "ResultsInvalid", "nova-all_1.1-1.fake has a device node: /dev/sda"),
+        ("make nova-all_{evr}.fake device /dev/sda", "ResultsInvalid", "_1.1-1.fake has a device node: /dev/sda"),
         ("make recipe x", "ResultsInvalid", "the build made 2 files for recipe"),
         ("make x.fake x\nmake x_.fake x", "ResultsInvalid", "the build made 2 files for x  (all)"),
     ],
