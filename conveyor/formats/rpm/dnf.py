@@ -220,9 +220,11 @@ def _macros(target: Target) -> str:
     """What the host's rpm must know.
 
     The root's database lies where the distribution's own rpm looks for it. rpm 4.20 and newer would put scriptlets into
-    namespaces of their own, which the sandbox does not allow: they are in some already.
+    namespaces of their own, which the sandbox does not allow: they are in some already. A package with the folder /proc
+    would fail, since what is mounted there has an owner that is none inside.
     """
-    return f"%_dbpath {_distribution(target).database}\n%__transaction_unshare %{{nil}}\n"
+    database = _distribution(target).database
+    return f"%_dbpath {database}\n%__transaction_unshare %{{nil}}\n%_netsharedpath /proc\n"
 
 
 def _configuration(target: Target, trunk: Trunk | None) -> dict[str, str]:
