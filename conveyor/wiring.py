@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conveyor.buildroot import cgroup, health
+from conveyor.buildroot.eviction import Eviction
 from conveyor.buildroot.jobs import Jobs
 from conveyor.buildroot.layers import LayerStore
 from conveyor.buildroot.overlay import OverlayBuilder
+from conveyor.buildroot.overlay_stock import OverlayBuildroots
 from conveyor.buildroot.roots import Roots
 from conveyor.buildroot.sandbox import Sandbox, ScratchKind
+from conveyor.buildroot.stock import Buildroots
 from conveyor.errors import CommandMissing, DiskFull, PermissionMissing, UserError
 from conveyor.formats.deb.apt import AptManager
 from conveyor.formats.deb.metadata import DebIndexWriter
@@ -62,6 +65,7 @@ class Conveyor:
         tree: the published tree.
         sandbox: runs commands in roots.
         roots: makes and finds roots.
+        buildroots: what each kind of builder keeps between builds.
         managers: the package manager of each format.
         poll: finds commits.
         orders: carries out builds.
@@ -75,6 +79,7 @@ class Conveyor:
     tree: PublishedTree
     sandbox: Sandbox
     roots: Roots
+    buildroots: Mapping[BuilderKind, Buildroots]
     managers: Mapping[Format, PackageManager]
     poll: Poll
     orders: Orders
@@ -129,6 +134,7 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
     jobs = Jobs(data / "jobs")
     layers = LayerStore(data / "buildroots")
     sandbox = Sandbox(jobs=jobs, layers=layers.layers, uid=settings.sandbox_uid, scratch=ScratchKind(settings.scratch))
+    eviction = Eviction(layers, jobs, settings.buildroot_limit)
     managers: dict[Format, PackageManager] = {Format.DEB: AptManager(_mirror(settings)), Format.RPM: DnfManager()}
     roots = Roots(
         store=layers,
@@ -136,6 +142,7 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
         jobs=jobs,
         managers=managers,
         base_max_age=settings.base_max_age,
+        make_room=eviction,
     )
     tree = _tree(settings, _writers(settings, repos))
     store = _store(settings)
@@ -163,6 +170,9 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
         tree=tree,
         sandbox=sandbox,
         roots=roots,
+        buildroots={
+            BuilderKind.OVERLAY: OverlayBuildroots(store=layers, roots=roots, sandbox=sandbox, eviction=eviction)
+        },
         managers=managers,
         poll=Poll(git, parts.packaging),
         orders=orders,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from conveyor.buildroot.eviction import Eviction, downloaded
@@ -36,7 +36,8 @@ class OverlayBuildroots:
     def stock(self, targets: Sequence[Target]) -> tuple[StockItem, ...]:
         """See Buildroots: the layers that were made for the targets, and their downloads."""
         names = {target.name for target in targets}
-        bases = {found[0] for target in targets if (found := self._store.base(base_key(target))) is not None}
+        found = ((self._store.base(base_key(target)), target.name) for target in targets)
+        bases = {base[0]: name for base, name in found if base is not None}
         layers = [self._item(layer, bases) for layer in self._store.known()]
         return (*(item for item in layers if item.target in {"", *names}), *self._downloads(sorted(names)))
 
@@ -65,12 +66,12 @@ class OverlayBuildroots:
             )
         )
 
-    def _item(self, layer: Layer, bases: set[str]) -> StockItem:
+    def _item(self, layer: Layer, bases: Mapping[str, str]) -> StockItem:
         path = self._store.layers / layer.id
         kind = StockKind.DEPENDENCIES if layer.below else StockKind.BASE
         return StockItem(
             builder=BuilderKind.OVERLAY,
-            target=layer.purpose.target if layer.purpose else "",
+            target=layer.purpose.target if layer.purpose else bases.get(layer.id, ""),
             kind=StockKind(layer.purpose.kind) if layer.purpose else kind,
             name=layer.id,
             size=size_of(path) if layer.size is None else layer.size,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from conveyor.cli.buildroot import refresh_due
 from conveyor.cli.context import Context
 from conveyor.cli.inspect import SHELL
 from conveyor.cli.results import Result, as_json, exit_code, print_failure, print_results
@@ -76,11 +79,19 @@ def build(
             given.errors.print(f"conveyor: not published yet: {plain(problem.summary)}", markup=False, soft_wrap=True)
         require_room(conveyor.settings)
         results = list(carry_out(given, conveyor, chosen, order))
-    if as_json_:
-        typer.echo(json.dumps(as_json(results), indent=2))
-    else:
-        print_results(given.output, given.errors, results)
+        if as_json_:
+            typer.echo(json.dumps(as_json(results), indent=2))
+        else:
+            print_results(given.output, given.errors, results)
+        _refresh_due(given, conveyor, targets.values())
     raise typer.Exit(exit_code(results))
+
+
+def _refresh_due(given: Context, conveyor: Conveyor, targets: Collection[Target]) -> None:
+    """Make anew what the builds found too old. They are over: whoever does not want to wait presses Ctrl-C."""
+    sys.stdout.flush()
+    with suppress(KeyboardInterrupt, Interrupted):
+        refresh_due(given, conveyor, targets)
 
 
 def _check_options(packages: Sequence[Package], commit: str | None, local: Path | None) -> None:

@@ -39,7 +39,8 @@ class Settings:
         mirror: the Debian mirror of targets that name none; None for the one that the host's own apt uses.
         sandbox_uid: the user and group id that builds run as.
         scratch: where the throw-away layers of builds live.
-        base_max_age: seconds after which a base root is made anew.
+        base_max_age: seconds after which a base root is due to be made anew.
+        buildroot_limit: bytes that roots, layers and downloads may take between builds.
         min_free_disk: bytes that must be free on the disk of `data_dir` for a build to start.
         limits: what one build may use where its target says nothing else.
     """
@@ -56,6 +57,7 @@ class Settings:
     sandbox_uid: int
     scratch: Scratch
     base_max_age: int
+    buildroot_limit: int
     min_free_disk: int
     limits: Limits
 
@@ -160,6 +162,7 @@ def _settings(entry: SettingsEntry, data_dir: Path, source: Path | None, around:
         sandbox_uid=entry.sandbox_uid,
         scratch=Scratch(entry.scratch),
         base_max_age=entry.base_max_age,
+        buildroot_limit=entry.buildroot_limit,
         min_free_disk=entry.min_free_disk,
         limits=overridden(DEFAULT_LIMITS, entry.limits),
     )

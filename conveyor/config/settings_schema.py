@@ -99,5 +99,6 @@ class SettingsEntry(Entry):
     sandbox_uid: Annotated[int, Field(ge=1, le=2**32 - 2)] = Field(64123, examples=["64123"])
     scratch: Annotated[str, one_of(Scratch, "place for scratch")] = Field("auto", examples=["auto"])
     base_max_age: Duration = Field(7 * 86400, examples=["7d"])
+    buildroot_limit: Size = Field(40 * 2**30, examples=["40G"])
     min_free_disk: Size = Field(2**30, examples=["1G"])
     limits: LimitsEntry = Field(LimitsEntry(), examples=["time, memory, disk and processes"])

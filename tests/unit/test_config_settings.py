@@ -55,6 +55,7 @@ def test_nothing_needs_to_be_set(folder: Path) -> None:
         sandbox_uid=64123,
         scratch=Scratch.AUTO,
         base_max_age=7 * 86400,
+        buildroot_limit=40 * 2**30,
         min_free_disk=2**30,
         limits=Limits(seconds=1800, memory=4 * 2**30, disk=8 * 2**30, processes=1000),
     )
@@ -71,6 +72,7 @@ mirror = "https://mirror.example.org/debian"
 sandbox_uid = 2000
 scratch = "memory"
 base_max_age = "2d"
+buildroot_limit = "100G"
 min_free_disk = "5G"
 
 [limits]
@@ -101,6 +103,7 @@ def test_the_file_sets_everything(folder: Path) -> None:
         sandbox_uid=2000,
         scratch=Scratch.MEMORY,
         base_max_age=2 * 86400,
+        buildroot_limit=100 * 2**30,
         min_free_disk=5 * 2**30,
         limits=Limits(seconds=3600, memory=4 * 2**30, disk=8 * 2**30, processes=50),
     )

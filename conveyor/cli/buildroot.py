@@ -1,0 +1,245 @@
+"""`conveyor buildroot`: what builds start from, and how it is looked after."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from conveyor.buildroot.stock import Buildroots, StockItem, StockKind
+from conveyor.cli.context import Context
+from conveyor.cli.inspect import SHELL
+from conveyor.cli.results import FORMAT_VERSION
+from conveyor.cli.table import print_table
+from conveyor.cli.text import plain
+from conveyor.errors import ConveyorError, Interrupted, UserError
+from conveyor.model.target import Target
+from conveyor.wiring import Conveyor, require_programs, require_root
+
+HEADINGS = ("target", "builder", "what", "size", "age", "last use", "in use by", "id")
+KINDS = tuple(StockKind)
+UNITS = (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024))
+AGES = (("d", 86400), ("h", 3600), ("min", 60))
+
+app = typer.Typer(help="Look after what builds start from.", no_args_is_help=True, rich_markup_mode=None)
+
+
+def register(parent: typer.Typer) -> None:
+    """Add the commands."""
+    parent.add_typer(app, name="buildroot")
+
+
+@app.command("list")
+def list_(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Show what is kept between builds."""
+    given: Context = context.obj
+    with given.opened() as conveyor:
+        items = stocked(conveyor)
+    limit = given.site.buildroot_limit
+    if as_json:
+        typer.echo(json.dumps(stock_as_json(items, limit), indent=2))
+        return
+    if not items:
+        given.output.print("nothing is kept yet: conveyor build PACKAGE")
+        return
+    print_table(given.output, HEADINGS, [row(item, time.time()) for item in items])
+    total = sum(item.size for item in items)
+    given.output.print(f"{human_size(total)} in all, of {human_size(limit)} ('buildroot_limit')", soft_wrap=True)
+
+
+@app.command()
+def refresh(
+    context: typer.Context,
+    targets: Annotated[
+        list[str] | None, typer.Argument(help="Targets of repos.yaml; all that were built for, if none.")
+    ] = None,
+    due: Annotated[bool, typer.Option("--due", help="Only those that are older than 'base_max_age'.")] = False,
+) -> None:
+    """Make what builds start from anew; running builds keep what they have."""
+    given: Context = context.obj
+    named = [given.configuration.target(name) for name in targets or ()]
+    require_root()
+    with given.opened() as conveyor:
+        chosen = [target for target in named or _made(conveyor) if not due or _of(conveyor, target).is_due(target)]
+        require_programs(conveyor, chosen)
+        if not chosen:
+            given.output.print("nothing to do: " + ("no base is due" if due else "nothing was built yet"))
+        errors = [error for target in chosen if (error := refresh_one(given, conveyor, target)) is not None]
+    raise typer.Exit(max((error.exit_code for error in errors), default=0))
+
+
+@app.command()
+def prune(
+    context: typer.Context,
+    to: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="Until so much is left, such as 10G; 'buildroot_limit' if not said."),
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Remove all that is not in use.")] = False,
+) -> None:
+    """Remove what was not used for longest; never what is in use."""
+    given: Context = context.obj
+    if to is not None and everything:
+        raise UserError("--to and --all exclude each other", hint="say how much may be left, or that nothing may")
+    size = 0 if everything else given.site.buildroot_limit if to is None else _size(to)
+    require_root()
+    with given.opened() as conveyor:
+        freed = sum(buildroots.prune(size) for buildroots in conveyor.buildroots.values())
+        left = stocked(conveyor)
+    used = sum(item.size for item in left if item.users)
+    total = sum(item.size for item in left)
+    given.output.print(f"{human_size(freed)} freed; {human_size(total)} left, {human_size(used)} of it in use")
+
+
+@app.command()
+def shell(
+    context: typer.Context,
+    target: Annotated[str, typer.Argument(help="A target of repos.yaml.")],
+    as_root: Annotated[
+        bool, typer.Option("--as-root", help="As root of the buildroot, not as the user that builds run as.")
+    ] = False,
+) -> None:
+    """Open a shell in a throw-away copy of a target's buildroot, without network."""
+    given: Context = context.obj
+    chosen = given.configuration.target(target)
+    require_root()
+    with given.opened() as conveyor:
+        require_programs(conveyor, [chosen])
+        buildroots = _of(conveyor, chosen)
+        if not _has_base(buildroots, chosen):
+            given.errors.print(f"making the buildroot of {target} first, which may take some minutes", soft_wrap=True)
+        raise typer.Exit(buildroots.visit(chosen, SHELL, _log(given, chosen), as_root=as_root))
+
+
+def refresh_due(given: Context, conveyor: Conveyor, targets: Iterable[Target]) -> None:
+    """After builds: make anew what they found due. What goes wrong is told, and is no failure of theirs."""
+    for target in targets:
+        buildroots = conveyor.buildroots.get(target.builder)
+        if buildroots is not None and buildroots.is_due(target):
+            text = f"refreshing the buildroot of {target.name} for later builds; Ctrl-C leaves it as it is"
+            given.errors.print(text, soft_wrap=True)
+            refresh_one(given, conveyor, target)
+
+
+def refresh_one(given: Context, conveyor: Conveyor, target: Target) -> ConveyorError | None:
+    """Make one target's base anew, and tell what became of it; returns the error if there was one."""
+    began = time.monotonic()
+    log = _log(given, target)
+    try:
+        made = _of(conveyor, target).refresh(target, log)
+    except Interrupted:
+        raise
+    except ConveyorError as error:
+        given.errors.print(f"conveyor: {target.name} was not refreshed: {plain(error.summary)}", markup=False)
+        given.errors.print(f"  whole log: {log}", markup=False, soft_wrap=True)
+        return error
+    seconds = time.monotonic() - began
+    told = f"refreshed in {seconds:.0f} s" if made else "another process is refreshing it"
+    given.errors.print(f"{target.name}: {told}", markup=False, soft_wrap=True)
+    return None
+
+
+def stocked(conveyor: Conveyor) -> tuple[StockItem, ...]:
+    """All that is kept, by target and kind, the largest first."""
+    targets = conveyor.repos.targets.values()
+    items = [
+        item
+        for kind, buildroots in conveyor.buildroots.items()
+        for item in buildroots.stock([target for target in targets if target.builder is kind])
+    ]
+    return tuple(sorted(items, key=lambda item: (item.target, KINDS.index(item.kind), -item.size, item.name)))
+
+
+def stock_as_json(items: Sequence[StockItem], limit: int) -> Mapping[str, Any]:
+    """The stock in a documented form: docs/json.md."""
+    return {"format_version": FORMAT_VERSION, "limit": limit, "items": [_item_as_json(item) for item in items]}
+
+
+def row(item: StockItem, now: float) -> tuple[str, ...]:
+    """A part of the stock for people, as of a time in seconds since the epoch."""
+    return (
+        plain(item.target) or "-",
+        item.builder,
+        f"{item.kind} (current)" if item.current else item.kind,
+        f"{human_size(item.size):>9}",
+        human_age(item.made_at, now),
+        human_age(item.used_at, now),
+        ", ".join(map(str, item.users)) or "-",
+        plain(item.name),
+    )
+
+
+def human_size(size: int) -> str:
+    """Bytes for people."""
+    unit, factor = next((each for each in UNITS if size >= each[1]), UNITS[-1])
+    return f"{size / factor:.1f} {unit}"
+
+
+def human_age(at: float | None, now: float) -> str:
+    """How long ago a time was; "-" where it is not known."""
+    if not at:
+        return "-"
+    seconds = max(0.0, now - at)
+    unit, factor = next((each for each in AGES if seconds >= each[1]), ("s", 1))
+    return f"{seconds / factor:.0f} {unit}"
+
+
+def _item_as_json(item: StockItem) -> Mapping[str, Any]:
+    return {
+        "builder": item.builder,
+        "target": item.target or None,
+        "kind": item.kind,
+        "id": item.name,
+        "size": item.size,
+        "made_at": _iso(item.made_at),
+        "used_at": _iso(item.used_at),
+        "users": list(item.users),
+        "current": item.current,
+    }
+
+
+def _iso(at: float | None) -> str | None:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds") if at else None
+
+
+def _size(text: str) -> int:
+    # Here, because Pydantic takes longer to import than `--help` takes.
+    from conveyor.config.human import parse_size  # noqa: PLC0415
+
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise UserError(f"--to: {error}", hint="--all removes everything that is not in use") from error
+
+
+def _of(conveyor: Conveyor, target: Target) -> Buildroots:
+    buildroots = conveyor.buildroots.get(target.builder)
+    if buildroots is None:
+        raise UserError(f"{target.name} is built by {target.builder}, which looks after its buildroots itself")
+    return buildroots
+
+
+def _made(conveyor: Conveyor) -> list[Target]:
+    """The targets that have a base."""
+    targets = conveyor.repos.targets.values()
+    return [t for t in targets if (found := conveyor.buildroots.get(t.builder)) is not None and _has_base(found, t)]
+
+
+def _has_base(buildroots: Buildroots, target: Target) -> bool:
+    return any(item.current for item in buildroots.stock([target]))
+
+
+def _log(given: Context, target: Target) -> Path:
+    """Where it is written what making a buildroot says; each time anew."""
+    log = given.site.data_dir / "buildroots" / f"{target.name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_bytes(b"")
+    return log
