@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from conveyor.buildroot.eviction import Eviction
 from conveyor.buildroot.jobs import Jobs
 from conveyor.buildroot.layers import LayerStore, Stack
 from conveyor.buildroot.overlay import OverlayBuilder
@@ -100,10 +101,11 @@ class TouchManager:
 class Site:
     """Everything below one folder, as one process has it."""
 
-    def __init__(self, data: Path, *, age: float = HOUR, now: float = 0.0) -> None:
+    def __init__(self, data: Path, *, age: float = HOUR, now: float = 0.0, limit: int = 10**12) -> None:
         self.now = now
         self.log = data / "log"
-        self.jobs = Jobs(data / "jobs")
+        self.jobs_folder = data / "jobs"
+        self.jobs = Jobs(self.jobs_folder)
         self.store = LayerStore(data / "buildroots")
         self.sandbox = Sandbox(jobs=self.jobs, layers=self.store.layers, uid=UID, scratch=ScratchKind.MEMORY)
         self.manager = TouchManager(data / "root")
@@ -113,6 +115,7 @@ class Site:
             jobs=self.jobs,
             managers={Format.DEB: self.manager},
             base_max_age=age,
+            make_room=Eviction(self.store, self.jobs, limit),
             now=lambda: self.now,
         )
 
