@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 from conveyor.errors import CommandFailed, CommandMissing, CommandTimedOut
 
@@ -136,6 +136,19 @@ def run(
             f"{argv[0]} ended with code {completed.returncode}", details=completed.output.splitlines()[-TAIL_LINES:]
         )
     return completed
+
+
+def become(argv: Sequence[str]) -> NoReturn:
+    """Turn this process into a command, for good. The command has the caller's environment as it is.
+
+    Raises:
+        CommandMissing: the program does not exist.
+    """
+    sys.stdout.flush()
+    try:
+        os.execvp(argv[0], list(argv))  # noqa: S606 - an argv list, as everywhere
+    except FileNotFoundError as error:
+        raise CommandMissing(f"{argv[0]} is not installed") from error
 
 
 def attach(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:

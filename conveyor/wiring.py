@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conveyor.buildroot import cgroup, health
+from conveyor.buildroot import cgroup, health, rootless
 from conveyor.buildroot.eviction import Eviction
 from conveyor.buildroot.jobs import Jobs
 from conveyor.buildroot.layers import LayerStore
@@ -218,6 +218,26 @@ def require_root() -> None:
     """
     if os.geteuid() != 0:
         raise PermissionMissing("building needs root, to mount layers", hint="run the same command with sudo")
+
+
+def gain_root(settings: Settings) -> None:
+    """Have the rights that building needs: root's, or those of root of a user namespace.
+
+    An ordinary user's command begins again in such a namespace: then this does not return.
+
+    Raises:
+        PermissionMissing: this process does not run as root, and can have no such namespace.
+    """
+    if os.geteuid() == 0:
+        return
+    found = rootless.obstacle()
+    if found is not None:
+        raise PermissionMissing(
+            "building needs root, or a user namespace with subordinate ids",
+            cause=found.cause,
+            hint=f"run the same command with sudo, or once as root: {found.remedy}",
+        )
+    rootless.begin_again(settings.data_dir)
 
 
 def require_programs(conveyor: Conveyor, targets: Iterable[Target]) -> None:

@@ -7,9 +7,10 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from conveyor.buildroot import cgroup
+from conveyor.buildroot import cgroup, rootless
 from conveyor.buildroot.jobs import Jobs
 from conveyor.buildroot.sandbox import Call, Sandbox
+from conveyor.buildroot.users import in_user_namespace
 from conveyor.command import search_path
 from conveyor.errors import ConveyorError
 from conveyor.model.health import Finding, Program
@@ -42,12 +43,7 @@ def machine(sandbox: Sandbox, jobs: Jobs, data: Path, min_free_disk: int) -> Ite
         min_free_disk: bytes that must be free there.
     """
     root = os.geteuid() == 0
-    yield Finding(
-        subject="permission",
-        good=root,
-        detail="runs as root" if root else "does not run as root, which mounting layers needs",
-        remedy="" if root else "run the same command with sudo",
-    )
+    yield _permission()
     missing = missing_programs(PROGRAMS)
     yield Finding(
         subject="programs",
@@ -65,6 +61,22 @@ def install_command(programs: Sequence[Program]) -> str:
     """The command that installs programs on Debian; empty for none."""
     names = sorted({program.package for program in programs})
     return f"apt-get install {' '.join(names)}" if names else ""
+
+
+def _permission() -> Finding:
+    if os.geteuid() != 0:
+        found = rootless.obstacle()
+        cause, remedy = (found.cause, found.remedy) if found else ("not used", "")
+        return Finding(
+            subject="permission",
+            good=False,
+            detail=f"neither root nor a user namespace: {cause}",
+            remedy=f"run conveyor with sudo, or once as root: {remedy}",
+        )
+    if in_user_namespace():
+        ids = Path("/proc/self/uid_map").read_text().split()
+        return Finding(subject="permission", good=True, detail=f"root of a user namespace, uid {ids[1]} outside of it")
+    return Finding(subject="permission", good=True, detail="root")
 
 
 def _trial(sandbox: Sandbox, jobs: Jobs) -> Finding:

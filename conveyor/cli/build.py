@@ -25,7 +25,7 @@ from conveyor.model.target import Target
 from conveyor.pipeline.orders import Report
 from conveyor.pipeline.poll import Wanted
 from conveyor.repository.names import shard
-from conveyor.wiring import Conveyor, require_programs, require_room, require_root
+from conveyor.wiring import Conveyor, gain_root, require_programs, require_room
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +72,7 @@ def build(
         shell=shell,
     )
     targets = {one.name: one for package in chosen for one in given.chosen(package, order.targets)}
-    require_root()
+    gain_root(given.site)
     with given.opened(given.progress(silent=as_json_)) as conveyor:
         require_programs(conveyor, targets.values())
         for problem in conveyor.recovery.run():

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import typer
 from rich.text import Text
 
 from conveyor.cli.context import Context
 from conveyor.cli.table import print_table
-from conveyor.errors import EXIT_CODES, Fault
+from conveyor.errors import EXIT_CODES, Fault, PermissionMissing
 from conveyor.model.health import Finding
-from conveyor.wiring import examine
+from conveyor.wiring import examine, gain_root
 
 
 def register(app: typer.Typer) -> None:
@@ -20,6 +22,9 @@ def register(app: typer.Typer) -> None:
 def doctor(context: typer.Context) -> None:
     """Tell whether this machine can build each target, and what is missing."""
     given: Context = context.obj
+    # Without it the machine is examined all the same, and this is the first thing told.
+    with suppress(PermissionMissing):
+        gain_root(given.site)
     with given.opened() as conveyor:
         findings = tuple(examine(conveyor))
     print_table(given.output, (), [_row(finding) for finding in findings])

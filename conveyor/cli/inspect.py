@@ -27,7 +27,7 @@ from conveyor.pipeline.publish import CONSISTENT, CURRENT
 from conveyor.pipeline.render import render as render_packaging
 from conveyor.pipeline.render import write
 from conveyor.ports import Store
-from conveyor.wiring import Conveyor, require_root
+from conveyor.wiring import Conveyor, gain_root
 
 HEADINGS = ("build", "package", "target", "version", "state", "finished", "why")
 FOLLOW_SECONDS = 0.3
@@ -168,7 +168,7 @@ def shell(
 ) -> None:
     """Open a shell in the root of a build that was kept."""
     given: Context = context.obj
-    require_root()
+    gain_root(given.site)
     with given.opened() as conveyor:
         chosen = _find(given, conveyor.parts.store, build)
         raise typer.Exit(conveyor.orders.shell(chosen, conveyor.repos.target(chosen.target), SHELL))

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import pty
 import re
-import shutil
-import subprocess
 import sys
 import termios
 import time
@@ -17,7 +15,7 @@ import pytest
 
 from conveyor.errors import BuildFailed, LimitExceeded, UnknownName
 from conveyor.ports import BuildPlan
-from tests.support.roots import fill_root, need_sandbox
+from tests.support.roots import copy_program, fill_root, need_sandbox
 from tests.support.touched import Site
 from tests.support.workshop import TARGET
 
@@ -87,15 +85,6 @@ def test_a_build_whose_root_is_kept_has_its_time_limit_too(site: Site, tmp_path:
     plan = BuildPlan(script=b"sleep 100\n", arguments=())
     with pytest.raises(LimitExceeded, match="took longer than 1 s"):
         site.builder.build(root, plan, [], tmp_path / "results", site.log, tmp_path / "keep")
-
-
-def copy_program(program: Path, root: Path) -> None:
-    """Copy a program with the libraries that it needs; `ldd` names them, its own loader included."""
-    listed = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
-    for path in (program, *map(Path, re.findall(r"(/\S+) \(0x", listed))):
-        copy = root / path.relative_to("/")
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, copy)
 
 
 class Terminal:

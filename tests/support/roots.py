@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -53,6 +54,15 @@ def fill_root(root: Path) -> None:
     for applet in subprocess.run([BUSYBOX, "--list"], capture_output=True, text=True, check=True).stdout.split():
         if applet != "busybox":
             (root / "bin" / applet).symlink_to("busybox")
+
+
+def copy_program(program: Path, root: Path) -> None:
+    """Copy a program with the libraries that it needs; `ldd` names them, its own loader included."""
+    listed = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
+    for path in (program, *map(Path, re.findall(r"(/\S+) \(0x", listed))):
+        copy = root / path.relative_to("/")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
 
 
 def make_layer(layers: Path) -> None:
