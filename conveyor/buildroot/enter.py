@@ -327,7 +327,7 @@ def bwrap(spec: dict[str, Any], merged: Path, status: int, rules: int) -> list[s
     else:
         argv += ["--unshare-user", "--disable-userns", "--uid", str(BUILDER), "--gid", str(BUILDER)]
     argv += _root_arguments(spec, merged)
-    argv += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp"]  # noqa: S108
+    argv += [*_proc("/proc"), "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp"]  # noqa: S108
     if spec["network"]:
         shared = (*HOST_NETWORK, *(HOST_CERTIFICATES if spec["host_tools"] else ()))
         argv += [word for path in shared for word in ("--ro-bind-try", path, path)]
@@ -349,7 +349,12 @@ def _root_arguments(spec: dict[str, Any], merged: Path) -> list[str]:
         else:
             argv += ["--ro-bind-try", path, path]
     argv += ["--bind", str(merged), MERGED_TARGET]
-    return [*argv, "--proc", f"{MERGED_TARGET}/proc", "--dev", f"{MERGED_TARGET}/dev"]
+    return [*argv, *_proc(f"{MERGED_TARGET}/proc"), "--dev", f"{MERGED_TARGET}/dev"]
+
+
+def _proc(place: str) -> list[str]:
+    """A /proc of the sandbox's own. bubblewrap leaves /proc/sys writable for root, and so the kernel's settings."""
+    return ["--proc", place, "--ro-bind", "/proc/sys", f"{place}/sys"]
 
 
 def collect(results: Path, into: Path, limit: int) -> bool:

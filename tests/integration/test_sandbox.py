@@ -331,6 +331,21 @@ class TestIsolation:
         assert finished.exit_code != 0
         assert Path("/proc/sys/kernel/core_pattern").read_text() == before
 
+    @pytest.mark.parametrize("host_tools", [False, True])
+    def test_nor_can_a_package_manager(self, sandbox: Sandbox, host_tools: bool) -> None:
+        settings = "/proc/sys/kernel/core_pattern /proc/sysrq-trigger /proc/irq/default_smp_affinity"
+        found = "for file in " + settings + "; do for top in '' /target; do (: >> $top$file) && echo opened; done; done"
+        call = Call(
+            argv=("/bin/sh", "-c", f"{found} 2>&1; cat /proc/sys/kernel/ostype"),
+            layers=(LAYER,),
+            limits=LIMITS,
+            privileged=True,
+            host_tools=host_tools,
+        )
+        told = sandbox.run(call).output
+        assert "opened" not in told
+        assert told.endswith("Linux\n")
+
     def test_a_package_manager_is_root_with_few_capabilities_and_no_way_out(self, sandbox: Sandbox) -> None:
         call = Call(
             argv=("/bin/sh", "-c", "id -u; cat /proc/self/status; mount -t tmpfs x /tmp; mknod /dev/sda b 8 0"),
