@@ -198,7 +198,7 @@ def _changed(peers: Peers) -> tuple[Series, ...]:
 
 def _two() -> tuple[Series, ...]:
     """Two builds at once, each by a `conveyor build` of its own."""
-    what = f"{LIBRARY} and {DEPENDENCY} at once"
+    what = f"two commits of {LIBRARY} at once"
     return tuple(
         _series(target, _at_once, what, Against(name, "one after the other", _in_turn), slow=True)
         for name, target in (("two-deb", DEB), ("two-rpm", RPM))
@@ -315,11 +315,11 @@ def _with_renewed(workshop: Workshop, target: Target) -> Sample:
 
 
 def _at_once(workshop: Workshop, target: Target) -> Sample:
-    return Sample(value=processes.at_once(workshop, target, (LIBRARY, DEPENDENCY)))
+    return Sample(value=processes.two(workshop, target, LIBRARY, processes=2))
 
 
 def _in_turn(workshop: Workshop, target: Target, _sample: Sample) -> float:
-    return processes.in_turn(workshop, target, (LIBRARY, DEPENDENCY))
+    return processes.two(workshop, target, LIBRARY, processes=1)
 
 
 def _peak(workshop: Workshop, target: Target) -> Sample:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,40 +17,24 @@ MAIN = "conveyor.cli.main:main"
 SECONDS = 3600
 
 
-def build(workshop: Workshop, target: Target, package: str) -> float:
-    """Build a package's newest commit; returns the most MiB of resident memory that the process of `conveyor` had."""
+def build(workshop: Workshop, target: Target, package: str, *options: str) -> float:
+    """Build a package; returns the most MiB of resident memory that the process of `conveyor` had."""
     with tempfile.TemporaryDirectory(dir=workshop.conveyor.settings.data_dir) as folder:
         peak = Path(folder, "peak")
-        argv = [
-            sys.executable,
-            str(CHILD),
-            str(peak),
-            "conveyor.cli.main:main",
-            "build",
-            package,
-            "--target",
-            target.name,
-        ]
+        argv = [sys.executable, str(CHILD), str(peak), MAIN, "build", package, "--target", target.name, *options]
         run(argv, timeout=SECONDS, env=workshop.environment)
         return int(peak.read_text()) / 1024
 
 
-def at_once(workshop: Workshop, target: Target, packages: Sequence[str]) -> float:
-    """Seconds of building a new commit of each package, all at the same time."""
-    for package in packages:
-        workshop.commit(package)
-    started = time.monotonic()
-    with ThreadPoolExecutor(len(packages)) as pool:
-        # The list asks for each result, so that what failed is raised.
-        list(pool.map(lambda package: build(workshop, target, package), packages))
-    return time.monotonic() - started
+def two(workshop: Workshop, target: Target, package: str, *, processes: int) -> float:
+    """Seconds of building two new commits of a package, in so many processes at once.
 
-
-def in_turn(workshop: Workshop, target: Target, packages: Sequence[str]) -> float:
-    """Seconds of building a new commit of each package, one after the other."""
-    for package in packages:
-        workshop.commit(package)
+    They are not published: a commit may not be published after a newer one.
+    """
+    commits = [workshop.commit(package) for _ in range(2)]
     started = time.monotonic()
-    for package in packages:
-        build(workshop, target, package)
+    with ThreadPoolExecutor(processes) as pool:
+        builds = [pool.submit(build, workshop, target, package, "--no-publish", "--commit", sha) for sha in commits]
+        for one in builds:
+            one.result()
     return time.monotonic() - started

@@ -31,13 +31,18 @@ class Upstreams:
         self._releases = releases
         self.clones = clones
 
-    def commit(self, name: str) -> None:
-        """Add a commit that changes a file."""
+    def commit(self, name: str) -> str:
+        """Add a commit that changes a file; returns its sha."""
         clone = self.clone(name)
         with (clone / "README.rst").open("a", encoding="utf-8") as file:
             file.write("\n.. Measured again.\n")
-        argv = ["git", "-C", str(clone), "commit", "--quiet", "--all", "--message", "Say that it was measured again"]
-        run(argv, timeout=SECONDS, env=IDENTITY)
+        git = ("git", "-C", str(clone))
+        run(
+            [*git, "commit", "--quiet", "--all", "--message", "Say that it was measured again"],
+            timeout=SECONDS,
+            env=IDENTITY,
+        )
+        return run([*git, "rev-parse", "HEAD"], timeout=SECONDS).output.strip()
 
     def clone(self, name: str) -> Path:
         """The private clone of a package's upstream, made when it is missing."""

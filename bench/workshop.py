@@ -77,9 +77,9 @@ class Workshop:
         """Close the store."""
         self.conveyor.parts.store.close()
 
-    def commit(self, package: str) -> None:
-        """A new commit of a package's upstream."""
-        self._upstreams.commit(package)
+    def commit(self, package: str) -> str:
+        """Sha of a new commit of a package's upstream."""
+        return self._upstreams.commit(package)
 
     def build(self, target: Target, package: str) -> Made:
         """Build and publish a new commit.
