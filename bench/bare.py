@@ -2,55 +2,72 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
+from bench.workshop import Workshop
 from conveyor.model.artifact import ArtifactKind
-from conveyor.model.build import Build
 from conveyor.model.target import Format, Target
 from conveyor.ports import BuildPlan, PreparedRoot
-from conveyor.wiring import Conveyor
 
-# Each measures itself, so that neither the sandbox nor unpacking is in its figure.
-DEB_SCRIPT = b"""\
+# It measures inside, so that neither the sandbox nor unpacking is in its figures.
+MEASURED = b"""\
 set -eu
+measured() {
+    python3 -c '
+import json, resource, subprocess, sys, time
+started = time.monotonic()
+code = subprocess.call(sys.argv[2:])
+seconds = time.monotonic() - started
+kibibytes = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+with open(sys.argv[1], "w") as file:
+    json.dump({"seconds": seconds, "largest": kibibytes / 1024}, file)
+sys.exit(code)
+' "$RESULTS/figures" "$@"
+}
+"""
+DEB_SCRIPT = b"""\
 dpkg-source --no-check --no-copy --extract ./*.dsc source
 cd source
-start=$(date +%s%N)
-dpkg-buildpackage -b -us -uc
-echo $(($(date +%s%N) - start)) > "$RESULTS/nanoseconds"
+measured dpkg-buildpackage -b -us -uc
 """
 RPM_SCRIPT = b"""\
-set -eu
-start=$(date +%s%N)
-rpmbuild --define "_topdir $PWD/rpmbuild" --define "dist $1" --rebuild ./*.src.rpm
-echo $(($(date +%s%N) - start)) > "$RESULTS/nanoseconds"
+measured rpmbuild --define "_topdir $PWD/rpmbuild" --define "dist $1" --rebuild ./*.src.rpm
 """
+SCRIPTS = {Format.DEB: MEASURED + DEB_SCRIPT, Format.RPM: MEASURED + RPM_SCRIPT}
 
 
-def source_files(conveyor: Conveyor, build: Build) -> tuple[Path, ...]:
-    """The files of the source package that a build made, in the pool."""
-    entry = conveyor.parts.store.entry(build.id)
-    made = (artifact for artifact in entry.artifacts if artifact.kind is not ArtifactKind.BINARY)
-    return tuple(conveyor.tree.artifact_path(build.target, artifact) for artifact in made)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """What the bare tool took.
+
+    Attributes:
+        seconds: wall time.
+        largest: MiB of resident memory of its largest process.
+    """
+
+    seconds: float
+    largest: float
 
 
-def seconds(conveyor: Conveyor, target: Target, build: Build) -> float:
-    """How long the bare tool takes for the source package of a build."""
-    source = source_files(conveyor, build)
-    script = {Format.DEB: DEB_SCRIPT, Format.RPM: RPM_SCRIPT}[target.format]
-    plan = BuildPlan(script=script, arguments=(f".{target.dist}",))
+def build(workshop: Workshop, target: Target, source: tuple[Path, ...]) -> Figures:
+    """Build a source package with the bare tool."""
+    conveyor = workshop.conveyor
+    plan = BuildPlan(script=SCRIPTS[target.format], arguments=(f".{target.dist}",))
     with tempfile.TemporaryDirectory(dir=conveyor.settings.data_dir) as folder:
         results = Path(folder, "results")
         results.mkdir()
         log = Path(folder, "log")
         builder = conveyor.parts.builders[target.builder]
-        builder.build(_root(conveyor, target, source, log), plan, source, results, log, None)
-        return int((results / "nanoseconds").read_text()) / 1e9
+        builder.build(_root(workshop, target, source, log), plan, source, results, log, None)
+        return Figures(**json.loads((results / "figures").read_text()))
 
 
-def _root(conveyor: Conveyor, target: Target, source: tuple[Path, ...], log: Path) -> PreparedRoot:
+def _root(workshop: Workshop, target: Target, source: tuple[Path, ...], log: Path) -> PreparedRoot:
     """The root that the build had: what its source package requires, out of the same layers."""
+    conveyor = workshop.conveyor
     requirements = conveyor.parts.toolchains[target.format].build_requirements(source)
     entries = conveyor.parts.store.entries(target.name)
     binaries = [made for entry in entries for made in entry.artifacts if made.kind is ArtifactKind.BINARY]

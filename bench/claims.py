@@ -41,22 +41,26 @@ class Claim:
     Attributes:
         name: what `bench/run` calls it.
         target: what is built for.
+        what: what of ours is measured, in a few words.
         peer: what it is measured against, in a few words.
-        budget: what is allowed.
+        budget: what is allowed; None for a claim that only informs.
         unit: of all figures.
         pairs: what was measured; empty where nothing could be.
         missing: why the peer's figure, or ours, is not there; empty where it is.
+        broken: whether ours failed, so that the claim is not held.
         alone: our figures where the peer is missing.
         stages: seconds of each stage, medians, in the stages' order.
     """
 
     name: str
     target: str
+    what: str
     peer: str
-    budget: Budget
+    budget: Budget | None = None
     unit: str = "s"
     pairs: Sequence[Pair] = ()
     missing: str = ""
+    broken: bool = False
     alone: Sequence[float] = ()
     stages: Mapping[str, float] = field(default_factory=dict)
 
@@ -80,7 +84,12 @@ class Claim:
 
     @property
     def held(self) -> bool | None:
-        """Whether the budget was held; None where there is nothing to compare: a missing peer is not beaten."""
-        if self.value is None or self.against is None:
+        """Whether the budget was held; None where there is none, or nothing to compare: a missing peer is not beaten.
+
+        What failed on our side has not held anything.
+        """
+        if self.broken:
+            return False
+        if self.budget is None or self.value is None or self.against is None:
             return None
         return self.budget.holds(self.value, self.against)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bench.claims import Claim
 
-HEADINGS = ("claim", "against", "ours", "theirs", "ratio", "budget", "held")
+HEADINGS = ("claim", "ours", "against", "value", "theirs", "ratio", "budget", "held")
 DIGITS = 3
 NOTHING = "-"
 
@@ -20,8 +20,9 @@ def as_json(claim: Claim) -> dict[str, object]:
         "unit": claim.unit,
         "against": _rounded(claim.against),
         "ratio": _rounded(claim.ratio),
-        "budget": claim.budget.text,
+        "budget": _budget(claim),
         "held": claim.held,
+        "ours": claim.what,
         "peer": claim.peer,
         "missing": claim.missing or None,
         "runs": [{"value": _rounded(pair.ours), "against": _rounded(pair.theirs)} for pair in claim.pairs],
@@ -37,32 +38,44 @@ def table(claims: Sequence[Claim]) -> str:
 
 
 def stage_table(claims: Sequence[Claim]) -> str:
-    """The seconds of each stage, one target in a column; empty where none was measured."""
-    targets = {claim.target: claim.stages for claim in claims if claim.stages}
-    if not targets:
+    """The seconds of each stage, one kind of build on a line; empty where none was measured."""
+    kinds = {(claim.target, claim.what): claim.stages for claim in claims if claim.stages}
+    if not kinds:
         return ""
-    names = list(dict.fromkeys(stage for stages in targets.values() for stage in stages))
-    rows = [("stage", *targets)]
-    rows += [(name, *(_figure(stages.get(name)) for stages in targets.values())) for name in names]
+    names = list(dict.fromkeys(stage for stages in kinds.values() for stage in stages))
+    rows: list[Sequence[str]] = [("seconds of each stage", "target", *names)]
+    for (target, what), stages in kinds.items():
+        rows.append((what, target, *(_figure(stages.get(name), "") for name in names)))
     return "\n".join(_aligned(rows))
 
 
 def _row(claim: Claim) -> tuple[str, ...]:
-    ratio = NOTHING if claim.ratio is None else f"{claim.ratio:.2f}x"
-    held = {True: "yes", False: "NO", None: "missing"}[claim.held]
     return (
         claim.name,
+        claim.what,
         claim.peer,
         _figure(claim.value, claim.unit),
         _figure(claim.against, claim.unit),
-        ratio,
-        claim.budget.text,
-        held,
+        NOTHING if claim.ratio is None else f"{claim.ratio:.2f}x",
+        _budget(claim),
+        _held(claim),
     )
 
 
-def _figure(value: float | None, unit: str = "s") -> str:
-    return NOTHING if value is None else f"{value:.{DIGITS}f} {unit}"
+def _budget(claim: Claim) -> str:
+    return NOTHING if claim.budget is None else claim.budget.text
+
+
+def _held(claim: Claim) -> str:
+    if claim.broken:
+        return "FAILED"
+    if claim.against is None:
+        return "missing"
+    return {True: "yes", False: "NO", None: NOTHING}[claim.held]
+
+
+def _figure(value: float | None, unit: str) -> str:
+    return NOTHING if value is None else f"{value:.{DIGITS}f} {unit}".rstrip()
 
 
 def _rounded(value: float | None) -> float | None:

@@ -1,11 +1,14 @@
-"""pbuilder on the same source package, with a warm base tarball and a warm cache of packages."""
+"""pbuilder on the same source package, as Debian's package of it is without configuration."""
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tempfile
 import time
 from pathlib import Path
+
+from debian.deb822 import Dsc
 
 from conveyor.command import run
 from conveyor.formats.deb.mirror import host_mirror
@@ -34,38 +37,55 @@ class Pbuilder:
         """Why it cannot be measured against; empty where it can."""
         return "" if shutil.which("pbuilder") else "pbuilder is not on this machine"
 
-    def seconds(self, source: tuple[Path, ...]) -> float:
-        """How long it takes for a source package."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self._folder) as folder:
-            # pbuilder looks for the tarballs beside the .dsc.
-            copies = [Path(shutil.copy(path, folder)) for path in source]
-            dsc = next(path for path in copies if path.suffix == ".dsc")
-            if not self._tarball.exists():
-                self._make_tarball()
-                self._build(dsc)
-            return self._build(dsc)
+    def warm(self, source: tuple[Path, ...]) -> float:
+        """Seconds of a build whose base tarball is there and whose dependencies are downloaded."""
+        if not self._tarball.exists():
+            self.create()
+        filled = self._folder / f"filled-{_dependencies(source)}"
+        if not filled.exists():
+            self.build(source)
+            filled.touch()
+        return self.build(source)
 
-    def _make_tarball(self) -> None:
+    def create(self) -> float:
+        """Seconds of making the base tarball."""
+        self._folder.mkdir(parents=True, exist_ok=True)
         unfinished = self._tarball.with_suffix(".new")
         mirror = self._suite.mirror or host_mirror()
         distribution = ("--distribution", self._suite.suite, "--mirror", mirror)
-        self._run(
+        seconds = self._run(
             "create", "--basetgz", str(unfinished), *distribution, "--components", " ".join(self._suite.components)
         )
         unfinished.rename(self._tarball)
+        return seconds
 
-    def _build(self, dsc: Path) -> float:
-        """Build once, the packages that it needs being in pbuilder's cache from the second time on."""
-        results = dsc.parent / "results"
-        results.mkdir(exist_ok=True)
-        started = time.monotonic()
-        self._run("build", "--basetgz", str(self._tarball), "--buildresult", str(results), str(dsc))
-        return time.monotonic() - started
+    def build(self, source: tuple[Path, ...]) -> float:
+        """Seconds of a build, with the tarball and the downloads that are there."""
+        with tempfile.TemporaryDirectory(dir=self._folder) as folder:
+            # pbuilder looks for the tarballs beside the .dsc.
+            copies = [Path(shutil.copy(path, folder)) for path in source]
+            results = Path(folder, "results")
+            results.mkdir()
+            options = ("--basetgz", str(self._tarball), "--buildresult", str(results))
+            return self._run("build", *options, str(_dsc(tuple(copies))))
 
-    def _run(self, command: str, *arguments: str) -> None:
+    def _run(self, command: str, *arguments: str) -> float:
         places = {name: self._folder / name for name in ("buildplace", "aptcache")}
         for place in places.values():
             place.mkdir(exist_ok=True)
         options = [word for name, place in places.items() for word in (f"--{name}", str(place))]
+        started = time.monotonic()
         run(["pbuilder", command, *options, *arguments], timeout=SECONDS)
+        return time.monotonic() - started
+
+
+def _dsc(source: tuple[Path, ...]) -> Path:
+    return next(path for path in source if path.suffix == ".dsc")
+
+
+def _dependencies(source: tuple[Path, ...]) -> str:
+    """A name for the build dependencies of a source package."""
+    with _dsc(source).open(encoding="utf-8") as file:
+        fields = Dsc(file)
+    declared = " ".join(fields.get(name, "") for name in ("Build-Depends", "Build-Depends-Indep"))
+    return hashlib.sha256(declared.encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""An upstream that gets a new commit for each run: a private clone of a repository made of real releases."""
+"""Upstreams that get a new commit for each run: private clones of repositories made of real releases."""
 
 from __future__ import annotations
 
@@ -17,39 +17,40 @@ IDENTITY = {
 }
 
 
-class Upstream:
-    """A clone that commits are added to; it changes what the package holds, and no dependency.
+class Upstreams:
+    """Clones that commits are added to; these change what the package holds, and no dependency.
 
     Args:
         project: the project's folder, where the tool that makes repositories out of releases is.
         releases: folder of these repositories; what is missing is made.
         clones: folder of the private clones.
-        name: the package.
     """
 
-    def __init__(self, *, project: Path, releases: Path, clones: Path, name: str) -> None:
+    def __init__(self, *, project: Path, releases: Path, clones: Path) -> None:
+        self._maker = project / "containers/upstreams/make.py"
+        self._releases = releases
         self.clones = clones
-        self._clone = clones / GROUP / name
-        if not self._clone.is_dir():
-            source = releases / GROUP / f"{name}.git"
-            if not source.is_dir():
-                maker = project / "containers/upstreams/make.py"
-                run([sys.executable, str(maker), "--output", str(releases), name], timeout=SECONDS)
-            run(["git", "clone", "--quiet", "--", str(source.resolve()), str(self._clone)], timeout=SECONDS)
 
-    def commit(self) -> None:
-        """Add a commit that changes a file."""
-        readme = self._clone / "README.rst"
-        with readme.open("a", encoding="utf-8") as file:
+    def commit(self, name: str) -> str:
+        """Add a commit that changes a file; returns its sha."""
+        clone = self.clone(name)
+        with (clone / "README.rst").open("a", encoding="utf-8") as file:
             file.write("\n.. Measured again.\n")
-        argv = [
-            "git",
-            "-C",
-            str(self._clone),
-            "commit",
-            "--quiet",
-            "--all",
-            "--message",
-            "Say that it was measured again",
-        ]
-        run(argv, timeout=SECONDS, env=IDENTITY)
+        git = ("git", "-C", str(clone))
+        run(
+            [*git, "commit", "--quiet", "--all", "--message", "Say that it was measured again"],
+            timeout=SECONDS,
+            env=IDENTITY,
+        )
+        return run([*git, "rev-parse", "HEAD"], timeout=SECONDS).output.strip()
+
+    def clone(self, name: str) -> Path:
+        """The private clone of a package's upstream, made when it is missing."""
+        clone = self.clones / GROUP / name
+        if not clone.is_dir():
+            source = self._releases / GROUP / f"{name}.git"
+            if not source.is_dir():
+                argv = [sys.executable, str(self._maker), "--output", str(self._releases), name]
+                run(argv, timeout=SECONDS)
+            run(["git", "clone", "--quiet", "--", str(source.resolve()), str(clone)], timeout=SECONDS)
+        return clone

@@ -1,0 +1,336 @@
+"""All claims, not measured yet: what of ours, against whom, and what is allowed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from bench import bare, mock, processes
+from bench.claims import Budget, Claim
+from bench.dlrn import Dlrn, Figures
+from bench.mock import Mock
+from bench.pbuilder import Pbuilder
+from bench.series import Comparison, Peer, Sample, Series
+from bench.site import with_builder
+from bench.workshop import Made, Workshop
+from conveyor.model.target import BuilderKind, Target
+
+DEB = "debian-13-amd64"
+RPM = "local-1-x86_64"
+BUILDERS = {DEB: BuilderKind.PBUILDER.value, RPM: BuilderKind.MOCK.value}
+LIBRARY = "oslo.utils"
+SERVICE = "nova"
+# A dependency of the library, which is built here too.
+DEPENDENCY = "oslo.i18n"
+# No dependency of the library; it brings four more.
+ANOTHER = "python3-fixtures"
+MEBIBYTES = "MiB"
+BARE_DEB = "dpkg-buildpackage -b, same root"
+BARE_RPM = "rpmbuild --rebuild, same root"
+PBUILDER = "pbuilder, same source"
+MOCK = "mock --rebuild, same source"
+DLRN = "DLRN with mock"
+
+
+def every_series(cache: Path) -> tuple[Series, ...]:
+    """All that is measured, in this order.
+
+    Args:
+        cache: keeps what is needed between runs.
+    """
+    peers = Peers(cache)
+    return (
+        *_warm(peers),
+        *_own_builders(peers),
+        *_changed(peers),
+        *_two(),
+        *_memory(peers),
+        *_cold(peers),
+    )
+
+
+class Peers:
+    """The tools that ours is measured against.
+
+    Args:
+        cache: keeps their roots and downloads.
+
+    Attributes:
+        without_pbuilder: why there is no pbuilder; empty where there is.
+        without_mock: the same of mock, which DLRN needs too.
+    """
+
+    def __init__(self, cache: Path) -> None:
+        self._cache = cache
+        self.without_pbuilder = Pbuilder.missing()
+        self.without_mock = mock.missing()
+
+    def pbuilder(self, _workshop: Workshop, target: Target, sample: Sample) -> float:
+        """A warm build with pbuilder."""
+        return Pbuilder(target, self._cache / "pbuilder").warm(sample.source)
+
+    def cold_pbuilder(self, _workshop: Workshop, target: Target, sample: Sample) -> float:
+        """A base and the first build with pbuilder, nothing being there."""
+        with self._emptied("pbuilder-empty") as folder:
+            pbuilder = Pbuilder(target, folder)
+            return pbuilder.create() + pbuilder.build(sample.source)
+
+    def mock(self, _workshop: Workshop, target: Target, sample: Sample) -> float:
+        """A warm build with mock."""
+        return Mock(target, self._cache / "mock").warm(sample.source)
+
+    def cold_mock(self, _workshop: Workshop, target: Target, sample: Sample) -> float:
+        """A root and the first build with mock, nothing being there."""
+        with self._emptied("mock-empty") as folder:
+            tool = Mock(target, folder)
+            return tool.create() + tool.build(sample.source)
+
+    def dlrn(self, workshop: Workshop, target: Target, _sample: Sample) -> float:
+        """A warm run of DLRN for one new commit."""
+        return self._dlrn(workshop, target).seconds
+
+    def dlrn_peak(self, workshop: Workshop, target: Target, _sample: Sample) -> float:
+        """MiB that DLRN's own process has resident at most, in such a run."""
+        return self._dlrn(workshop, target).peak
+
+    def _dlrn(self, workshop: Workshop, target: Target) -> Figures:
+        sdist = LIBRARY.replace(".", "_")
+        tool = Dlrn(target, self._cache / "dlrn", upstream=workshop.clone(LIBRARY), sdist=sdist)
+        packaging = workshop.packaging(workshop.newest(target, LIBRARY))
+        spec = next(packaging.glob("*.spec")).read_text(encoding="utf-8")
+        if not tool.is_warm:
+            tool.build(spec)
+        # One for DLRN: the newest it may have built already.
+        workshop.commit(LIBRARY)
+        return tool.build(spec)
+
+    @contextmanager
+    def _emptied(self, name: str) -> Iterator[Path]:
+        folder = self._cache / name
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _warm(peers: Peers) -> tuple[Series, ...]:
+    """Builds whose dependencies are those of the one before."""
+    return (
+        _series(
+            DEB,
+            partial(_build, LIBRARY),
+            f"{LIBRARY}, warm",
+            Against("warm-deb", BARE_DEB, _bare, budget=times(1.3)),
+            Against("warm-deb-pbuilder", PBUILDER, peers.pbuilder, peers.without_pbuilder, one_of(5)),
+        ),
+        _series(
+            RPM,
+            partial(_build, LIBRARY),
+            f"{LIBRARY}, warm",
+            Against("warm-rpm", BARE_RPM, _bare, budget=Budget(factor=1.0, extra=1.0, text="1x + 1.0 s")),
+            Against("warm-rpm-mock", MOCK, peers.mock, peers.without_mock),
+        ),
+        _series(
+            RPM,
+            partial(_build, LIBRARY),
+            f"{LIBRARY}, warm",
+            Against("warm-rpm-dlrn", DLRN, peers.dlrn, peers.without_mock, one_of(20)),
+            slow=True,
+        ),
+        _series(
+            DEB,
+            partial(_build, SERVICE),
+            f"{SERVICE}, warm",
+            Against("nova-deb", BARE_DEB, _bare),
+            Against("nova-deb-pbuilder", PBUILDER, peers.pbuilder, peers.without_pbuilder),
+            slow=True,
+        ),
+        _series(
+            RPM,
+            partial(_build, SERVICE),
+            f"{SERVICE}, warm",
+            Against("nova-rpm", BARE_RPM, _bare),
+            Against("nova-rpm-mock", MOCK, peers.mock, peers.without_mock),
+            slow=True,
+        ),
+    )
+
+
+def _own_builders(peers: Peers) -> tuple[Series, ...]:
+    """What Conveyor costs around the builders that are not its own."""
+    return (
+        _series(
+            with_builder(DEB, BUILDERS[DEB]),
+            partial(_build, LIBRARY),
+            f"{LIBRARY}, builder: pbuilder",
+            Against("builder-pbuilder", PBUILDER, peers.pbuilder, peers.without_pbuilder),
+            slow=True,
+        ),
+        _series(
+            with_builder(RPM, BUILDERS[RPM]),
+            partial(_build, LIBRARY),
+            f"{LIBRARY}, builder: mock",
+            Against("builder-mock", MOCK, peers.mock, peers.without_mock),
+            slow=True,
+        ),
+    )
+
+
+def _changed(peers: Peers) -> tuple[Series, ...]:
+    """Builds for which a layer has to be made; all packages are downloaded."""
+    return tuple(
+        _series(target, ours, what, Against(f"{name}-{ending}", peer, theirs, missing), slow=True)
+        for target, ending, peer, theirs, missing in (
+            (DEB, "deb", PBUILDER, peers.pbuilder, peers.without_pbuilder),
+            (RPM, "rpm", MOCK, peers.mock, peers.without_mock),
+        )
+        for name, ours, what in (
+            ("another", _with_another, f"{LIBRARY}, a dependency more"),
+            ("renewed", _with_renewed, f"{LIBRARY}, a dependency renewed"),
+        )
+    )
+
+
+def _two() -> tuple[Series, ...]:
+    """Two builds at once, each by a `conveyor build` of its own."""
+    what = f"two commits of {LIBRARY} at once"
+    return tuple(
+        _series(target, _at_once, what, Against(name, "one after the other", _in_turn), slow=True)
+        for name, target in (("two-deb", DEB), ("two-rpm", RPM))
+    )
+
+
+def _memory(peers: Peers) -> tuple[Series, ...]:
+    """How much memory the process of `conveyor build` has at most."""
+    what = f"conveyor build {LIBRARY}, resident"
+    return (
+        _series(
+            DEB,
+            _peak,
+            what,
+            Against("memory-deb", "largest process of dpkg-buildpackage", _largest, unit=MEBIBYTES),
+            slow=True,
+        ),
+        _series(
+            RPM,
+            _peak,
+            what,
+            Against("memory-rpm", "largest process of rpmbuild", _largest, unit=MEBIBYTES),
+            Against("memory-dlrn", "DLRN's own process", peers.dlrn_peak, peers.without_mock, unit=MEBIBYTES),
+            slow=True,
+        ),
+    )
+
+
+def _cold(peers: Peers) -> tuple[Series, ...]:
+    """The very first build: no root, no layer, nothing downloaded."""
+    what = f"{LIBRARY}, cold"
+    return tuple(
+        replace(_series(target, _build_cold, what, against, slow=True), warm_up=False)
+        for target, against in (
+            (DEB, Against("cold-deb", "pbuilder create, build", peers.cold_pbuilder, peers.without_pbuilder)),
+            (RPM, Against("cold-rpm", "mock --init, --rebuild", peers.cold_mock, peers.without_mock)),
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """A claim's own part of a series.
+
+    Attributes:
+        name: what `bench/run` calls the claim.
+        peer: what it is measured against, in a few words.
+        theirs: the peer's figure.
+        missing: why the peer is not there; empty where it is.
+        budget: what is allowed; None for a claim that only informs.
+        unit: of the figures.
+    """
+
+    name: str
+    peer: str
+    theirs: Peer
+    missing: str = ""
+    budget: Budget | None = None
+    unit: str = "s"
+
+
+def _series(
+    target: str, ours: Callable[[Workshop, Target], Sample], what: str, *against: Against, slow: bool = False
+) -> Series:
+    comparisons = (
+        Comparison(
+            claim=Claim(
+                name=one.name,
+                target=target,
+                what=what,
+                peer=one.peer,
+                budget=one.budget,
+                unit=one.unit,
+                missing=one.missing,
+            ),
+            theirs=one.theirs,
+        )
+        for one in against
+    )
+    return Series(target=target, ours=ours, comparisons=tuple(comparisons), slow=slow)
+
+
+def one_of(parts: int) -> Budget:
+    """A budget that is a part of the peer's figure."""
+    return Budget(factor=1 / parts, text=f"1/{parts}")
+
+
+def times(factor: float) -> Budget:
+    """A budget that is a multiple of the peer's figure."""
+    return Budget(factor=factor, text=f"{factor:g}x")
+
+
+def _sample(made: Made) -> Sample:
+    return Sample(value=made.seconds, stages=made.stages, source=made.source)
+
+
+def _build(package: str, workshop: Workshop, target: Target) -> Sample:
+    return _sample(workshop.build(target, package))
+
+
+def _build_cold(workshop: Workshop, target: Target) -> Sample:
+    return _sample(workshop.build_first(target, LIBRARY))
+
+
+def _with_another(workshop: Workshop, target: Target) -> Sample:
+    with workshop.forgetting_layers(), workshop.site.requiring(LIBRARY, target.format, ANOTHER):
+        return _sample(workshop.build(target, LIBRARY))
+
+
+def _with_renewed(workshop: Workshop, target: Target) -> Sample:
+    with workshop.forgetting_layers():
+        workshop.build(target, DEPENDENCY)
+        return _sample(workshop.build(target, LIBRARY))
+
+
+def _at_once(workshop: Workshop, target: Target) -> Sample:
+    return Sample(value=processes.two(workshop, target, LIBRARY, processes=2))
+
+
+def _in_turn(workshop: Workshop, target: Target, _sample: Sample) -> float:
+    return processes.two(workshop, target, LIBRARY, processes=1)
+
+
+def _peak(workshop: Workshop, target: Target) -> Sample:
+    workshop.commit(LIBRARY)
+    peak = processes.build(workshop, target, LIBRARY)
+    return Sample(value=peak, source=workshop.source_files(workshop.newest(target, LIBRARY)))
+
+
+def _bare(workshop: Workshop, target: Target, sample: Sample) -> float:
+    return bare.build(workshop, target, sample.source).seconds
+
+
+def _largest(workshop: Workshop, target: Target, sample: Sample) -> float:
+    return bare.build(workshop, target, sample.source).largest
