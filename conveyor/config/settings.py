@@ -38,6 +38,7 @@ class Settings:
         rewrites: prefixes of git URLs, and what replaces them.
         mirror: the Debian mirror of targets that name none; None for the one that the host's own apt uses.
         sandbox_uid: the user and group id that builds run as.
+        mock_user: the user that mock works as where it needs not be root.
         scratch: where the throw-away layers of builds live.
         base_max_age: seconds after which a base root is made anew.
         min_free_disk: bytes that must be free on the disk of `data_dir` for a build to start.
@@ -54,6 +55,7 @@ class Settings:
     rewrites: Mapping[str, str]
     mirror: str | None
     sandbox_uid: int
+    mock_user: str
     scratch: Scratch
     base_max_age: int
     min_free_disk: int
@@ -158,6 +160,7 @@ def _settings(entry: SettingsEntry, data_dir: Path, source: Path | None, around:
         rewrites=MappingProxyType(dict(entry.rewrites)),
         mirror=entry.mirror,
         sandbox_uid=entry.sandbox_uid,
+        mock_user=entry.mock_user,
         scratch=Scratch(entry.scratch),
         base_max_age=entry.base_max_age,
         min_free_disk=entry.min_free_disk,
