@@ -74,7 +74,7 @@ class Workshop:
         self.conveyor.recovery.run()
 
     def close(self) -> None:
-        """Close the store."""
+        """Let go of what it holds."""
         self.conveyor.close()
 
     def commit(self, package: str) -> str:

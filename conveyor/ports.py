@@ -122,6 +122,7 @@ class SourcePlan:
         script: the shell script that makes the source package. It starts in a folder of its own that holds the
             archive and the packaging files, and leaves its results in "$RESULTS".
         arguments: the script's arguments.
+        source_date_epoch: time of the commit, which builders tell a tool that runs no script of ours.
     """
 
     archive: str
@@ -130,6 +131,7 @@ class SourcePlan:
     files: tuple[PackagingFile, ...]
     script: bytes
     arguments: tuple[str, ...]
+    source_date_epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,10 +142,12 @@ class BuildPlan:
         script: the shell script. It starts in a folder of its own that holds the source package's files, and leaves
             its results in "$RESULTS".
         arguments: the script's arguments.
+        source_date_epoch: time of the commit, which builders tell a tool that runs no script of ours.
     """
 
     script: bytes
     arguments: tuple[str, ...]
+    source_date_epoch: int = 0
 
 
 class Toolchain(Protocol):

@@ -5,16 +5,18 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conveyor.buildroot import cgroup, health, rootless
+from conveyor.buildroot import cgroup, health, mock_health, rootless
 from conveyor.buildroot.eviction import Eviction
+from conveyor.buildroot.hosttool import HostTools
 from conveyor.buildroot.jobs import Jobs
 from conveyor.buildroot.layers import LayerStore
+from conveyor.buildroot.mock import MockBuilder
 from conveyor.buildroot.overlay import OverlayBuilder
 from conveyor.buildroot.overlay_stock import OverlayBuildroots
 from conveyor.buildroot.roots import Roots
@@ -135,7 +137,8 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
     layers = LayerStore(data / "buildroots")
     sandbox = Sandbox(jobs=jobs, layers=layers.layers, uid=settings.sandbox_uid, scratch=ScratchKind(settings.scratch))
     eviction = Eviction(layers, jobs, settings.buildroot_limit)
-    managers: dict[Format, PackageManager] = {Format.DEB: AptManager(_mirror(settings)), Format.RPM: DnfManager()}
+    dnf = DnfManager()
+    managers: dict[Format, PackageManager] = {Format.DEB: AptManager(_mirror(settings)), Format.RPM: dnf}
     roots = Roots(
         store=layers,
         sandbox=sandbox,
@@ -144,6 +147,8 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
         base_max_age=settings.base_max_age,
         make_room=eviction,
     )
+    tools = HostTools(jobs=jobs, folder=data / "buildroots/tools", scratch=ScratchKind(settings.scratch))
+    mock = MockBuilder(tools=tools, jobs=jobs, dnf=dnf, user=settings.mock_user, max_age=settings.base_max_age)
     tree = _tree(settings, _writers(settings, repos))
     store = _store(settings)
     git = GitMirrors(data / "mirrors", rewrites=settings.rewrites, fetch_limit=settings.git_timeout)
@@ -153,7 +158,10 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
         upstream_version=upstream_version,
         renderer=JinjaRenderer(),
         toolchains={Format.DEB: DebToolchain(), Format.RPM: RpmToolchain()},
-        builders={BuilderKind.OVERLAY: OverlayBuilder(roots=roots, sandbox=sandbox, jobs=jobs)},
+        builders={
+            BuilderKind.OVERLAY: OverlayBuilder(roots=roots, sandbox=sandbox, jobs=jobs),
+            BuilderKind.MOCK: mock,
+        },
         repository=tree,
         store=store,
         clock=SystemClock(),
@@ -208,6 +216,13 @@ def examine(conveyor: Conveyor) -> Iterator[Finding]:
             detail=f"{names} missing" if missing else f"{target.format} by {target.builder}",
             remedy=health.install_command(missing),
         )
+        yield from _tool_findings(target, settings)
+
+
+def _tool_findings(target: Target, settings: Settings) -> Iterator[Finding]:
+    """What a target's builder needs of a tool of the host's own."""
+    if target.builder is BuilderKind.MOCK and target.container is None:
+        yield from mock_health.findings(target, settings.mock_user)
 
 
 def require_root() -> None:
@@ -240,7 +255,7 @@ def gain_root(settings: Settings) -> None:
     rootless.begin_again(settings.data_dir)
 
 
-def require_programs(conveyor: Conveyor, targets: Iterable[Target]) -> None:
+def require_programs(conveyor: Conveyor, targets: Collection[Target]) -> None:
     """Refuse to begin what would fail half-way.
 
     Raises:
@@ -252,6 +267,9 @@ def require_programs(conveyor: Conveyor, targets: Iterable[Target]) -> None:
     if missing:
         names = ", ".join(program.name for program in missing)
         raise CommandMissing(f"not installed on this machine: {names}", hint=health.install_command(missing))
+    for finding in (found for target in targets for found in _tool_findings(target, conveyor.settings)):
+        if not finding.good:
+            raise CommandMissing(f"{finding.subject} cannot be built for: {finding.detail}", hint=finding.remedy)
 
 
 def require_room(settings: Settings) -> None:

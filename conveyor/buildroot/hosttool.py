@@ -13,9 +13,9 @@ from pathlib import Path
 
 from conveyor.buildroot import cgroup
 from conveyor.buildroot.jobs import Jobs
-from conveyor.buildroot.sandbox import PATH, ScratchKind, available_memory, program, setup_failure, tail
+from conveyor.buildroot.sandbox import ScratchKind, available_memory, program, setup_failure, tail
 from conveyor.buildroot.toolhost import ToolCall, ToolEnd
-from conveyor.command import attach, run
+from conveyor.command import attach, run, search_path
 from conveyor.errors import CommandMissing
 from conveyor.model.target import Limits
 
@@ -95,7 +95,7 @@ class HostTools:
         scratch = str(self.scratch())
         spec = {
             "argv": call.argv,
-            "environment": {"PATH": PATH, "LC_ALL": "C.UTF-8", "HOME": scratch, **proxies, **call.environment},
+            "environment": {"PATH": search_path(), "LC_ALL": "C.UTF-8", "HOME": scratch, **proxies, **call.environment},
             "scratch": scratch,
             "scratch_bytes": call.limits.disk,
             "image": None if in_memory else str(job / "scratch.img"),

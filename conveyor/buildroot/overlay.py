@@ -9,6 +9,7 @@ from pathlib import Path
 
 from conveyor.buildroot import limits
 from conveyor.buildroot.jobs import Jobs
+from conveyor.buildroot.outcome import not_installable
 from conveyor.buildroot.roots import Roots
 from conveyor.buildroot.sandbox import SCRIPT, Bind, Call, Finished, Sandbox
 from conveyor.errors import (
@@ -16,8 +17,6 @@ from conveyor.errors import (
     BuildFailed,
     CommandFailed,
     CommandTimedOut,
-    ConveyorError,
-    NotInstallable,
     SourceInvalid,
     UnknownName,
 )
@@ -101,11 +100,11 @@ class OverlayBuilder:
             # Here nothing of the package runs: what fails for another reason than a dependency is not its fault.
             stack = self._roots.satisfy(target, base, requirements, trunk, log)
         except BuildDependencyMissing as error:
-            raise _not_installable(target, error) from error
+            raise not_installable(target, error) from error
         try:
             self._roots.install_files(target, stack, packages, log)
         except (BuildDependencyMissing, CommandFailed) as error:
-            raise _not_installable(target, error) from error
+            raise not_installable(target, error) from error
 
     def shell(self, target: Target, keep: Path, argv: Sequence[str]) -> int:
         """Run a command on the terminal in the root that `build` kept."""
@@ -159,12 +158,3 @@ class OverlayBuilder:
                 return self._sandbox.run(call, file)
             except CommandTimedOut as error:
                 raise limits.timed_out(target) from error
-
-
-def _not_installable(target: Target, error: ConveyorError) -> NotInstallable:
-    return NotInstallable(
-        f"the packages cannot be installed on {target.name}",
-        cause=error.cause or error.what,
-        hint="correct the run-time dependencies in the packaging",
-        details=error.details,
-    )

@@ -38,6 +38,7 @@ class Settings:
         rewrites: prefixes of git URLs, and what replaces them.
         mirror: the Debian mirror of targets that name none; None for the one that the host's own apt uses.
         sandbox_uid: the user and group id that builds run as.
+        mock_user: the user that mock works as where it needs not be root.
         scratch: where the throw-away layers of builds live.
         base_max_age: seconds after which a base root is due to be made anew.
         buildroot_limit: bytes that roots, layers and downloads may take between builds.
@@ -55,6 +56,7 @@ class Settings:
     rewrites: Mapping[str, str]
     mirror: str | None
     sandbox_uid: int
+    mock_user: str
     scratch: Scratch
     base_max_age: int
     buildroot_limit: int
@@ -160,6 +162,7 @@ def _settings(entry: SettingsEntry, data_dir: Path, source: Path | None, around:
         rewrites=MappingProxyType(dict(entry.rewrites)),
         mirror=entry.mirror,
         sandbox_uid=entry.sandbox_uid,
+        mock_user=entry.mock_user,
         scratch=Scratch(entry.scratch),
         base_max_age=entry.base_max_age,
         buildroot_limit=entry.buildroot_limit,

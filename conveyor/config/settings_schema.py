@@ -97,6 +97,10 @@ class SettingsEntry(Entry):
     mirror: WebUrl | None = Field(None, examples=["https://mirror.example.org/debian"])
     # 0 is root, and -1, 2^32-1, means "unchanged" to chown(2) and setuid(2).
     sandbox_uid: Annotated[int, Field(ge=1, le=2**32 - 2)] = Field(64123, examples=["64123"])
+    # What useradd(8) of shadow-utils takes by default.
+    mock_user: Annotated[str, matching(r"[a-z_][a-z0-9_-]*", "user name", "conveyor-mock")] = Field(
+        "conveyor-mock", examples=["conveyor-mock"]
+    )
     scratch: Annotated[str, one_of(Scratch, "place for scratch")] = Field("auto", examples=["auto"])
     base_max_age: Duration = Field(7 * 86400, examples=["7d"])
     buildroot_limit: Size = Field(40 * 2**30, examples=["40G"])

@@ -15,8 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from conveyor.buildroot.hosttool import HostTools
 from conveyor.buildroot.jobs import Jobs
 from conveyor.buildroot.layers import LayerStore
+from conveyor.buildroot.mock import MockBuilder
 from conveyor.buildroot.overlay import OverlayBuilder
 from conveyor.buildroot.roots import Roots
 from conveyor.buildroot.sandbox import Sandbox, ScratchKind
@@ -34,12 +36,13 @@ from conveyor.formats.rpm.dnf import DnfManager
 from conveyor.formats.rpm.toolchain import RpmToolchain
 from conveyor.model.commit import Commit, CommitInfo
 from conveyor.model.packaging import Packaging, PackagingFile, RenderInput
-from conveyor.model.target import DebianSuite, Format, RpmDistribution, RpmRepository, Target
+from conveyor.model.target import BuilderKind, DebianSuite, Format, RpmDistribution, RpmRepository, Target
 from conveyor.model.version import PackageVersion
 from conveyor.ports import Builder, PackageManager, SourcePlan, Toolchain
 from tests.fakes.builder import FakeBuilder
 from tests.fakes.clock import NOON
 from tests.fakes.toolchain import RECIPE, FakeToolchain
+from tests.support.mock import MOCK_USER, need_mock
 from tests.support.published import need
 from tests.support.roots import UID, need_sandbox, running_as
 from tests.support.workshop import TARGET, package_of
@@ -276,12 +279,43 @@ def deb_bench() -> Bench:
 def rpm_bench() -> Bench:
     need_sandbox()
     need("dnf", "rpm")
+    target = rpm_target()
+    return Bench(
+        builder=overlay(target, DnfManager(), CACHE),
+        toolchain=RpmToolchain(),
+        target=target,
+        packaging=_spec,
+        good="python3-six",
+        data=CACHE,
+        result="greeting-*.noarch.rpm",
+    )
+
+
+def mock_bench() -> Bench:
+    need_mock()
+    target = replace(rpm_target(), builder=BuilderKind.MOCK)
+    jobs = Jobs(CACHE / "jobs")
+    tools = HostTools(jobs=jobs, folder=CACHE / "tools", scratch=ScratchKind.AUTO)
+    return Bench(
+        builder=MockBuilder(tools=tools, jobs=jobs, dnf=DnfManager(), user=MOCK_USER, max_age=30 * 24 * 3600),
+        toolchain=RpmToolchain(),
+        target=target,
+        packaging=_spec,
+        good="python3-six",
+        data=CACHE,
+        result="greeting-*.noarch.rpm",
+        resolves_beforehand=False,
+    )
+
+
+def rpm_target() -> Target:
+    """The target of the little RPM distribution."""
     if not (RPM_DISTRIBUTION / "repodata").is_dir():
         pytest.skip(
             "no RPM distribution: 'python containers/rpm-distribution/make.py .cache/rpm-distribution' makes it"
         )
     url = f"file://{RPM_DISTRIBUTION.resolve()}"
-    target = replace(
+    return replace(
         TARGET,
         name="local-1-x86_64",
         format=Format.RPM,
@@ -296,15 +330,6 @@ def rpm_bench() -> Bench:
         dist="local1",
         naming="rdo",
     )
-    return Bench(
-        builder=overlay(target, DnfManager(), CACHE),
-        toolchain=RpmToolchain(),
-        target=target,
-        packaging=_spec,
-        good="python3-six",
-        data=CACHE,
-        result="greeting-*.noarch.rpm",
-    )
 
 
 @pytest.fixture(
@@ -312,10 +337,11 @@ def rpm_bench() -> Bench:
         "fake",
         pytest.param("deb", marks=pytest.mark.integration),
         pytest.param("rpm", marks=pytest.mark.integration),
+        pytest.param("mock", marks=pytest.mark.integration),
     ]
 )
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
-    made = {"fake": fake_bench, "deb": deb_bench, "rpm": rpm_bench}[request.param]()
+    made = {"fake": fake_bench, "deb": deb_bench, "rpm": rpm_bench, "mock": mock_bench}[request.param]()
     yield made
     if made.data is not None:
         assert_nothing_left(made.data)

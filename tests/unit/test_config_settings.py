@@ -53,6 +53,7 @@ def test_nothing_needs_to_be_set(folder: Path) -> None:
         rewrites={},
         mirror=None,
         sandbox_uid=64123,
+        mock_user="conveyor-mock",
         scratch=Scratch.AUTO,
         base_max_age=7 * 86400,
         buildroot_limit=40 * 2**30,
@@ -70,6 +71,7 @@ database = "postgresql+psycopg://me:secret@db/conveyor"
 git_timeout = 90
 mirror = "https://mirror.example.org/debian"
 sandbox_uid = 2000
+mock_user = "builder"
 scratch = "memory"
 base_max_age = "2d"
 buildroot_limit = "100G"
@@ -101,6 +103,7 @@ def test_the_file_sets_everything(folder: Path) -> None:
         },
         mirror="https://mirror.example.org/debian",
         sandbox_uid=2000,
+        mock_user="builder",
         scratch=Scratch.MEMORY,
         base_max_age=2 * 86400,
         buildroot_limit=100 * 2**30,

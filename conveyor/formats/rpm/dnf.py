@@ -17,7 +17,11 @@ TRUNK_PRIORITY = 10
 YES, NO = "--assumeyes", "--assumeno"
 QUERY_FORMAT = "%{NAME}\\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\\t%{ARCH}\\n"
 
-NO_MATCH = re.compile(r"^No match for argument: (?P<name>.+)|^Error: Unable to find a match: (?P<names>.+)")
+NO_MATCH = re.compile(
+    r"^No match for argument: (?P<name>.+)|^Error: Unable to find a match: (?P<names>.+)|"
+    # The plugin builddep's.
+    r"^No matching package to install: '(?P<needed>.+)'$"
+)
 NOTHING_PROVIDES = re.compile(r"^  - nothing provides (?P<name>.+?)(?: needed by (?P<by>\S+).*)?$")
 UNREACHABLE = re.compile(
     r"^Error: (?P<what>Failed to download metadata for repo|Error downloading packages|"
@@ -52,13 +56,13 @@ class DnfManager:
     def install(self, target: Target, requirements: Sequence[str], trunk: Trunk | None) -> tuple[RootCommand, ...]:
         """Download with the network, install without it."""
         return (
-            _dnf(target, trunk, YES, "--downloadonly", "install", "--", *requirements, network=True),
-            _dnf(target, trunk, YES, "--cacheonly", "install", "--", *requirements, network=False),
+            self._dnf(target, trunk, YES, "--downloadonly", "install", "--", *requirements, network=True),
+            self._dnf(target, trunk, YES, "--cacheonly", "install", "--", *requirements, network=False),
         )
 
     def resolve(self, target: Target, requirements: Sequence[str], trunk: Trunk | None) -> tuple[RootCommand, ...]:
         """Ask what it would do, and say no."""
-        return (_dnf(target, trunk, NO, "install", "--", *requirements, network=True),)
+        return (self._dnf(target, trunk, NO, "install", "--", *requirements, network=True),)
 
     def parse_changes(self, output: str) -> Changes | None:
         """What dnf's table says; None where it is not complete by dnf's own count, or anything is removed.
@@ -112,6 +116,18 @@ class DnfManager:
         # A key that rpm was told to trust looks like a package to it.
         return tuple(sorted(package for package in packages if package.name != "gpg-pubkey"))
 
+    def repositories(self, target: Target) -> str:
+        """The target's repositories, in dnf's notation."""
+        return "\n".join(_repository(repository) for repository in _distribution(target).repositories)
+
+    def trunk_repository(self, url: str) -> str:
+        """The repository of earlier builds at a URL, in the same notation; a line can be added to it."""
+        return f"[trunk]\nname=trunk\nbaseurl={url}\ngpgcheck=0\nmetadata_expire=0\npriority={TRUNK_PRIORITY}\n"
+
+    def local_paths(self, target: Target) -> tuple[Path, ...]:
+        """Repositories and keys of the target that lie on this machine."""
+        return local_paths(_distribution(target))
+
     def failure(self, target: Target, log: Sequence[str]) -> ConveyorError:
         """Tell what is missing, in conflict, unreachable or full from the tools' own lines.
 
@@ -127,6 +143,41 @@ class DnfManager:
             or CommandFailed(f"packages could not be installed for {target.name}", cause=_error(log), details=log[-20:])
         )
 
+    def _dnf(self, target: Target, trunk: Trunk | None, answer: str, *arguments: str, network: bool) -> RootCommand:
+        release = f"--releasever={_distribution(target).release}"
+        return RootCommand(
+            place=Place.HOST_TOOLS,
+            argv=("dnf", answer, "--config=/conveyor/dnf.conf", "--installroot=/target", release, *arguments),
+            network=network,
+            files=self._configuration(target, trunk),
+            environment=_environment(),
+            shared=local_paths(_distribution(target)),
+        )
+
+    def _configuration(self, target: Target, trunk: Trunk | None) -> dict[str, str]:
+        repositories = [self.repositories(target)]
+        if trunk is not None:
+            repositories.append(self.trunk_repository(f"file:///conveyor/trunk/{trunk.snapshot}"))
+        main = {
+            "reposdir": "/conveyor/repos.d",
+            "cachedir": "/conveyor/cache",
+            "keepcache": "1",
+            "install_weak_deps": "0",
+            "plugins": "0",
+            "best": "1",
+            "skip_if_unavailable": "0",
+            "logdir": "/conveyor/cache/log",
+            "module_platform_id": f"platform:{target.dist}",
+            # dnf 4.19 and newer would not see that a package provides a file, unless it is named on the command line.
+            "optional_metadata_types": "comps,filelists",
+        }
+        lines = "".join(f"{key}={value}\n" for key, value in main.items())
+        return {
+            "dnf.conf": f"[main]\n{lines}",
+            "repos.d/conveyor.repo": "\n".join(repositories),
+            "home/.rpmmacros": _macros(target),
+        }
+
 
 def _full(target: Target, log: Sequence[str]) -> ConveyorError | None:
     found = _first(FULL, log)
@@ -140,7 +191,8 @@ def _unsatisfied(target: Target, log: Sequence[str]) -> ConveyorError | None:
         needed = f"needed by {found['by']}" if found["by"] else "no repository of the target has it"
         return _missing(target, f"{found['name']}: {needed}", log)
     if found := _first(NO_MATCH, log):
-        names = [match["name"] for line in log if (match := NO_MATCH.search(line)) and match["name"]]
+        found_all = (match for line in log if (match := NO_MATCH.search(line)))
+        names = [name for match in found_all if (name := match["name"] or match["needed"])]
         return _missing(target, f"{', '.join(names) or found['names']}: no repository of the target has it", log)
     if found := _first(RPM_MISSING, log):
         return _missing(target, f"{found['name']}: needed by {found['by']}", log)
@@ -158,18 +210,6 @@ def _unreachable(target: Target, log: Sequence[str]) -> ConveyorError | None:
         cause=next(filter(None, reason.groups())) if reason else found["what"],
         hint="check the network and the target's repositories, then try again",
         details=log[-8:],
-    )
-
-
-def _dnf(target: Target, trunk: Trunk | None, answer: str, *arguments: str, network: bool) -> RootCommand:
-    release = f"--releasever={_distribution(target).release}"
-    return RootCommand(
-        place=Place.HOST_TOOLS,
-        argv=("dnf", answer, "--config=/conveyor/dnf.conf", "--installroot=/target", release, *arguments),
-        network=network,
-        files=_configuration(target, trunk),
-        environment=_environment(),
-        shared=local_paths(_distribution(target)),
     )
 
 
@@ -225,36 +265,6 @@ def _macros(target: Target) -> str:
     """
     database = _distribution(target).database
     return f"%_dbpath {database}\n%__transaction_unshare %{{nil}}\n%_netsharedpath /proc\n"
-
-
-def _configuration(target: Target, trunk: Trunk | None) -> dict[str, str]:
-    distribution = _distribution(target)
-    repositories = [_repository(repository) for repository in distribution.repositories]
-    if trunk is not None:
-        repositories.append(
-            "[trunk]\nname=trunk\n"
-            f"baseurl=file:///conveyor/trunk/{trunk.snapshot}\n"
-            f"gpgcheck=0\nmetadata_expire=0\npriority={TRUNK_PRIORITY}\n"
-        )
-    main = {
-        "reposdir": "/conveyor/repos.d",
-        "cachedir": "/conveyor/cache",
-        "keepcache": "1",
-        "install_weak_deps": "0",
-        "plugins": "0",
-        "best": "1",
-        "skip_if_unavailable": "0",
-        "logdir": "/conveyor/cache/log",
-        "module_platform_id": f"platform:{target.dist}",
-        # dnf 4.19 and newer would not see that a package provides a file, unless it is named on the command line.
-        "optional_metadata_types": "comps,filelists",
-    }
-    lines = "".join(f"{key}={value}\n" for key, value in main.items())
-    return {
-        "dnf.conf": f"[main]\n{lines}",
-        "repos.d/conveyor.repo": "\n".join(repositories),
-        "home/.rpmmacros": _macros(target),
-    }
 
 
 def _repository(repository: RpmRepository) -> str:

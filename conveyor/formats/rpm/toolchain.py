@@ -83,13 +83,15 @@ class RpmToolchain:
             files=tuple(files),
             script=(HERE / "make-source.sh").read_bytes(),
             arguments=(str(epoch), f".{render_input.target.dist}"),
+            source_date_epoch=epoch,
         )
 
     def build_plan(self, target: Target, version: PackageVersion, source_date_epoch: int) -> BuildPlan:
         """`rpmbuild --rebuild`."""
         del version
         script = (HERE / "build.sh").read_bytes()
-        return BuildPlan(script=script, arguments=(str(source_date_epoch), f".{target.dist}"))
+        arguments = (str(source_date_epoch), f".{target.dist}")
+        return BuildPlan(script=script, arguments=arguments, source_date_epoch=source_date_epoch)
 
     def build_requirements(self, source_files: Sequence[Path]) -> tuple[str, ...]:
         """The BuildRequires: what the header of an SRPM says it requires."""

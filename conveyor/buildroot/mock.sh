@@ -1,0 +1,53 @@
+# Runs mock for a builder, on copies that mock's unprivileged user can read wherever the originals lie.
+# Arguments: that user; the scratch folder; the folder of the kept root cache; the input folder, with the configuration
+# in it; the folder that receives results and logs, "" for a shell; the folder that keeps the root, "" for none; the
+# minutes that make a root cache old, "" to run mock without asking; mock's arguments.
+set -eu
+user=$1 scratch=$2 cache=$3 input=$4 output=$5 keep=$6 old=$7
+shift 7
+if [ -n "$old" ] && [ -n "$(find "$cache/cache.tar" -mmin "-$old" 2>/dev/null)" ]; then
+    exit 0
+fi
+
+# mock wants to be called through sudo or userhelper. Where it is installed, this is what they call.
+SUDO_UID=$(id -u "$user")
+PATH=/usr/libexec/mock:$PATH
+export SUDO_UID PATH
+cd "$scratch"
+cp -a "$input" input
+mkdir base results root_cache
+chown "$user" results
+if [ -n "$keep" ]; then
+    mount --bind "$keep" base
+fi
+# mock writes its cache in place. Through a link it reads the kept one; one that it makes anew is its own at first.
+mkdir -p "$cache"
+if [ -f "$cache/cache.tar" ]; then
+    ln -s "$cache/cache.tar" root_cache/cache.tar
+fi
+if [ -L input/trunk/pool ]; then
+    pool=$(readlink input/trunk/pool)
+    rm input/trunk/pool
+    mkdir input/trunk/pool
+    mount --bind "$pool" input/trunk/pool
+fi
+if [ -z "$output" ]; then
+    exec mock "$@"
+fi
+
+# Of a line that was written over and over, such as a progress bar, the log gets the last.
+{ if mock "$@" 2>&1; then echo 0 >code; else echo "$?" >code; fi; } | sed -u 's/\r*$//; s/.*\r//; s/\x1b\[[0-9;]*m//g'
+
+if [ -f root_cache/cache.tar ] && [ ! -L root_cache/cache.tar ]; then
+    find "$cache" -name 'new.*' -mmin +60 -delete
+    new=$(mktemp "$cache/new.XXXXXX")
+    cp root_cache/cache.tar "$new"
+    mv "$new" "$cache/cache.tar"
+fi
+for name in root.log state.log; do
+    if [ -f "results/$name" ]; then
+        cp "results/$name" "$output"
+    fi
+done
+find results -maxdepth 1 -type f -name '*.rpm' -exec cp -- {} "$output/results" ';'
+exit "$(cat code)"
