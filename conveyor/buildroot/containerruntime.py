@@ -18,6 +18,7 @@ from conveyor.buildroot.containers import (
     PODMAN,
     PREFIX,
     SCRATCH,
+    UIDS,
     Container,
     Runtime,
     list_argv,
@@ -144,24 +145,33 @@ def _remove(runtime: Runtime, name: str) -> None:
 
 @contextmanager
 def lent(runtime: Runtime, paths: Sequence[Path]) -> Iterator[None]:
-    """Paths that belong to root of a container meanwhile, and to the caller again when nobody uses them any more."""
-    changed = paths if runtime.first_uid is not None else ()
-    uid = runtime.first_uid or 0
-    for path in changed:
-        _give(path, uid, uid)
+    """Paths that belong to the container's users meanwhile, and to the host's of the same ids again afterwards."""
+    lent_paths = paths if runtime.first_uid is not None else ()
+    first = runtime.first_uid or 0
+    for path in lent_paths:
+        _shift(path, range(UIDS), first)
     try:
         yield
     finally:
-        for path in changed:
-            _give(path, os.geteuid(), os.getegid())
+        for path in lent_paths:
+            _shift(path, range(first, first + UIDS), -first)
 
 
-def _give(path: Path, uid: int, gid: int) -> None:
-    """Change the owner of a path and all below it; symbolic links are not followed."""
-    os.chown(path, uid, gid, follow_symlinks=False)
+def _shift(path: Path, ids: range, by: int) -> None:
+    """Change users and groups of a path and all below it, as far as they are among `ids`.
+
+    Symbolic links are not followed, and chown(2) takes the setuid bit away.
+    """
+    _shift_one(path, ids, by)
     for top, folders, files in os.walk(path):
         for name in (*folders, *files):
-            os.chown(Path(top, name), uid, gid, follow_symlinks=False)
+            _shift_one(Path(top, name), ids, by)
+
+
+def _shift_one(path: Path, ids: range, by: int) -> None:
+    status = path.lstat()
+    uid, gid = (number + by if number in ids else number for number in (status.st_uid, status.st_gid))
+    os.chown(path, uid, gid, follow_symlinks=False)
 
 
 class Runtimes:

@@ -28,7 +28,7 @@ UIDS = 65536
 # What pbuilder and mock do with root's power, each as root of the container's own user namespace where there is one.
 CAPABILITIES = (
     *("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETFCAP"),  # unpack packages
-    *("SETUID", "SETGID"),  # run the build as an unprivileged user
+    *("SETUID", "SETGID", "SETPCAP"),  # run the build as an unprivileged user, and keep power from packages' scripts
     "KILL",  # end what it leaves
     "SYS_CHROOT",  # enter the root
     "SYS_ADMIN",  # mount /proc and others in the root, and take the network from the build
