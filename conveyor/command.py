@@ -22,6 +22,9 @@ from conveyor.errors import CommandFailed, CommandMissing, CommandTimedOut
 
 TAIL_LINES = 20
 LOG_LIMIT = 256 * 1024**2
+READ_BYTES = 4 * 1024**2
+READ_LINES = 20_000
+READ_LINE = 2000
 CHUNK = 65536
 DRAIN_SECONDS = 10  # for output that is still in the pipe when the command has ended
 # What a host command needs of the caller's environment: nothing that could carry a secret or change its output.
@@ -214,6 +217,20 @@ def _write(log: IO[bytes], chunk: bytes, left: int) -> int:
     except OSError:
         return 0
     return left - len(chunk)
+
+
+def last_lines(log: Path, start: int = 0) -> list[str]:
+    """The lines of a log from `start` (bytes) on, as far as anybody looks through them for what went wrong.
+
+    What a build writes may be hundreds of megabytes, in one line or in as many lines as bytes: the last 4 MiB of it
+    count, of these the last 20,000 lines, and of each line 2,000 characters.
+    """
+    if not log.exists():
+        return []
+    with log.open("rb") as file:
+        file.seek(max(start, file.seek(0, os.SEEK_END) - READ_BYTES))
+        lines = file.read().decode("utf-8", "replace").splitlines()
+    return [line[:READ_LINE] for line in lines[-READ_LINES:]]
 
 
 def _kill_session(process: subprocess.Popen[bytes]) -> None:

@@ -111,6 +111,14 @@ class LimitExceeded(PackageError):
     """A build used more time, memory, disk or processes than its target allows."""
 
 
+class ResultsInvalid(PackageError):
+    """What the build left cannot be published: too many files, two under one name, a device node."""
+
+
+class ForeignPackage(PackageError):
+    """The build made a package that is not its own: undeclared, of another source, or another package's."""
+
+
 class NotInstallable(PackageError):
     """The packages were built but cannot be installed with their dependencies."""
 

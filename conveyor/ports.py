@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -192,11 +192,40 @@ class Toolchain(Protocol):
             SourceInvalid: the file is not what its name says.
         """
 
+    def foreign(self, source_files: Sequence[Path], packages: Sequence[Path]) -> tuple[str, ...]:
+        """Why binary packages are none of what a source package makes: a line for each such package.
+
+        The source package was made before anything of the upstream ran; the packages come from a build in which the
+        upstream could write any file under any name.
+        """
+
+    def risky_files(self, package: Path) -> RiskyFiles:
+        """The files in a binary package that give rights to who runs or opens them.
+
+        Raises:
+            SourceInvalid: the package's payload is not what its name says.
+        """
+
     def explain_source_failure(self, log: Sequence[str]) -> tuple[str, tuple[str, ...]]:
         """From the log of a failed source stage: the cause in one line, and the lines that matter."""
 
     def explain_build_failure(self, log: Sequence[str]) -> tuple[str, tuple[str, ...]]:
         """From the log of a failed build: the cause in one line (the failing command), and the lines that matter."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RiskyFiles:
+    """Files in a package that give rights.
+
+    Attributes:
+        privileged: paths of programs that run with rights of their owner: setuid, setgid, or with capabilities.
+        devices: paths of device nodes.
+        complete: False where the package is too large to have been looked through.
+    """
+
+    privileged: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+    complete: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,6 +285,19 @@ class InstalledPackage:
         return f"{self.name}={self.version}:{self.architecture}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What a package manager would do to a root.
+
+    Attributes:
+        installed: packages that would be there in the end and are not now, those of another version included.
+        removed: names of packages that would go.
+    """
+
+    installed: tuple[InstalledPackage, ...]
+    removed: tuple[str, ...]
+
+
 class PackageManager(Protocol):
     """How roots of one format are made and filled: command lines, nothing is run here."""
 
@@ -268,6 +310,17 @@ class PackageManager(Protocol):
 
     def install(self, target: Target, requirements: Sequence[str], trunk: Trunk | None) -> tuple[RootCommand, ...]:
         """Install what satisfies the requirements: the last step needs no network."""
+
+    def resolve(self, target: Target, requirements: Sequence[str], trunk: Trunk | None) -> tuple[RootCommand, ...]:
+        """Have the last step print what `install` would do, and do nothing. That step's exit code means nothing."""
+
+    def parse_changes(self, output: str) -> Changes | None:
+        """What the last step of `resolve` printed; None where it tells nothing, or not all."""
+
+    def install_exactly(
+        self, target: Target, packages: Sequence[InstalledPackage], trunk: Trunk | None
+    ) -> tuple[RootCommand, ...]:
+        """Install packages in exactly these versions: the last step needs no network."""
 
     def install_files(self, target: Target, filenames: Sequence[str]) -> tuple[RootCommand, ...]:
         """Install package files that lie in /conveyor/packages, whose dependencies are there already."""
@@ -361,12 +414,14 @@ class PreparedRoot:
         layers: ids of its layers, the topmost first; none where the builder has no layers.
         packages: what is installed, sorted: the resolved buildroot; none where the build itself installs it.
         trunk: the repository of earlier builds that it was made with.
+        lease: keeps what it is made of from being removed for as long as the root is referred to.
     """
 
     target: Target
     layers: tuple[str, ...] = ()
     packages: tuple[InstalledPackage, ...] = ()
     trunk: Trunk | None = None
+    lease: object = field(default=None, compare=False, repr=False)
 
 
 class IndexWriter(Protocol):
@@ -381,6 +436,13 @@ class IndexWriter(Protocol):
             folder: the snapshot's folder, not published yet.
             snapshot: what it holds.
             pool: the pool's folder, where `<first two digits>/<sha256>/<filename>` is each artifact.
+        """
+
+    def check(self, files: Sequence[tuple[Path, Artifact]]) -> None:
+        """See that a snapshot can hold the files of one build, before anything of them is published.
+
+        Raises:
+            SourceInvalid: a package cannot be listed: what the snapshots of all other packages would fail for, too.
         """
 
     def checksummed(self, folder: Path) -> tuple[str, ...]:
@@ -402,6 +464,13 @@ class Repository(Protocol):
 
     def add(self, target: str, path: Path, artifact: Artifact) -> Artifact:
         """Bring a file into the target's pool, durably; the same content twice is stored once."""
+
+    def check(self, target: str, files: Sequence[tuple[Path, Artifact]]) -> None:
+        """See that a snapshot of the target can hold the files of one build; nothing is published.
+
+        Raises:
+            SourceInvalid: a name or a package is not fit to be published.
+        """
 
     def artifact_path(self, target: str, artifact: Artifact) -> Path:
         """Where an artifact lies in the pool."""
@@ -527,6 +596,12 @@ class Store(Protocol):
 
     def published_artifact(self, target: str, name: str, version: str, architecture: str) -> Artifact | None:
         """The binary artifact that is already known under this name, version and architecture."""
+
+    def publishers(self, target: str, names: Collection[str]) -> Mapping[str, tuple[str, ...]]:
+        """Who publishes binary packages of these names: the packages whose entries have them, sorted, by name.
+
+        An entry is that of `entries`; a name that no entry has is left out.
+        """
 
     def close(self) -> None:
         """Let go of the database."""

@@ -151,6 +151,7 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
         store=store,
         clock=SystemClock(),
         progress=progress,
+        configured=_configured(repos),
         builds=data / "builds",
     )
     publisher = Publisher(store, tree, data, frozenset(repos.packages))
@@ -249,6 +250,13 @@ def _make(data: Path) -> None:
             cause=error.strerror or "",
             hint="name another with --data-dir, or 'data_dir' in conveyor.toml",
         ) from error
+
+
+def _configured(repos: Repos) -> Mapping[str, frozenset[str]]:
+    return {
+        target: frozenset(name for name, package in repos.packages.items() if target in package.targets)
+        for target in repos.targets
+    }
 
 
 def _mirror(settings: Settings) -> Callable[[], str]:

@@ -1,16 +1,19 @@
-"""Limits on the memory and processes of one sandbox, by control groups of either version."""
+"""Limits on the memory and processes of one sandbox, by control groups of either version.
+
+Each group is locked by who made it, for as long as it lives: a group without a lock is left over. Process ids would not
+tell, since two Conveyors that share the hierarchy may each have process ids of their own.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-from conveyor.buildroot.jobs import is_abandoned
 
 HIERARCHY = Path("/sys/fs/cgroup")
 PARENT = "conveyor"
@@ -61,47 +64,69 @@ def limited(name: str, *, memory: int, processes: int) -> Iterator[Groups]:
         processes: processes and threads.
     """
     makers = {"v2": _make_v2, "v1": _make_v1, "none": _make_none}
-    groups = Groups(folders=makers[kind()](name, memory, processes))
-    try:
-        yield groups
-    finally:
-        for folder in groups.folders:
-            _remove(folder)
+    with contextlib.ExitStack() as locks:
+        groups = Groups(folders=makers[kind()](name, memory, processes, locks))
+        try:
+            yield groups
+        finally:
+            for folder in groups.folders:
+                _remove(folder)
 
 
 def sweep() -> None:
-    """Remove the groups of sandboxes whose process is gone, of every Conveyor here: they share the parent."""
+    """Remove the groups of sandboxes that nobody holds any more, of every Conveyor here: they share the parent."""
     for parent in (HIERARCHY / PARENT, HIERARCHY / "memory" / PARENT, HIERARCHY / "pids" / PARENT):
         for folder in parent.glob("*/") if parent.is_dir() else ():
-            if is_abandoned(folder.name):
-                with contextlib.suppress(OSError):
-                    folder.rmdir()
+            with contextlib.suppress(OSError), contextlib.ExitStack() as locks:
+                _lock(folder, locks)
+                folder.rmdir()
 
 
-def _make_v2(name: str, memory: int, processes: int) -> tuple[Path, ...]:
+def _make(folder: Path, locks: contextlib.ExitStack) -> None:
+    """Make a group, and hold it; made again where a sweep came between the two."""
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(OSError):
+            _lock(folder, locks)
+            if folder.exists():
+                return
+
+
+def _lock(folder: Path, locks: contextlib.ExitStack) -> None:
+    """Lock a group.
+
+    Raises:
+        OSError: another holds it, or it is gone.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    locks.callback(os.close, descriptor)
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _make_v2(name: str, memory: int, processes: int, locks: contextlib.ExitStack) -> tuple[Path, ...]:
     parent = HIERARCHY / PARENT
     parent.mkdir(exist_ok=True)
     for folder in (HIERARCHY, parent):
         (folder / "cgroup.subtree_control").write_text("+memory +pids")
     folder = parent / name
-    folder.mkdir()
+    _make(folder, locks)
     (folder / "memory.max").write_text(str(memory))
     (folder / "memory.oom.group").write_text("1")
     (folder / "pids.max").write_text(str(processes))
     return (folder,)
 
 
-def _make_v1(name: str, memory: int, processes: int) -> tuple[Path, ...]:
+def _make_v1(name: str, memory: int, processes: int, locks: contextlib.ExitStack) -> tuple[Path, ...]:
     folders = []
     for controller, file, value in (("memory", "memory.limit_in_bytes", memory), ("pids", "pids.max", processes)):
         folder = HIERARCHY / controller / PARENT / name
-        folder.mkdir(parents=True)
+        _make(folder, locks)
         (folder / file).write_text(str(value))
         folders.append(folder)
     return tuple(folders)
 
 
-def _make_none(name: str, memory: int, processes: int) -> tuple[Path, ...]:  # noqa: ARG001
+def _make_none(name: str, memory: int, processes: int, locks: contextlib.ExitStack) -> tuple[Path, ...]:  # noqa: ARG001
     return ()
 
 

@@ -1,26 +1,29 @@
 """Runs one command in a root made of layers, as its own small program in a mount namespace of its own.
 
-Called as `python3 -I enter.py SPEC`, SPEC being the JSON that conveyor.buildroot.sandbox makes. Whatever it mounts is
-seen by this process and its children only, so nothing stays behind when it dies, not even on kill -9. It runs as root,
-is given nothing that came from upstream but the files below its input folder, and needs the standard library only, as
-the system's own Python runs it.
+`conveyor.buildroot.sandbox` starts it, with a specification as JSON. Whatever it mounts is seen by this process and its
+children only, so nothing stays behind when it dies, not even on kill -9. It runs as root, of the host or of a user
+namespace, is given nothing that came from upstream but the files below its input folder, and needs the standard library
+only, as the system's own Python runs it.
 """
 
 from __future__ import annotations
 
-import ctypes
+import errno
 import json
 import os
+import resource
 import shutil
 import stat
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-MS_NOSUID = 2
-MS_NODEV = 4
-MS_BIND = 4096
+from conveyor.buildroot.kernel import MS_BIND, MS_NODEV, MS_NOSUID, attach, mount, unmount
+from conveyor.buildroot.users import Users, become_root, files_made_as, in_user_namespace, package_manager_users
+from conveyor.buildroot.watch import Watch
+
 MERGED = "merged"
 MERGED_TARGET = "/target"  # where the root is seen by a command that runs on the host's tools
 # Where an unprivileged bubblewrap finds what it mounts: it could not pass a folder of root's own, such as /root. Nobody
@@ -50,25 +53,39 @@ HOST_CERTIFICATES = ("/etc/ssl", "/etc/pki", "/etc/ca-certificates")
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 CERTIFICATES_IN_ROOT = "/run/host-certificates.crt"
 EXIT_SETUP_FAILED = 125
+KILLED = 137
 FULL_BYTES = 1024**2
 FULL_FILES = 16
+MOST_RESULTS = 2000  # files: twice what the check of results allows, which then tells of it
 
 
 def main() -> int:
     """Set up the root, run the command in it, bring out its results."""
-    spec = json.loads(sys.argv[1])
+    try:
+        return _main(json.loads(sys.argv[1]))
+    except (OSError, subprocess.CalledProcessError) as error:
+        sys.stderr.write(f"conveyor: the sandbox could not be set up: {error}\n")
+        return EXIT_SETUP_FAILED
+
+
+def _main(spec: dict[str, Any]) -> int:
     for group in spec["cgroups"]:
         (Path(group) / "cgroup.procs").write_text(str(os.getpid()))
     os.umask(0o022)
     work = _scratch(spec)
-    merged = _mount_root(spec, work)
+    users = _users(spec, work) if spec["privileged"] else None
+    merged = _mount_root(spec, work, users.first if users else 0)
     if not spec["privileged"]:
         _prepare_builder(spec, merged)
-        merged = _open_to_all(spec, merged)
-    code = _run_in_sandbox(spec, merged)
+    merged = _open_to_all(spec, merged, users.trees if users else {})
+    limited = spec["upper"] is None and work.is_mount()
+    watch = Watch(None if limited else Path(spec["upper"] or work), spec["scratch_bytes"])
+    code = _run_in_sandbox(spec, merged, users, watch)
+    if watch.disk_full:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(work))
     if code is None:
         return EXIT_SETUP_FAILED
-    full = is_full(work) if spec["upper"] is None else False
+    full = watch.over or (limited and is_full(work))
     if code == 0 and spec["results"]:
         full = not collect(merged / "build/results", Path(spec["results"]), spec["scratch_bytes"])
         code = EXIT_SETUP_FAILED if full else 0
@@ -76,27 +93,78 @@ def main() -> int:
     return 0
 
 
-def _run_in_sandbox(spec: dict[str, Any], merged: Path) -> int | None:
+def _run_in_sandbox(spec: dict[str, Any], merged: Path, users: Users | None, watch: Watch) -> int | None:
     """Run the command; returns its exit code, None when bubblewrap did not come to run it."""
     reading, writing = os.pipe()
-    argv = [*_drop_privileges(spec), *bwrap(spec, merged, writing)]
+    rules = os.open(spec["filter"], os.O_RDONLY)
+    argv = [*_drop_privileges(spec), *bwrap(spec, merged, writing, rules)]
     # The sandboxed command can read the environment of bubblewrap, which is the first process that it sees.
-    with subprocess.Popen(argv, env={"PATH": os.environ["PATH"]}, pass_fds=(writing,)) as process:
+    environment = {"PATH": os.environ["PATH"]}
+    with subprocess.Popen(
+        argv,
+        env=environment,
+        pass_fds=(writing, rules),
+        preexec_fn=_before(spec, users),  # noqa: PLW1509 - no thread runs yet
+    ) as process:
         os.close(writing)
-        with os.fdopen(reading) as lines:
+        with os.fdopen(reading) as lines, watch.ending(process):
             status = [json.loads(line) for line in lines]
         process.wait()
+    if watch.over:
+        return KILLED
     return next((entry["exit-code"] for entry in status if "exit-code" in entry), None)
 
 
+def _before(spec: dict[str, Any], users: Users | None) -> Callable[[], None]:
+    """What the process does before it becomes the sandbox."""
+
+    def prepare() -> None:
+        if not spec["cgroups"]:
+            # Each process by itself, and all of the user together: the best that there is without control groups.
+            _limit(resource.RLIMIT_DATA, spec["memory"])
+            _limit(resource.RLIMIT_NPROC, spec["processes"])
+        if spec["upper"] is not None:
+            # Space that is allotted in one call would be gone before anyone looks.
+            _limit(resource.RLIMIT_FSIZE, spec["scratch_bytes"])
+        if users is not None:
+            become_root(users)
+
+    return prepare
+
+
+def _limit(kind: int, amount: int) -> None:
+    _, most = resource.getrlimit(kind)
+    allowed = amount if most == resource.RLIM_INFINITY else min(amount, most)
+    resource.setrlimit(kind, (allowed, allowed))
+
+
 def _scratch(spec: dict[str, Any]) -> Path:
-    """Mount the throw-away file system that takes all writes; returns a folder in it."""
+    """Have the place that takes all writes; returns a folder in it.
+
+    A throw-away one is limited by its size. Without root of the host there are no loop devices, and overlayfs cannot
+    always use memory: it is a plain folder then.
+    """
     work = Path(spec["job"])
     if spec["upper"] is not None:
         return work
-    image = work / "scratch.img" if spec["scratch_image"] else None
-    mount_scratch(work / "scratch", spec["scratch_bytes"], image, MS_NOSUID | MS_NODEV)
-    return work / "scratch"
+    place, flags = work / "scratch", MS_NOSUID | MS_NODEV
+    if not spec["scratch_image"]:
+        mount_scratch(place, spec["scratch_bytes"], None, flags)
+        if in_user_namespace() and not _takes_attributes(place):
+            unmount(place)
+    elif not in_user_namespace():
+        mount_scratch(place, spec["scratch_bytes"], work / "scratch.img", flags)
+    return place
+
+
+def _takes_attributes(folder: Path) -> bool:
+    """Whether overlayfs can mark what it hides: tmpfs took a user's attributes from Linux 6.6 on only."""
+    try:
+        os.setxattr(folder, "user.overlay.test", b"y")
+    except OSError:
+        return False
+    os.removexattr(folder, "user.overlay.test")
+    return True
 
 
 def mount_scratch(place: Path, size: int, image: Path | None, flags: int) -> None:
@@ -113,21 +181,49 @@ def mount_scratch(place: Path, size: int, image: Path | None, flags: int) -> Non
     image.unlink()
 
 
-def _mount_root(spec: dict[str, Any], work: Path) -> Path:
-    """Stack the layers below a writable one; returns where the root is."""
+def _upper(spec: dict[str, Any], work: Path) -> tuple[Path, Path]:
+    """The folder that takes what is written, and the one that overlayfs works in."""
     upper = Path(spec["upper"]) if spec["upper"] is not None else work / "upper"
+    overlay_work = (upper.parent if spec["upper"] is not None else work) / "work"
     upper.mkdir(exist_ok=True)
+    overlay_work.mkdir(exist_ok=True)
+    return upper, overlay_work
+
+
+def _users(spec: dict[str, Any], work: Path) -> Users:
+    """Make the users of a package manager, and let it see as its own what it works on."""
+    upper, overlay_work = _upper(spec, work)
+    folders = [Path(spec["layers_folder"])] if spec["layers"] else []
+    if spec["upper"] is not None:
+        folders.append(upper.parent)
+    users = package_manager_users(folders, [Path(source) for source, _, _ in spec["binds"]])
+    if spec["upper"] is None:
+        for folder in (upper, overlay_work):
+            os.chown(folder, users.first, users.first)
+    return users
+
+
+def _mount_root(spec: dict[str, Any], work: Path, owner: int) -> Path:
+    """Stack the layers below a writable one; returns where the root is.
+
+    Args:
+        spec: the specification.
+        work: the folder that takes all writes.
+        owner: the id of root in the layers, as they are seen here.
+    """
+    upper, overlay_work = _upper(spec, work)
     if not spec["layers"]:
         return upper
-    overlay_work = (upper.parent if spec["upper"] is not None else work) / "work"
     merged = work / MERGED
-    overlay_work.mkdir(exist_ok=True)
     merged.mkdir(exist_ok=True)
     # Relative names keep the option string short; the kernel takes one page of it.
     os.chdir(spec["layers_folder"])
     lower = ":".join(f"{layer}/root" for layer in spec["layers"])
     options = f"lowerdir={lower},upperdir={_escape(upper)},workdir={_escape(overlay_work)}"
-    mount("overlay", merged, "overlay", MS_NODEV, options)
+    if in_user_namespace():
+        options += ",userxattr"
+    with files_made_as(owner):
+        mount("overlay", merged, "overlay", MS_NODEV, options)
     os.chdir("/")
     return merged
 
@@ -157,22 +253,29 @@ def _prepare_builder(spec: dict[str, Any], merged: Path) -> None:
             path.write_text(f"{text.rstrip(chr(10))}\n{line}\n".lstrip("\n"))
 
 
-def _open_to_all(spec: dict[str, Any], merged: Path) -> Path:
+def _open_to_all(spec: dict[str, Any], merged: Path, trees: Mapping[Path, int]) -> Path:
     """Show the root and what is bound into it below a folder that every user can pass; returns where the root is."""
     mount("anteroom", ANTEROOM, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755")
-    opened = [_bind(Path(source), ANTEROOM / str(number)) for number, (source, _, _) in enumerate(spec["binds"])]
+    opened = [
+        _bind(Path(source), ANTEROOM / str(number), trees.get(Path(source)))
+        for number, (source, _, _) in enumerate(spec["binds"])
+    ]
     spec["binds"] = [
         (str(path), target, writable) for path, (_, target, writable) in zip(opened, spec["binds"], strict=True)
     ]
-    return _bind(merged, ANTEROOM / "root")
+    return _bind(merged, ANTEROOM / "root", None)
 
 
-def _bind(source: Path, place: Path) -> Path:
+def _bind(source: Path, place: Path, tree: int | None) -> Path:
+    """Show a path in a place, or the tree that has it with other owners."""
     if source.is_dir():
         place.mkdir()
     else:
         place.touch()
-    mount(str(source), place, "none", MS_BIND, "")
+    if tree is None:
+        mount(str(source), place, "none", MS_BIND, "")
+    else:
+        attach(tree, place)
     return place
 
 
@@ -192,12 +295,21 @@ def _drop_privileges(spec: dict[str, Any]) -> list[str]:
     ]
 
 
-def bwrap(spec: dict[str, Any], merged: Path, status: int) -> list[str]:
-    """The command line of bubblewrap for a specification; it tells what it does on descriptor `status`."""
+def bwrap(spec: dict[str, Any], merged: Path, status: int, rules: int) -> list[str]:
+    """The command line of bubblewrap for a specification.
+
+    Args:
+        spec: the specification.
+        merged: where the root is.
+        status: descriptor on which it tells what it does.
+        rules: descriptor of the filter of system calls.
+    """
     argv = [
         "bwrap",
         "--json-status-fd",
         str(status),
+        "--seccomp",
+        str(rules),
         "--die-with-parent",
         "--unshare-pid",
         "--unshare-ipc",
@@ -248,7 +360,7 @@ def collect(results: Path, into: Path, limit: int) -> bool:
     """
     folder = os.open(results, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     left = limit
-    for name in sorted(os.listdir(folder)):  # noqa: PTH208
+    for name in sorted(os.listdir(folder))[:MOST_RESULTS]:  # noqa: PTH208
         descriptor = _open_regular(name, folder)
         if descriptor is None:
             continue
@@ -285,25 +397,5 @@ def _escape(path: Path) -> str:
     return str(path).replace("\\", "\\\\").replace(",", "\\,").replace(":", "\\:")
 
 
-def mount(source: str, target: Path, kind: str, flags: int, options: str) -> None:
-    """Mount by the system call.
-
-    Raises:
-        OSError: it failed.
-    """
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.mount(os.fsencode(source), os.fsencode(target), kind.encode(), flags, options.encode()) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"cannot mount {kind}: {os.strerror(number)}", str(target))
-
-
 def _run(argv: list[str]) -> None:
     subprocess.run(argv, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-
-
-if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (OSError, subprocess.CalledProcessError) as error:
-        sys.stderr.write(f"conveyor: the sandbox could not be set up: {error}\n")
-        sys.exit(EXIT_SETUP_FAILED)

@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from conveyor.buildroot.enter import EXIT_SETUP_FAILED, MS_BIND, MS_NODEV, MS_NOSUID, is_full, mount, mount_scratch
+from conveyor.buildroot.enter import EXIT_SETUP_FAILED, is_full, mount_scratch
+from conveyor.buildroot.kernel import MS_BIND, MS_NODEV, MS_NOSUID, mount
 
 MS_RDONLY = 1
 MS_NOEXEC = 8

@@ -13,15 +13,12 @@ from pathlib import Path
 
 from conveyor.buildroot import cgroup
 from conveyor.buildroot.jobs import Jobs
-from conveyor.buildroot.sandbox import PATH, SYSTEM_PYTHON, ScratchKind, available_memory, setup_failure, tail
+from conveyor.buildroot.sandbox import PATH, ScratchKind, available_memory, program, setup_failure, tail
 from conveyor.buildroot.toolhost import ToolCall, ToolEnd
 from conveyor.command import attach, run
 from conveyor.errors import CommandMissing
 from conveyor.model.target import Limits
 
-# The system's Python has no Conveyor on its path; appended, its folder hides nothing of the standard library.
-START = "import sys; sys.path.append(sys.argv.pop(1)); from conveyor.buildroot.enter_tool import main; sys.exit(main())"
-FOLDER = Path(__file__).parents[2]
 SCRATCH = ".scratch"
 PROXIES = ("http_proxy", "https_proxy", "no_proxy")
 # Of root's capabilities, those that no tool needs to make a root and that reach far beyond one.
@@ -111,7 +108,7 @@ class HostTools:
             *("setpriv", "--pdeathsig", "KILL", "--bounding-set", ",".join(f"-{name}" for name in UNNEEDED), "--"),
             *("unshare", "--mount", "--propagation", "private", "--pid", "--ipc", "--uts", "--fork", "--kill-child"),
             *(() if call.network else ("--net",)),
-            *("--", SYSTEM_PYTHON, "-I", "-c", START, str(FOLDER), json.dumps(spec)),
+            *("--", *program("conveyor.buildroot.enter_tool"), json.dumps(spec)),
         ]
 
 

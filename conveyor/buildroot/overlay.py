@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from conveyor.buildroot import limits
 from conveyor.buildroot.jobs import Jobs
 from conveyor.buildroot.roots import Roots
 from conveyor.buildroot.sandbox import SCRIPT, Bind, Call, Finished, Sandbox
@@ -16,7 +17,6 @@ from conveyor.errors import (
     CommandFailed,
     CommandTimedOut,
     ConveyorError,
-    LimitExceeded,
     NotInstallable,
     SourceInvalid,
     UnknownName,
@@ -64,7 +64,7 @@ class OverlayBuilder:
                 path.chmod(0o755 if file.executable else 0o644)
             finished = self._run_script(target, stack.layers, plan.script, plan.arguments, files, results, log, job)
         if finished.exit_code != 0:
-            raise _limit(target, finished) or SourceInvalid(
+            raise limits.exceeded(target, finished) or SourceInvalid(
                 f"the source package of {plan.archive_prefix} cannot be made"
             )
         return tuple(sorted(results.iterdir()))
@@ -72,7 +72,7 @@ class OverlayBuilder:
     def prepare(self, target: Target, requirements: Sequence[str], trunk: Trunk | None, log: Path) -> PreparedRoot:
         """Have the layers ready that satisfy the build dependencies."""
         stack = self._roots.satisfy(target, self._roots.buildroot(target, log), requirements, trunk, log)
-        return PreparedRoot(target=target, layers=stack.layers, packages=stack.packages, trunk=trunk)
+        return PreparedRoot(target=target, layers=stack.layers, packages=stack.packages, trunk=trunk, lease=stack.lease)
 
     def build(
         self, root: PreparedRoot, plan: BuildPlan, source: Sequence[Path], results: Path, log: Path, keep: Path | None
@@ -87,7 +87,9 @@ class OverlayBuilder:
                 root.target, root.layers, plan.script, plan.arguments, files, results, log, job, keep
             )
         if finished.exit_code != 0:
-            raise _limit(root.target, finished) or BuildFailed(f"the build failed with code {finished.exit_code}")
+            raise limits.exceeded(root.target, finished) or BuildFailed(
+                f"the build failed with code {finished.exit_code}"
+            )
         return tuple(sorted(results.iterdir()))
 
     def check_install(
@@ -111,11 +113,18 @@ class OverlayBuilder:
         if not record.exists():
             raise UnknownName("the root of this build was not kept", hint="build it again with --keep-root, or --shell")
         layers = json.loads(record.read_text())["layers"]
-        if not self._roots.known(layers):
+        stack = self._roots.load(layers)
+        if stack is None:
             raise UnknownName("the layers below the kept root are gone", hint="build it again with --shell")
         environment = {**ENVIRONMENT, "TERM": "xterm"}
         return self._sandbox.attach(
-            Call(argv=tuple(argv), layers=layers, limits=target.limits, upper=keep / "upper", environment=environment)
+            Call(
+                argv=tuple(argv),
+                layers=stack.layers,
+                limits=target.limits,
+                upper=keep / "upper",
+                environment=environment,
+            )
         )
 
     def _run_script(
@@ -149,10 +158,7 @@ class OverlayBuilder:
             try:
                 return self._sandbox.run(call, file)
             except CommandTimedOut as error:
-                raise LimitExceeded(
-                    f"it took longer than {target.limits.seconds} s and was killed",
-                    hint=f"raise 'limits: time' of {target.name} in repos.yaml if it needs longer",
-                ) from error
+                raise limits.timed_out(target) from error
 
 
 def _not_installable(target: Target, error: ConveyorError) -> NotInstallable:
@@ -162,18 +168,3 @@ def _not_installable(target: Target, error: ConveyorError) -> NotInstallable:
         hint="correct the run-time dependencies in the packaging",
         details=error.details,
     )
-
-
-def _limit(target: Target, finished: Finished) -> LimitExceeded | None:
-    """The limit that a failed command had reached, if any."""
-    for reached, name, amount in (
-        (finished.out_of_memory, "memory", f"{target.limits.memory // 1024**2} MiB of memory"),
-        (finished.disk_full, "disk", f"{target.limits.disk // 1024**2} MiB of disk"),
-        (finished.out_of_processes, "processes", f"{target.limits.processes} processes"),
-    ):
-        if reached:
-            return LimitExceeded(
-                f"it used more than {amount}, its limit, and failed",
-                hint=f"raise 'limits: {name}' of {target.name} in repos.yaml if it needs more",
-            )
-    return None

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from conveyor.buildroot import limits
 from conveyor.buildroot.jobs import Jobs
-from conveyor.buildroot.layers import LayerStore, Resolution, Stack, hash_of
-from conveyor.buildroot.sandbox import Bind, Call, Sandbox
-from conveyor.command import run
-from conveyor.errors import CommandTimedOut
+from conveyor.buildroot.layers import LayerStore, Offer, Purpose, Resolution, Stack, hash_of, salt_of
+from conveyor.buildroot.nearest import Start, after, nearest
+from conveyor.buildroot.sandbox import Bind, Call, Finished, Sandbox
+from conveyor.buildroot.stock import StockKind
+from conveyor.command import last_lines, run
+from conveyor.errors import BuildDependencyMissing, CommandFailed, CommandTimedOut, ConveyorError, Fault
 from conveyor.model.target import Format, Limits, Target
-from conveyor.ports import InstalledPackage, PackageManager, Place, RootCommand, Trunk
+from conveyor.ports import Changes, InstalledPackage, PackageManager, Place, RootCommand, Trunk
 
+# A base that is so many times as old as one should be is not used any more. Until then a build takes it as it is, and
+# it is made anew aside.
+TOO_OLD = 4
 # Making a layer is the distribution's work, not the package's: it has limits of its own, far from any real use.
 MAKING = Limits(seconds=3600, memory=8 * 1024**3, disk=16 * 1024**3, processes=4096)
 IN_NAMESPACES = ("setpriv", "--pdeathsig", "KILL", "--", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--")
@@ -39,6 +46,29 @@ class Setting:
     packages: tuple[Path, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What a stack is to hold.
+
+    Attributes:
+        target: whose it is.
+        below: what it stands on.
+        requirements: what it satisfies.
+        trunk: the repository of earlier builds.
+        kind: what its layers are listed as.
+    """
+
+    target: Target
+    below: Stack
+    requirements: tuple[str, ...]
+    trunk: Trunk | None
+    kind: StockKind
+
+    def setting(self, below: Stack) -> Setting:
+        """What a package manager's step runs on, on top of these layers."""
+        return Setting(target=self.target, layers=below.layers, upper=None, trunk=self.trunk)
+
+
 class Roots:
     """Makes and finds the layers for a target.
 
@@ -47,7 +77,8 @@ class Roots:
         sandbox: runs the package managers.
         jobs: temporary folders on the file system of the layers.
         managers: the package manager of each format.
-        base_max_age: seconds after which a base is made anew when it is next asked for.
+        base_max_age: seconds after which a base should be made anew.
+        make_room: called after layers were made.
         now: gives seconds since the epoch.
     """
 
@@ -59,6 +90,7 @@ class Roots:
         jobs: Jobs,
         managers: Mapping[Format, PackageManager],
         base_max_age: float,
+        make_room: Callable[[], object] = lambda: None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
@@ -66,20 +98,56 @@ class Roots:
         self._jobs = jobs
         self._managers = managers
         self._base_max_age = base_max_age
+        self._make_room = make_room
         self._now = now
 
     def base(self, target: Target, log: Path) -> Stack:
-        """The smallest root of a target."""
-        key = hash_of([repr((target.origin, target.architecture, target.base_packages))])
-        stack = self._fresh_base(key)
+        """The smallest root of a target. One that is due is used all the same, until it is far too old."""
+        stack = self._usable_base(target)
         if stack is None:
             with self._store.making(target.name):
-                stack = self._fresh_base(key) or self._make_base(target, key, log)
+                stack = self._usable_base(target)
+                if stack is None:
+                    stack = self._make_base(target, log)
+                    self._store.set_base(base_key(target), stack.layers[0], self._now())
+            self._make_room()
         return stack
+
+    def is_due(self, target: Target) -> bool:
+        """Whether there is a base, and it should be made anew."""
+        found = self._store.base(base_key(target))
+        return found is not None and self._now() - found[1] > self._base_max_age
+
+    def refresh(self, target: Target, log: Path) -> bool:
+        """Make the base and the layer of common build packages anew, aside; False where another process is at it.
+
+        Builds go on with the old ones meanwhile, and get the new ones once both are there.
+
+        Raises:
+            MirrorUnreachable: the packages cannot be fetched.
+        """
+        with self._store.alone(f"{target.name}.refreshing") as held:
+            if not held:
+                return False
+            began = self._now()
+            base = self._make_base(target, log)
+            self._satisfy(target, base, target.build_packages, None, log, since=began, kind=StockKind.BUILD_PACKAGES)
+            self._store.set_base(base_key(target), base.layers[0], began)
+        self._make_room()
+        return True
 
     def buildroot(self, target: Target, log: Path) -> Stack:
         """The base and what every buildroot of the target holds."""
-        return self.satisfy(target, self.base(target, log), target.build_packages, None, log)
+        base = self.base(target, log)
+        return self._satisfy(
+            target,
+            base,
+            target.build_packages,
+            None,
+            log,
+            since=self._since(target, base),
+            kind=StockKind.BUILD_PACKAGES,
+        )
 
     def satisfy(
         self, target: Target, below: Stack, requirements: Sequence[str], trunk: Trunk | None, log: Path
@@ -90,58 +158,148 @@ class Roots:
             BuildDependencyMissing: a requirement cannot be satisfied.
             MirrorUnreachable: the packages cannot be fetched.
         """
+        since = self._since(target, below)
+        return self._satisfy(target, below, requirements, trunk, log, since=since, kind=StockKind.DEPENDENCIES)
+
+    def _satisfy(
+        self,
+        target: Target,
+        below: Stack,
+        requirements: Sequence[str],
+        trunk: Trunk | None,
+        log: Path,
+        *,
+        since: float,
+        kind: StockKind,
+    ) -> Stack:
         if not requirements:
             return below
         key = hash_of([*below.layers, *sorted(requirements)])
-        stack = self._known(key, below, trunk)
+        stack = self._known(key, trunk, since)
         if stack is None:
             with self._store.making(target.name):
-                stack = self._known(key, below, trunk) or self._make(target, below, requirements, trunk, log)
-                names = frozenset(package.name for package in stack.packages)
-                resolution = Resolution(layer=stack.layers[0], names=names, trunk=trunk_hash(trunk, names))
-                self._store.remember(key, resolution)
+                stack = self._known(key, trunk, since)
+                if stack is None:
+                    began = self._now()
+                    wish = Wish(target=target, below=below, requirements=tuple(requirements), trunk=trunk, kind=kind)
+                    stack = self._make(wish, log)
+                    names = frozenset(package.name for package in stack.packages)
+                    resolution = Resolution(
+                        layers=stack.layers, names=names, trunk=trunk_hash(trunk, names), made_at=began
+                    )
+                    self._store.remember(key, resolution)
+            self._make_room()
         return stack
 
     def install_files(self, target: Target, below: Stack, files: Sequence[Path], log: Path) -> None:
-        """Install package files in a throw-away layer.
+        """Install package files in a throw-away layer, with the limits of a build: their scripts run.
 
         Raises:
             BuildDependencyMissing: they lack a dependency.
+            LimitExceeded: they used more than their target allows.
             CommandFailed: they cannot be installed for another reason, such as a failing script of theirs.
         """
         setting = Setting(target=target, layers=below.layers, upper=None, packages=tuple(files))
-        steps = self._managers[target.format].install_files(target, [file.name for file in files])
-        self._run_all(steps, setting, log)
+        for step in self._managers[target.format].install_files(target, [file.name for file in files]):
+            start = log.stat().st_size if log.exists() else 0
+            finished = self._run_untrusted(step, setting, log)
+            if finished.exit_code != 0:
+                failure = self._managers[target.format].failure(target, last_lines(log, start))
+                raise limits.exceeded(target, finished) or _packages_own(failure)
 
-    def known(self, layers: Sequence[str]) -> bool:
-        """Whether all of these layers are there."""
-        return self._store.load(layers) is not None
+    def load(self, layers: Sequence[str]) -> Stack | None:
+        """The stack of these layers, used from now on; None when one of them is gone."""
+        return self._store.load(layers)
 
-    def _fresh_base(self, key: str) -> Stack | None:
-        found = self._store.base(key)
-        if found is None or self._now() - found[1] > self._base_max_age:
+    def _usable_base(self, target: Target) -> Stack | None:
+        found = self._store.base(base_key(target))
+        if found is None or self._now() - found[1] > TOO_OLD * self._base_max_age:
             return None
         return self._store.load([found[0]])
 
-    def _make_base(self, target: Target, key: str, log: Path) -> Stack:
+    def _since(self, target: Target, stack: Stack) -> float:
+        """When the base of a stack was made: what was resolved before does not know the distribution's new packages."""
+        found = self._store.base(base_key(target))
+        return found[1] if found is not None and found[0] == stack.layers[-1] else 0.0
+
+    def _make_base(self, target: Target, log: Path) -> Stack:
         steps = self._managers[target.format].bootstrap(target)
-        stack = self._make_layer(steps, Setting(target=target, layers=(), upper=None), log)
-        self._store.set_base(key, stack.layers[0], self._now())
-        return stack
+        return self._make_layer(steps, Setting(target=target, layers=(), upper=None), StockKind.BASE, log)
 
-    def _make(self, target: Target, below: Stack, requirements: Sequence[str], trunk: Trunk | None, log: Path) -> Stack:
-        steps = self._managers[target.format].install(target, requirements, trunk)
-        return self._make_layer(steps, Setting(target=target, layers=below.layers, upper=None, trunk=trunk), log)
+    def _make(self, wish: Wish, log: Path) -> Stack:
+        """Layers that hold what a package manager installs from scratch: ready ones, or as little more as possible."""
+        start = self._start(wish, log)
+        if start is not None:
+            ready = self._store.load(start.layers)
+            stack = ready if ready is None or not start.missing else self._extend(wish, ready, start, log)
+            if stack is not None:
+                return stack
+        steps = self._managers[wish.target.format].install(wish.target, wish.requirements, wish.trunk)
+        return self._make_layer(steps, wish.setting(wish.below), wish.kind, log)
 
-    def _make_layer(self, steps: Iterable[RootCommand], base: Setting, log: Path) -> Stack:
+    def _start(self, wish: Wish, log: Path) -> Start | None:
+        """Which layers can be built upon. The package manager is asked only where there are any on the same ones."""
+        below = wish.below.layers
+        layers = [layer for layer in self._store.known() if layer.below[-len(below) :] == below]
+        changes = self._resolve(wish, log) if layers else None
+        if changes is None:
+            return None
+        wanted = after(wish.below.packages, changes)
+        return nearest(layers, wanted, offered(wish.trunk, {package.name for package in wanted}))
+
+    def _resolve(self, wish: Wish, log: Path) -> Changes | None:
+        """What the package manager would change; None where it cannot be told, for whatever reason."""
+        manager = self._managers[wish.target.format]
+        *first, last = manager.resolve(wish.target, wish.requirements, wish.trunk)
         with self._jobs.folder() as job:
             root = job / "root"
             root.mkdir()
-            setting = Setting(target=base.target, layers=base.layers, upper=root, trunk=base.trunk)
+            setting = replace(wish.setting(wish.below), upper=root)
+            self._run_all(first, setting, log)
+            with self._jobs.folder() as files:
+                finished = self._sandbox.run(_call(last, setting, self._shown(last, setting, files)))
+        with log.open("a") as file:
+            file.write(finished.output)
+        return manager.parse_changes(finished.output)
+
+    def _extend(self, wish: Wish, ready: Stack, start: Start, log: Path) -> Stack | None:
+        """Install what is missing on ready layers; None where that does not give what was wanted."""
+        steps = self._managers[wish.target.format].install_exactly(wish.target, start.missing, wish.trunk)
+        replaced = {package.name for package in start.missing}
+        wanted = {package for package in ready.packages if package.name not in replaced} | {*start.missing}
+        try:
+            with self._filled(steps, wish.setting(ready), log) as (setting, packages):
+                if {*packages} == wanted:
+                    return self._add(setting, packages, wish.kind)
+                cause = "other packages would be in it"
+        except (BuildDependencyMissing, CommandFailed) as error:
+            cause = error.summary
+        with log.open("a") as file:
+            file.write(f"conveyor: ready layers cannot be used, new ones are made: {cause}\n")
+        return None
+
+    def _make_layer(self, steps: Iterable[RootCommand], base: Setting, kind: StockKind, log: Path) -> Stack:
+        with self._filled(steps, base, log) as (setting, packages):
+            return self._add(setting, packages, kind)
+
+    @contextmanager
+    def _filled(
+        self, steps: Iterable[RootCommand], base: Setting, log: Path
+    ) -> Iterator[tuple[Setting, tuple[InstalledPackage, ...]]]:
+        """Run steps in a new upper folder; gives the setting with it, and what is installed then."""
+        with self._jobs.folder() as job:
+            root = job / "root"
+            root.mkdir()
+            setting = replace(base, upper=root)
             self._run_all(steps, setting, log)
-            packages = self._installed(setting)
-            salt = trunk_hash(base.trunk, frozenset(package.name for package in packages))
-            return self._store.add(root, base.layers, packages, salt)
+            yield setting, self._installed(setting)
+
+    def _add(self, setting: Setting, packages: tuple[InstalledPackage, ...], kind: StockKind) -> Stack:
+        if setting.upper is None:
+            raise AssertionError("a throw-away layer cannot be kept")
+        trunk = offered(setting.trunk, {package.name for package in packages})
+        purpose = Purpose(target=setting.target.name, kind=kind)
+        return self._store.add(setting.upper, setting.layers, packages, trunk, purpose)
 
     def _installed(self, setting: Setting) -> tuple[InstalledPackage, ...]:
         manager = self._managers[setting.target.format]
@@ -156,8 +314,7 @@ class Roots:
         for step in steps:
             start = log.stat().st_size if log.exists() else 0
             if self._run(step, setting, log) != 0:
-                lines = log.read_bytes()[start:].decode("utf-8", "replace").splitlines()
-                raise self._managers[setting.target.format].failure(setting.target, lines)
+                raise self._managers[setting.target.format].failure(setting.target, last_lines(log, start))
 
     def _run(self, step: RootCommand, setting: Setting, log: Path) -> int:
         with log.open("ab") as file, self._jobs.folder() as job:
@@ -172,11 +329,19 @@ class Roots:
                 file.write(b"conveyor: the package manager took too long: timed out\n")
                 return 1
 
-    def _known(self, key: str, below: Stack, trunk: Trunk | None) -> Stack | None:
+    def _run_untrusted(self, step: RootCommand, setting: Setting, log: Path) -> Finished:
+        with log.open("ab") as file, self._jobs.folder() as job:
+            call = _call(step, setting, self._shown(step, setting, job))
+            try:
+                return self._sandbox.run(replace(call, limits=setting.target.limits), file)
+            except CommandTimedOut as error:
+                raise limits.timed_out(setting.target) from error
+
+    def _known(self, key: str, trunk: Trunk | None, since: float) -> Stack | None:
         found = self._store.resolution(key)
-        if found is None or found.trunk != trunk_hash(trunk, found.names):
+        if found is None or found.made_at < since or found.trunk != trunk_hash(trunk, found.names):
             return None
-        return self._store.load([found.layer, *below.layers])
+        return self._store.load(found.layers)
 
     def _shown(self, step: RootCommand, setting: Setting, job: Path) -> tuple[Bind, ...]:
         """Lay out /conveyor in a folder, and say what is bound where."""
@@ -186,10 +351,10 @@ class Roots:
         for path, text in step.files.items():
             (top / path).parent.mkdir(parents=True, exist_ok=True)
             (top / path).write_text(text)
-        binds = [
-            Bind(source=top, target="/conveyor"),
-            Bind(source=self._store.cache(setting.target.name), target="/conveyor/cache", writable=True),
-        ]
+        binds = [Bind(source=top, target="/conveyor")]
+        if not setting.packages:
+            cache = self._store.cache(setting.target.name)
+            binds.append(Bind(source=cache, target="/conveyor/cache", writable=True))
         if setting.trunk is not None:
             binds.append(Bind(source=setting.trunk.folder, target="/conveyor/trunk"))
         for package in setting.packages:
@@ -198,14 +363,37 @@ class Roots:
         return (*binds, *(Bind(source=path, target=str(path)) for path in step.shared))
 
 
+def base_key(target: Target) -> str:
+    """What tells bases apart: targets with the same one share it."""
+    return hash_of([repr((target.origin, target.architecture, target.base_packages))])
+
+
+def offered(trunk: Trunk | None, names: Collection[str]) -> Offer:
+    """What the trunk offers under these names."""
+    hashes: dict[str, list[str]] = {}
+    for binary in trunk.binaries if trunk else ():
+        if binary.name in names:
+            hashes.setdefault(binary.name, []).append(binary.sha256)
+    return {name: " ".join(sorted(found)) for name, found in sorted(hashes.items())}
+
+
 def trunk_hash(trunk: Trunk | None, names: frozenset[str]) -> str:
     """What the trunk offers under these names: an answer stays right while it does not change.
 
     A trunk package with a name that no part of the answer has can only matter by providing or conflicting with
     something in it; it is then taken up when the base is renewed.
     """
-    binaries = trunk.binaries if trunk else ()
-    return hash_of(sorted(f"{binary.name} {binary.sha256}" for binary in binaries if binary.name in names))
+    return salt_of(offered(trunk, names))
+
+
+def _packages_own(failure: ConveyorError) -> ConveyorError:
+    """What the log of installing packages tells, with the fault left to them.
+
+    There was no network, and the sandbox itself tells of a full disk: scripts that speak of these may say anything.
+    """
+    if failure.fault is Fault.PACKAGE:
+        return failure
+    return CommandFailed(failure.what, cause=failure.cause, details=failure.details)
 
 
 def _call(step: RootCommand, setting: Setting, binds: tuple[Bind, ...]) -> Call:

@@ -7,6 +7,7 @@ The chain is conveyor -> setpriv (dies with us) -> unshare (a mount namespace) -
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -19,15 +20,22 @@ from typing import IO
 from conveyor.buildroot import cgroup
 from conveyor.buildroot.jobs import Jobs
 from conveyor.command import attach, run
-from conveyor.errors import ConveyorError, DiskFull, SandboxUnusable
+from conveyor.errors import CommandFailed, ConveyorError, DiskFull, SandboxUnusable
 from conveyor.model.target import Limits
 
-ENTER = Path(__file__).with_name("enter.py")
+# The system's Python has no Conveyor on its path; appended, its folder hides nothing of the standard library.
+START = (
+    "import sys; sys.path.append(sys.argv.pop(1)); from importlib import import_module;"
+    "sys.exit(import_module(sys.argv.pop(1)).main())"
+)
+FOLDER = Path(__file__).parents[2]
+SYSCALLS = Path(__file__).with_name("syscalls.py")
 SYSTEM_PYTHON = "/usr/bin/python3"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 WORK = "/build/tree"
 TAIL_BYTES = 4096
 NO_ROOM = 1024**2  # bytes: what no program can work with
+COMPILE_SECONDS = 60
 SCRIPT = "/build/script.sh"
 
 
@@ -142,15 +150,17 @@ class Sandbox:
         )
 
     def attach(self, call: Call) -> int:
-        """Run a command for the person at the terminal, without limits; returns its exit code.
+        """Run a command for the person at the terminal, with all limits but that of time; returns its exit code.
 
         Raises:
             SandboxUnusable: the sandbox itself could not be set up.
         """
-        with self._jobs.folder() as job:
-            groups = cgroup.Groups(folders=())
+        with (
+            self._jobs.folder() as job,
+            cgroup.limited(job.name, memory=call.limits.memory, processes=call.limits.processes) as groups,
+        ):
             attach(self._argv(call, job, groups, in_memory=False, new_session=False))
-            return self._status(job, "", out_of_memory=False)["exit"]
+            return self._status(job, "", out_of_memory=groups.killed_for_memory)["exit"]
 
     def _argv(
         self, call: Call, job: Path, groups: cgroup.Groups, *, in_memory: bool, new_session: bool
@@ -177,11 +187,37 @@ class Sandbox:
             "uid": self._uid,
             "chdir": "/" if call.privileged else WORK,
             "cgroups": [str(folder) for folder in groups.folders],
+            "memory": call.limits.memory,
+            "processes": call.limits.processes,
+            "filter": str(self._filter()),
         }
         return [
             *("setpriv", "--pdeathsig", "KILL", "--", "unshare", "--mount", "--propagation", "private", "--"),
-            *(SYSTEM_PYTHON, "-I", str(ENTER), json.dumps(spec)),
+            *(*program("conveyor.buildroot.enter"), json.dumps(spec)),
         ]
+
+    def _filter(self) -> Path:
+        """The filter of system calls, compiled if it is not there yet.
+
+        Raises:
+            SandboxUnusable: libseccomp's bindings are missing.
+        """
+        key = hashlib.sha256(SYSCALLS.read_bytes()).hexdigest()[:16]
+        path = self._layers.parent / f"syscalls-{os.uname().machine}-{key}.bpf"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with self._jobs.folder() as job:
+                try:
+                    run([*program("conveyor.buildroot.syscalls"), str(job / "filter")], timeout=COMPILE_SECONDS)
+                except CommandFailed as error:
+                    raise SandboxUnusable(
+                        "the filter of system calls cannot be compiled",
+                        cause=error.details[-1] if error.details else error.what,
+                        hint="install Debian's package python3-seccomp, libseccomp's bindings for the system's Python",
+                        details=error.details,
+                    ) from error
+                (job / "filter").rename(path)
+        return path
 
     def _in_memory(self, call: Call) -> bool:
         if call.upper is not None:
@@ -198,6 +234,11 @@ class Sandbox:
         if out_of_memory:
             return {"exit": 137, "scratch_full": 0}
         raise setup_failure("the sandbox could not be set up", output, job)
+
+
+def program(module: str) -> list[str]:
+    """The command that runs a module's `main` by the system's own Python."""
+    return [SYSTEM_PYTHON, "-I", "-c", START, str(FOLDER), module]
 
 
 def setup_failure(what: str, said: str, job: Path) -> ConveyorError:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from conveyor.command import last_lines
 from conveyor.errors import ConveyorError, Fault
 from conveyor.model.build import Build, Cause, Stage, StageTime
 from conveyor.ports import Progress
@@ -61,10 +62,8 @@ class Attempt:
             file.write(f"{line}\n")
 
     def stage_log(self) -> list[str]:
-        """The lines that the running stage has written to the log."""
-        with self.log.open("rb") as file:
-            file.seek(self._offset)
-            return file.read().decode("utf-8", "replace").splitlines()
+        """The last lines that the running stage has written to the log."""
+        return last_lines(self.log, self._offset)
 
     def cause(self, error: ConveyorError) -> Cause:
         """What went wrong, for the store and for people."""

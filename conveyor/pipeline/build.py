@@ -12,8 +12,8 @@ from conveyor.model.build import Stage
 from conveyor.model.commit import Commit
 from conveyor.model.package import Package
 from conveyor.model.target import Target
+from conveyor.pipeline import check
 from conveyor.pipeline.attempt import Attempt
-from conveyor.pipeline.check import check_order
 from conveyor.pipeline.parts import Parts
 from conveyor.pipeline.render import Rendered, render, write
 from conveyor.ports import Builder, PreparedRoot, Toolchain, Trunk
@@ -98,7 +98,7 @@ class BuildStages:
         with running(Stage.CHECK):
             # Again: a newer commit may have been built meanwhile.
             self._check_order(rendered.render_input.version.evr)
-            files = self._check((*source, *results))
+            files = self._check(source, results)
         if self._job.target.install_check:
             with running(Stage.INSTALL):
                 self._install(files, trunk)
@@ -155,14 +155,37 @@ class BuildStages:
     def _check_order(self, version: str) -> None:
         if self._job.commit.trunk:
             published = self._parts.store.published_versions(self._job.target.name, self._job.package.name)
-            check_order(version, published, self._toolchain.compare)
+            check.check_order(version, published, self._toolchain.compare)
 
-    def _check(self, paths: tuple[Path, ...]) -> tuple[tuple[Path, Artifact], ...]:
-        files = tuple((path, self._toolchain.inspect(path)) for path in paths)
+    def _check(self, source: tuple[Path, ...], results: tuple[Path, ...]) -> tuple[tuple[Path, Artifact], ...]:
+        check.check_count(results)
+        made = tuple((path, self._toolchain.inspect(path)) for path in results)
+        check.check_kinds([artifact for _, artifact in made])
+        files = (*((path, self._toolchain.inspect(path)) for path in source), *made)
+        check.check_names([artifact for _, artifact in files])
+        binaries = tuple(path for path, artifact in made if _is_binary(artifact))
+        check.check_own(self._toolchain.foreign(source, binaries))
+        self._check_rights(binaries)
+        self._parts.repository.check(self._job.target.name, files)
         if self._job.commit.trunk:
+            self._check_publishers([artifact for _, artifact in made if _is_binary(artifact)])
             for _, artifact in files:
                 self._check_content(artifact)
         return files
+
+    def _check_rights(self, binaries: tuple[Path, ...]) -> None:
+        """Tell of files that run with rights of their owner: a packager may want them, an upstream may hide them."""
+        for path in binaries:
+            found = self._toolchain.risky_files(path)
+            check.check_devices(path.name, found)
+            for line in check.notes(path.name, found):
+                self._attempt.write(f"conveyor: note: {line}")
+
+    def _check_publishers(self, binaries: list[Artifact]) -> None:
+        job = self._job
+        names = {artifact.name for artifact in binaries}
+        others = self._parts.store.publishers(job.target.name, names)
+        check.check_publishers(job.package.name, others, self._parts.configured[job.target.name])
 
     def _check_content(self, artifact: Artifact) -> None:
         if not _is_binary(artifact):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +38,7 @@ class Parts:
         store: what happened.
         clock: the time.
         progress: hears of stages.
+        configured: names of the packages that are built for each target, by its name.
         builds: folder with a folder for each attempt: log, packaging, results.
     """
 
@@ -51,4 +52,5 @@ class Parts:
     store: Store
     clock: Clock
     progress: Progress
+    configured: Mapping[str, Collection[str]]
     builds: Path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from conveyor.ports import Repository, Store
 
 CURRENT = "current"
 CONSISTENT = "consistent"
+PUBLISHED_LOG = 32 * 1024**2  # bytes
 
 
 class Publisher:
@@ -52,7 +54,16 @@ class Publisher:
 
     def _extras(self, build: Build) -> dict[str, bytes]:
         log = self._data / build.log if build.log else None
-        return {"logs/build.log": log.read_bytes()} if log is not None and log.exists() else {}
+        return {"logs/build.log": _end_of(log)} if log is not None and log.exists() else {}
+
+
+def _end_of(log: Path) -> bytes:
+    """A log, or the end of one that is larger than anybody reads: it is copied into the snapshot."""
+    with log.open("rb") as file:
+        left_out = file.seek(0, os.SEEK_END) - PUBLISHED_LOG
+        file.seek(max(0, left_out))
+        told = f"[the first {left_out} bytes of this log are left out]\n" if left_out > 0 else ""
+        return told.encode() + file.read(PUBLISHED_LOG)
 
 
 def _snapshot(build: Build, target: Target, own: SnapshotEntry, newest: dict[str, SnapshotEntry]) -> Snapshot:

@@ -9,7 +9,8 @@ from pathlib import Path
 from conveyor.errors import UnknownName
 from conveyor.model.artifact import Artifact, Snapshot
 from conveyor.ports import IndexWriter, Trunk
-from conveyor.repository import files, names, pointers, pool, snapshot
+from conveyor.repository import files as disk
+from conveyor.repository import names, pointers, pool, snapshot
 
 LOCK = ".lock"
 CURRENT = "current"
@@ -58,9 +59,16 @@ class PublishedTree:
             DiskFull: there is no room for it.
         """
         names.check_artifact(artifact)
-        with files.room_needed(artifact.filename):
+        with disk.room_needed(artifact.filename):
             pool.add(self._make_target_folder(target), path, artifact)
         return artifact
+
+    def check(self, target: str, files: Sequence[tuple[Path, Artifact]]) -> None:
+        """See Repository.check."""
+        for _, artifact in files:
+            names.check_artifact(artifact)
+        with disk.room_needed(f"the metadata of a build for {target}"):
+            self._writer(target).check(files)
 
     def artifact_path(self, target: str, artifact: Artifact) -> Path:
         """See Repository.artifact_path."""
@@ -77,7 +85,7 @@ class PublishedTree:
         if final.is_dir():
             return final
         client = self.client_file(new.target, names.shard(new.commit_id))
-        with files.room_needed(f"the repository of {new.package} for {new.target}"):
+        with disk.room_needed(f"the repository of {new.package} for {new.target}"):
             root = self._make_target_folder(new.target)
             snapshot.check(new, root)
             snapshot.publish(new, root, writer=self._writer(new.target), client=client, extras=extras)
@@ -93,7 +101,7 @@ class PublishedTree:
         names.check_pointer(pointer)
         if not self.snapshot_folder(target, commit_id).is_dir():
             raise UnknownName(f"{target} has no repository of commit {commit_id}")
-        with files.room_needed(f"the pointer {pointer} of {target}"):
+        with disk.room_needed(f"the pointer {pointer} of {target}"):
             pointers.move(self._folder(target), pointer, commit_id, self._writer(target))
 
     def pointed(self, target: str, pointer: str) -> str | None:
@@ -114,16 +122,16 @@ class PublishedTree:
     @contextmanager
     def writing(self, target: str) -> Iterator[None]:
         """See Repository.writing. Waits for its turn; it cannot be nested."""
-        with files.room_needed(f"the lock of {target}"):
+        with disk.room_needed(f"the lock of {target}"):
             root = self._make_target_folder(target)
-        with files.exclusive(root / LOCK):
+        with disk.exclusive(root / LOCK):
             yield
 
     def clean(self) -> None:
         """See Repository.clean. What a living writer holds stays."""
         if self._root.is_dir():
             for folder in sorted(path for path in self._root.iterdir() if path.is_dir()):
-                files.remove_abandoned(folder)
+                disk.remove_abandoned(folder)
 
     def _writer(self, target: str) -> IndexWriter:
         try:
@@ -136,5 +144,5 @@ class PublishedTree:
 
     def _make_target_folder(self, target: str) -> Path:
         root = self._folder(target)
-        files.make_folder(root, below=self._root)
+        disk.make_folder(root, below=self._root)
         return root

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -184,6 +185,24 @@ def newest(connection: Connection, target: str) -> tuple[SnapshotEntry, ...]:
     statement = _select_entries(packages.join(entry, entry.c.build_id == newest_id))
     found = [_to_entry(row, artifacts[row.build_id]) for row in connection.execute(statement)]
     return tuple(sorted(found, key=lambda one: one.package))
+
+
+def publishers(connection: Connection, target: str, names: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """By name, the packages whose newest successful build brings a binary package of that name, sorted."""
+    packages = _packages(target)
+    statement = (
+        select(build_artifact.c.name, packages.c.package)
+        .select_from(packages)
+        .join(build_artifact, build_artifact.c.build_id == _newest_id(target, packages))
+        .where(build_artifact.c.kind == ArtifactKind.BINARY)
+    )
+    found: dict[str, set[str]] = defaultdict(set)
+    wanted = frozenset(names)
+    # Not in SQL: a build may name more packages than a statement can have parameters.
+    for name, package in connection.execute(statement):
+        if name in wanted:
+            found[name].add(package)
+    return {name: tuple(sorted(found[name])) for name in sorted(found)}
 
 
 def of_build(connection: Connection, build_id: int) -> SnapshotEntry | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 
 from conveyor.errors import UnknownName
@@ -143,6 +143,11 @@ class SqlStore:
         """See the port."""
         with self._database.reading() as connection:
             return entries.package_artifact(connection, target, name, version, architecture)
+
+    def publishers(self, target: str, names: Collection[str]) -> Mapping[str, tuple[str, ...]]:
+        """See the port."""
+        with self._database.reading() as connection:
+            return entries.publishers(connection, target, names)
 
     def close(self) -> None:
         """See the port."""

@@ -521,3 +521,20 @@ class TestPublished:
         assert store.published_artifact(TARGET, "nova", "1-2", "all") is None
         assert store.published_artifact(TARGET, "source", "1-1", "all") is None
         assert store.published_artifact(OTHER_TARGET, "nova", "1-1", "all") is None
+
+    def test_who_publishes_a_name_now(self, store: Store) -> None:
+        libs = artifact("lib_1_all.deb", name="lib"), artifact("tool_1_all.deb", name="tool")
+        succeed(store, commit("1"), minute(1), artifact(), *libs)
+        succeed(store, commit("2", package="glance"), minute(2), artifact("g_1_all.deb", name="lib", version="2-1"))
+        succeed(store, commit("3"), minute(3), artifact("n_2_all.deb", version="2-1"))
+        source = artifact("nova.dsc", kind=ArtifactKind.SOURCE, name="source")
+        succeed(
+            store, commit("4", package="heat"), minute(4), artifact("h_1_all.deb", name="lib", version="3-1"), source
+        )
+        succeed(store, commit("5", package="local", trunk=False), minute(5), artifact("l_1_all.deb", name="lib"))
+        end(store, commit("6", package="heat"), minute(6))
+
+        asked = ["lib", "tool", "nova", "source", "nobody"]
+        assert store.publishers(TARGET, asked) == {"lib": ("glance", "heat"), "nova": ("nova",)}
+        assert store.publishers(TARGET, ()) == {}
+        assert store.publishers(OTHER_TARGET, asked) == {}

@@ -6,8 +6,10 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from conveyor.model.artifact import Snapshot
+from conveyor.errors import SourceInvalid
+from conveyor.model.artifact import Artifact, Snapshot
 from conveyor.model.target import Format
+from tests.fakes.repository import UNLISTABLE
 
 
 class FakeIndexWriter:
@@ -22,6 +24,11 @@ class FakeIndexWriter:
         (folder / "metadata").mkdir()
         (folder / "metadata" / name).write_bytes(content)
         (folder / "metadata" / "index").write_text(name)
+
+    def check(self, files: Sequence[tuple[Path, Artifact]]) -> None:
+        for path, artifact in files:
+            if UNLISTABLE in path.read_bytes():
+                raise SourceInvalid(f"{artifact.filename} is not a package that a repository can hold")
 
     def checksummed(self, folder: Path) -> tuple[str, ...]:
         return (f"metadata/{(folder / 'metadata/index').read_text()}",)

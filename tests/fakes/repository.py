@@ -9,13 +9,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from conveyor.errors import UnknownName
-from conveyor.model.artifact import Artifact, Snapshot
+from conveyor.errors import SourceInvalid, UnknownName
+from conveyor.model.artifact import Artifact, ArtifactKind, Snapshot
 from conveyor.ports import Trunk
+
+# What no repository can list.
+UNLISTABLE = b"unlistable"
 
 
 class FakeRepository:
-    """Keeps files below a folder and pointers in memory."""
+    """Keeps files below a folder and pointers in memory; refuses to list files with the word "unlistable"."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -27,6 +30,12 @@ class FakeRepository:
         final.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, final)
         return artifact
+
+    def check(self, target: str, files: Sequence[tuple[Path, Artifact]]) -> None:
+        del target
+        for path, artifact in files:
+            if artifact.kind is ArtifactKind.BINARY and UNLISTABLE in path.read_bytes():
+                raise SourceInvalid(f"{artifact.filename} is not a package that a repository can hold")
 
     def artifact_path(self, target: str, artifact: Artifact) -> Path:
         return self._root / target / "pool" / artifact.pool_path

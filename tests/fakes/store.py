@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -208,6 +209,14 @@ class MemoryStore:
         wanted = (ArtifactKind.BINARY, name, version, architecture)
         made = (made for entry, _ in self._of_target(target) for made in entry.artifacts)
         return next((one for one in made if (one.kind, one.name, one.version, one.architecture) == wanted), None)
+
+    def publishers(self, target: str, names: Collection[str]) -> Mapping[str, tuple[str, ...]]:
+        found: dict[str, set[str]] = defaultdict(set)
+        for entry in self.entries(target):
+            for made in entry.artifacts:
+                if made.kind is ArtifactKind.BINARY and made.name in names:
+                    found[made.name].add(entry.package)
+        return {name: tuple(sorted(packages)) for name, packages in found.items()}
 
     def close(self) -> None:
         pass

@@ -6,6 +6,7 @@ A recipe has one word and its arguments on each line:
     depends NAME            what the built packages need when they are installed
     say TEXT                a line of the build's log
     make FILENAME CONTENT   a result of the build; "{version}" stands for the version
+    smuggle FILENAME TEXT   a result that the source package does not declare
     sleep SECONDS           takes its time
     exit CODE               the build fails
     broken                  no source package can be made of it
@@ -24,7 +25,7 @@ from conveyor.model.artifact import Artifact, ArtifactKind
 from conveyor.model.packaging import PackagingFile, RenderInput
 from conveyor.model.target import Format, Target
 from conveyor.model.version import PackageVersion
-from conveyor.ports import BuildPlan, SourcePlan
+from conveyor.ports import BuildPlan, RiskyFiles, SourcePlan
 
 RECIPE = "recipe"
 SUFFIX = ".fake"
@@ -84,6 +85,20 @@ class FakeToolchain:
             name=name,
             version=version,
             architecture="all" if binary else "",
+        )
+
+    def foreign(self, source_files: Sequence[Path], packages: Sequence[Path]) -> tuple[str, ...]:
+        recipes = [path.read_bytes() for path in source_files if path.name == RECIPE]
+        smuggled = {rest.split("_")[0] for recipe in recipes for word, rest in steps(recipe) if word == "smuggle"}
+        return tuple(
+            f"{path.name}: the recipe does not make it" for path in packages if path.name.split("_")[0] in smuggled
+        )
+
+    def risky_files(self, package: Path) -> RiskyFiles:
+        lines = list(steps(package.read_bytes()))
+        return RiskyFiles(
+            privileged=tuple(rest for word, rest in lines if word == "setuid"),
+            devices=tuple(rest for word, rest in lines if word == "device"),
         )
 
     def explain_source_failure(self, log: Sequence[str]) -> tuple[str, tuple[str, ...]]:

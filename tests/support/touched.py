@@ -13,7 +13,7 @@ from conveyor.buildroot.sandbox import Sandbox, ScratchKind
 from conveyor.errors import BuildDependencyMissing, ConveyorError
 from conveyor.model.health import Program
 from conveyor.model.target import Format, Target
-from conveyor.ports import InstalledPackage, Place, RootCommand, Trunk
+from conveyor.ports import Changes, InstalledPackage, Place, RootCommand, Trunk
 from tests.support.roots import UID
 from tests.support.workshop import TARGET
 
@@ -25,6 +25,8 @@ class TouchManager:
 
     Attributes:
         installs: the requirements of each call of `install`.
+        additions: the packages of each call of `install_exactly`.
+        resolvable: whether `resolve` tells anything.
         bootstraps: how often `bootstrap` was called.
         listing: the script that lists what is installed.
         error: what a failed step means; None for a missing dependency.
@@ -36,6 +38,8 @@ class TouchManager:
     def __init__(self, root: Path) -> None:
         self._root = root
         self.installs: list[tuple[str, ...]] = []
+        self.additions: list[tuple[str, ...]] = []
+        self.resolvable = True
         self.listing = "cd /packages 2>/dev/null && ls || true"
         self.bootstraps = 0
         self.error: ConveyorError | None = None
@@ -49,11 +53,33 @@ class TouchManager:
     def install(self, target: Target, requirements: Sequence[str], trunk: Trunk | None) -> tuple[RootCommand, ...]:
         del target, trunk
         self.installs.append(tuple(requirements))
+        return self._touch(requirements)
+
+    def _touch(self, names: Sequence[str]) -> tuple[RootCommand, ...]:
         text = (
             'mkdir -p /packages; for name in "$@"; do '
             'case $name in missing-*) echo "no $name"; exit 1;; esac; : > "/packages/$name"; done'
         )
+        return (RootCommand(place=Place.ROOT, argv=("/bin/sh", "-c", text, "sh", *names)),)
+
+    def resolve(self, target: Target, requirements: Sequence[str], trunk: Trunk | None) -> tuple[RootCommand, ...]:
+        del target, trunk
+        text = 'for name in "$@"; do test -e "/packages/$name" || echo "would install $name"; done'
         return (RootCommand(place=Place.ROOT, argv=("/bin/sh", "-c", text, "sh", *requirements)),)
+
+    def parse_changes(self, output: str) -> Changes | None:
+        if not self.resolvable:
+            return None
+        names = sorted(line.rpartition(" ")[2] for line in output.splitlines())
+        packages = (InstalledPackage(name=name, version="1", architecture="all") for name in names)
+        return Changes(installed=tuple(packages), removed=())
+
+    def install_exactly(
+        self, target: Target, packages: Sequence[InstalledPackage], trunk: Trunk | None
+    ) -> tuple[RootCommand, ...]:
+        del target, trunk
+        self.additions.append(tuple(package.name for package in packages))
+        return self._touch(self.additions[-1])
 
     def install_files(self, target: Target, filenames: Sequence[str]) -> tuple[RootCommand, ...]:
         del target

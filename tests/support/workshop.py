@@ -119,6 +119,7 @@ class Workshop:
             store=self._store,
             clock=world.clock,
             progress=self.progress,
+            configured={TARGET.name: configured or names},
             builds=world.data / "builds",
         )
         self.orders = Orders(self.parts, self._publisher, world.data)

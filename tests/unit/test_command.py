@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from conveyor import command
-from conveyor.command import attach, minimal_environment, process_started, run
+from conveyor.command import attach, last_lines, minimal_environment, process_started, run
 from conveyor.errors import CommandFailed, CommandMissing, CommandTimedOut, Fault
 
 STRANGE = ["", " ", "a b", "$(id)", "`id`", "; id", "-x", "--", "\n", "\t", "ä\N{SNOWMAN}", "'", '"', "\\", "*", "\x01"]
@@ -188,3 +188,22 @@ class TestProcessStarted:
         finally:
             os.kill(pid, 9)
             os.waitpid(pid, 0)
+
+
+class TestLastLines:
+    def test_a_log_is_read_from_where_it_is_asked_for(self, tmp_path: Path) -> None:
+        log = tmp_path / "log"
+        assert last_lines(log) == []
+        log.write_bytes(b"one\ntwo\xff\nthree")
+        assert last_lines(log) == ["one", "two\N{REPLACEMENT CHARACTER}", "three"]
+        assert last_lines(log, 4) == ["two\N{REPLACEMENT CHARACTER}", "three"]
+
+    def test_a_log_without_end_is_read_in_part(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("conveyor.command.READ_BYTES", 50)
+        monkeypatch.setattr("conveyor.command.READ_LINES", 3)
+        monkeypatch.setattr("conveyor.command.READ_LINE", 10)
+        log = tmp_path / "log"
+        log.write_bytes(b"\n" * 1000)
+        assert last_lines(log) == ["", "", ""]
+        log.write_bytes(b"first\n" + b"x" * 1000)
+        assert last_lines(log) == ["x" * 10]

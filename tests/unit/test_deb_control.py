@@ -12,8 +12,10 @@ import pytest
 
 from conveyor.errors import SourceInvalid
 from conveyor.formats.deb.control_member import MAX_CONTROL, MAX_UNPACKED, read_control
+from conveyor.formats.deb.payload import risky_files
 from conveyor.formats.deb.stanza import binary_stanza, source_stanza
 from conveyor.model.artifact import Artifact, ArtifactKind
+from conveyor.ports import RiskyFiles
 from tests.support.published import artifact_of
 
 CONTROL = b"Package: hello\nVersion: 1-1\nArchitecture: all\nDescription: a greeting\n"
@@ -36,6 +38,15 @@ def ar_member(name: str, content: bytes, size: str | None = None) -> bytes:
     written = size if size is not None else str(len(content))
     header = f"{name:<16}{0:<12}{0:<6}{0:<6}{'100644':<8}{written:<10}`\n"
     return header.encode() + content + b"\n" * (len(content) % 2)
+
+
+def header(name: str, *, kind: bytes = b"0", size: bytes = b"00000000000", mode: bytes = b"0000644") -> bytes:
+    """One tar header, as somebody writes it who means no good."""
+    fields = {0: name.encode(), 100: mode, 124: size, 156: kind, 257: b"ustar  "}
+    block = bytearray(512)
+    for start, content in fields.items():
+        block[start : start + len(content)] = content
+    return bytes(block)
 
 
 def deb(path: Path, *members: bytes) -> Path:
@@ -78,9 +89,19 @@ def test_every_way_of_the_archive_to_compress_it(tmp_path: Path, name: str, cont
         ([ar_member("control.tar", tar_of("./other", b""))], "no control file"),
         ([ar_member("control.tar", tar_of("./control", b"", link=True))], "no control file"),
         ([ar_member("control.tar", tar_of("./control", b"x" * (MAX_CONTROL + 1)))], "bytes"),
-        ([ar_member("control.tar.xz", lzma.compress(bytes(MAX_UNPACKED + 1), preset=0))], "unpacks to more"),
-        ([ar_member("control.tar.gz", gzip.compress(bytes(MAX_UNPACKED + 1)))], "unpacks to more"),
+        (
+            [ar_member("control.tar.xz", lzma.compress(tar_of("./other", bytes(MAX_UNPACKED + 1)), preset=0))],
+            "unpacks to more",
+        ),
+        ([ar_member("control.tar.gz", gzip.compress(tar_of("./other", bytes(MAX_UNPACKED + 1))))], "unpacks to more"),
         ([ar_member(f"x{number}", b"") for number in range(20)], "no control.tar"),
+        ([ar_member("control.tar", header("./x", size=b"-0000000512") * 9)], "a number that is none"),
+        ([ar_member("control.tar", header("./x", size=b"\xff" * 12) * 9)], "a number that is none"),
+        ([ar_member("control.tar", header("././@LongLink", kind=b"L") * 20_000)], "no control file"),
+        ([ar_member("control.tar", header("././@LongLink", kind=b"L", size=b"77777777777"))], "bytes"),
+        ([ar_member("control.tar", header("./PaxHeaders/x", kind=b"x"))], "a member of type b'x'"),
+        ([ar_member("control.tar", header("./control")[:300])], "broken"),
+        ([ar_member("control.tar", b"x" * 512)], "broken"),
     ],
 )
 def test_a_harmful_archive_is_refused(tmp_path: Path, members: list[bytes], cause: str) -> None:
@@ -173,3 +194,49 @@ def test_a_harmful_dsc_is_refused(tmp_path: Path, text: str) -> None:
     path, artifact = dsc_at(tmp_path, text)
     with pytest.raises(SourceInvalid, match=r"hello_1-1\.dsc"):
         source_stanza(path, artifact)
+
+
+def deb_of(path: Path, data: bytes, name: str = "data.tar") -> Path:
+    return deb(
+        path,
+        ar_member("debian-binary", b"2.0\n"),
+        ar_member("control.tar", tar_of("control", CONTROL)),
+        ar_member(name, data),
+    )
+
+
+def test_files_that_give_rights_are_listed(tmp_path: Path) -> None:
+    long = b"./usr/bin/" + b"x" * 200
+    data = (
+        header("./usr/bin/su", mode=b"0004755", size=b"00000000003")
+        + b"abc".ljust(512, b"\0")
+        + header("./usr/bin/plain")
+        + header("./var/mail", kind=b"5", mode=b"0002775")
+        + header("./dev/sda", kind=b"4")
+        + header("./dev/null", kind=b"3")
+        + header("././@LongLink", kind=b"L", size=b"%011o" % len(long))
+        + long.ljust(512, b"\0")
+        + header("./usr/bin/xxx", mode=b"0002755")
+        + bytes(1024)
+    )
+    found = risky_files(deb_of(tmp_path / "x.deb", data))
+    assert found == RiskyFiles(privileged=("./usr/bin/su", long.decode()), devices=("./dev/sda", "./dev/null"))
+
+
+def test_what_is_too_large_or_compressed_otherwise_is_not_looked_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("conveyor.formats.deb.payload.MAX_UNPACKED", 3 << 19)
+    large = header("./usr/bin/su", mode=b"0004755") + tar_of("./x", bytes(3 << 20)) + header("./y", mode=b"0004755")
+    assert risky_files(deb_of(tmp_path / "x.deb", lzma.compress(large), "data.tar.xz")) == RiskyFiles(
+        privileged=("./usr/bin/su",), complete=False
+    )
+    assert risky_files(deb_of(tmp_path / "x.deb", b"", "data.tar.zst")) == RiskyFiles(complete=False)
+
+
+@pytest.mark.parametrize("data", [b"x" * 512, header("./x", kind=b"g"), b"\xfd7zXZ"])
+def test_a_broken_payload_is_refused(tmp_path: Path, data: bytes) -> None:
+    name = "data.tar.xz" if data.startswith(b"\xfd") else "data.tar"
+    content = data + b"nonsense" if name.endswith("xz") else data
+    with pytest.raises(SourceInvalid, match="not a Debian package"):
+        risky_files(deb_of(tmp_path / "x.deb", content, name))

@@ -172,3 +172,13 @@ class TestPublishingFails:
         workshop.recovery._targets = {}
         assert workshop.recovery.run() == ()
         assert not workshop.parts.store.build(number).published
+
+
+def test_of_a_log_without_end_the_end_is_published(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("conveyor.pipeline.publish.PUBLISHED_LOG", 60)
+    build = workshop.build("nova").build
+    folder = workshop.parts.repository.snapshot_folder(TARGET.name, build.commit.id)
+    whole = workshop.log(build).partition("== publish ==")[0]
+    published = (folder / "logs/build.log").read_text()
+    assert published.startswith(f"[the first {len(whole) + 14 - 60} bytes of this log are left out]\n")
+    assert published.endswith("== publish ==\n")

@@ -15,7 +15,7 @@ from conveyor.errors import (
 )
 from conveyor.model.health import Program
 from conveyor.model.target import DebianSuite, Target
-from conveyor.ports import InstalledPackage, Place, RootCommand, Trunk
+from conveyor.ports import Changes, InstalledPackage, Place, RootCommand, Trunk
 
 # Trunk wins over the distribution whatever the versions are: apt_preferences(5).
 TRUNK_PRIORITY = 1001
@@ -29,11 +29,17 @@ Acquire::Retries "3";
 Acquire::https::CAInfo "/run/host-certificates.crt";
 APT::Keep-Downloaded-Packages "true";
 Dir::Cache::archives "/conveyor/cache/";
+Dir::Cache::pkgcache "/conveyor/cache/pkgcache.bin";
+Dir::Cache::srcpkgcache "/conveyor/cache/srcpkgcache.bin";
+Dir::State "/conveyor/cache/";
+Dir::State::status "/var/lib/dpkg/status";
+Dir::State::extended_states "/var/lib/apt/extended_states";
 Dir::Etc::sourceparts "/conveyor/sources.list.d/";
 Dir::Etc::preferencesparts "/conveyor/preferences.d/";
 Dpkg::Use-Pty "false";
 DPkg::Options { "--force-confnew"; "--force-unsafe-io"; };
 """
+SATISFY = ("apt-get", "--quiet", "--no-install-recommends")
 ENVIRONMENT = {"APT_CONFIG": "/conveyor/apt.conf", "DEBIAN_FRONTEND": "noninteractive", "HOME": "/root"}
 
 # apt 3 says less than apt 2 after the name.
@@ -47,6 +53,10 @@ UNREACHABLE = re.compile(r"^E: (?P<what>(?:Failed to fetch|The repository '[^']*
 FULL = re.compile(
     r"^E: (?P<apt>You don't have enough free space in .+)|^ (?P<dpkg>.*\(No space left on device\))$|"
     r"^[EW]: .*(?P<system>\(28: No space left on device\))"
+)
+# apt-get(8), --simulate: the version that is there stands in brackets, the new one in parentheses.
+SIMULATED = re.compile(
+    r"^(?P<what>Inst|Remv|Purg) (?P<name>\S+)(?: \[[^]]*\])?(?: \((?P<version>\S+) .*\[(?P<arch>\S+)\]\))?"
 )
 TELLING = re.compile(r"Depends:|Conflicts:|Breaks:|^E:|^dpkg: error|depends on|conflict|overwrite")
 # dpkg tells the reason in the line below.
@@ -87,17 +97,39 @@ class AptManager:
     def install(self, target: Target, requirements: Sequence[str], trunk: Trunk | None) -> tuple[RootCommand, ...]:
         """Refresh apt's lists, download with the network, install without it."""
         del target
-        files = _configuration(trunk)
-
-        def step(*argv: str, network: bool) -> RootCommand:
-            return RootCommand(place=Place.ROOT, argv=argv, network=network, files=files, environment=ENVIRONMENT)
-
-        satisfy = ("apt-get", "--quiet", "--no-install-recommends")
         return (
-            # By itself apt goes on with the lists that it has, or with none, and packages look missing.
-            step("apt-get", "--quiet", "--option", "APT::Update::Error-Mode=any", "update", network=True),
-            step(*satisfy, "--download-only", "satisfy", "--", *requirements, network=True),
-            step(*satisfy, "--no-download", "satisfy", "--", *requirements, network=False),
+            _update(trunk),
+            _apt(trunk, *SATISFY, "--download-only", "satisfy", "--", *requirements, network=True),
+            _apt(trunk, *SATISFY, "--no-download", "satisfy", "--", *requirements, network=False),
+        )
+
+    def resolve(self, target: Target, requirements: Sequence[str], trunk: Trunk | None) -> tuple[RootCommand, ...]:
+        """Refresh apt's lists, and simulate."""
+        del target
+        return _update(trunk), _apt(trunk, *SATISFY, "--simulate", "satisfy", "--", *requirements, network=False)
+
+    def parse_changes(self, output: str) -> Changes | None:
+        """What apt simulated; None where a package of another architecture is among it, or apt gave up."""
+        found = [match for line in output.splitlines() if (match := SIMULATED.match(line))]
+        installed = [match for match in found if match["what"] == "Inst"]
+        told = all(match["version"] for match in installed) and not any(":" in match["name"] for match in found)
+        if not told or re.search(r"^E: ", output, re.MULTILINE):
+            return None
+        packages = (InstalledPackage(name=m["name"], version=m["version"], architecture=m["arch"]) for m in installed)
+        return Changes(
+            installed=tuple(sorted(packages)),
+            removed=tuple(sorted(match["name"] for match in found if match["what"] != "Inst")),
+        )
+
+    def install_exactly(
+        self, target: Target, packages: Sequence[InstalledPackage], trunk: Trunk | None
+    ) -> tuple[RootCommand, ...]:
+        """Download with the network, install without it, by the lists that `resolve` refreshed."""
+        del target
+        named = [f"{package.name}={package.version}" for package in packages]
+        return (
+            _apt(trunk, *SATISFY, "--download-only", "install", "--", *named, network=True),
+            _apt(trunk, *SATISFY, "--no-download", "install", "--", *named, network=False),
         )
 
     def install_files(self, target: Target, filenames: Sequence[str]) -> tuple[RootCommand, ...]:
@@ -200,6 +232,16 @@ def _suite(target: Target) -> DebianSuite:
     if not isinstance(target.origin, DebianSuite):
         raise TypeError(f"{target.name} is no deb target")
     return target.origin
+
+
+def _update(trunk: Trunk | None) -> RootCommand:
+    # By itself apt goes on with the lists that it has, or with none, and packages look missing.
+    return _apt(trunk, "apt-get", "--quiet", "--option", "APT::Update::Error-Mode=any", "update", network=True)
+
+
+def _apt(trunk: Trunk | None, *argv: str, network: bool) -> RootCommand:
+    files = _configuration(trunk)
+    return RootCommand(place=Place.ROOT, argv=argv, network=network, files=files, environment=ENVIRONMENT)
 
 
 def _configuration(trunk: Trunk | None) -> dict[str, str]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC
 from email.utils import format_datetime
+from functools import partial
 from pathlib import Path
 
 from debian.deb822 import Deb822
@@ -54,6 +55,16 @@ class DebIndexWriter:
         _write_index(sources, "Sources", self._sources(snapshot, pool))
         (suite / "Release").write_text(_release(snapshot, suite), encoding="utf-8")
 
+    def check(self, files: Sequence[tuple[Path, Artifact]]) -> None:
+        """See IndexWriter.check. What is worked out for it is kept for `write`."""
+        for path, artifact in files:
+            if artifact.kind is ArtifactKind.BINARY:
+                self._binary(artifact, path)
+            elif artifact.kind is ArtifactKind.SOURCE:
+                stanza = self._cache.get(artifact, partial(_source_stanza, path, artifact))
+                for file in files_of(stanza.decode(), artifact):
+                    find(file, [each for _, each in files], artifact)
+
     def checksummed(self, folder: Path) -> tuple[str, ...]:
         """See IndexWriter.checksummed."""
         suite = Path("dists", SUITE)
@@ -82,19 +93,24 @@ class DebIndexWriter:
         return f"{place}apt-get update\napt-get install --yes {' '.join(packages)}\n"
 
     def _packages(self, snapshot: Snapshot, pool: Path) -> list[bytes]:
-        return [self._package(artifact, pool) for _, artifact in _found(snapshot, ArtifactKind.BINARY)]
+        found = _found(snapshot, ArtifactKind.BINARY)
+        return [self._binary(artifact, pool / artifact.pool_path) for _, artifact in found]
 
-    def _package(self, deb: Artifact, pool: Path) -> bytes:
-        return self._cache.get(deb, lambda: binary_stanza(pool / deb.pool_path, deb).encode())
+    def _binary(self, deb: Artifact, path: Path) -> bytes:
+        return self._cache.get(deb, lambda: binary_stanza(path, deb).encode())
 
     def _sources(self, snapshot: Snapshot, pool: Path) -> list[bytes]:
         return [self._source(entry, dsc, pool) for entry, dsc in _found(snapshot, ArtifactKind.SOURCE)]
 
     def _source(self, entry: SnapshotEntry, dsc: Artifact, pool: Path) -> bytes:
-        stanza = self._cache.get(dsc, lambda: source_stanza(pool / dsc.pool_path, dsc).encode())
+        stanza = self._cache.get(dsc, partial(_source_stanza, pool / dsc.pool_path, dsc))
         for file in files_of(stanza.decode(), dsc):
-            _show_beside(pool, dsc, find(file, entry, dsc))
+            _show_beside(pool, dsc, find(file, entry.artifacts, dsc))
         return stanza
+
+
+def _source_stanza(path: Path, dsc: Artifact) -> bytes:
+    return source_stanza(path, dsc).encode()
 
 
 def _found(snapshot: Snapshot, kind: ArtifactKind) -> list[_Found]:

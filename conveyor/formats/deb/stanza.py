@@ -12,7 +12,7 @@ from debian.deb822 import Deb822, Dsc
 
 from conveyor.errors import SourceInvalid
 from conveyor.formats.deb.control_member import MAX_CONTROL, read_control
-from conveyor.model.artifact import Artifact, SnapshotEntry
+from conveyor.model.artifact import Artifact
 
 _SHA256 = "Checksums-Sha256"
 # What the repository says of a package, the package may not say of itself.
@@ -98,13 +98,13 @@ def files_of(stanza: str, dsc: Artifact) -> tuple[SourceFile, ...]:
     )
 
 
-def find(file: SourceFile, entry: SnapshotEntry, dsc: Artifact) -> Artifact:
+def find(file: SourceFile, artifacts: Iterable[Artifact], dsc: Artifact) -> Artifact:
     """The artifact that a file of a .dsc is.
 
     Raises:
         SourceInvalid: the build left no such file.
     """
-    for artifact in entry.artifacts:
+    for artifact in artifacts:
         if (artifact.filename, artifact.sha256) == (file.name, file.sha256):
             return artifact
     raise SourceInvalid(f"{dsc.filename} names {file.name}, which the build did not leave with that content")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from debian.deb822 import Deb822, Dsc
 
 from conveyor.errors import SourceInvalid
 from conveyor.formats.artifacts import artifact_of
-from conveyor.formats.deb import control_member
+from conveyor.formats.deb import control_member, payload
 from conveyor.formats.deb import version as deb_version
 from conveyor.formats.failure import Marks, telling_lines
 from conveyor.formats.filenames import safe_name
@@ -19,11 +19,17 @@ from conveyor.model.artifact import Artifact, ArtifactKind
 from conveyor.model.packaging import PackagingFile, RenderInput
 from conveyor.model.target import Format, Target
 from conveyor.model.version import PackageVersion
-from conveyor.ports import BuildPlan, SourcePlan
+from conveyor.ports import BuildPlan, RiskyFiles, SourcePlan
 
 HERE = Path(__file__).parent
 NEEDED = ("debian/control", "debian/rules", "debian/changelog")
-NAME = re.compile(r"[a-z0-9][a-z0-9+.-]*", re.IGNORECASE)
+RELATION_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]*", re.IGNORECASE)
+# Policy 5.6.1, 5.6.12 and 5.6.8. Whatever matches can stand in a file name, a log and a page.
+NAME = re.compile(r"[a-z0-9][a-z0-9+.-]{1,200}")
+VERSION = re.compile(r"(?:[0-9]{1,9}:)?[0-9A-Za-z][0-9A-Za-z.+~-]{0,200}")
+ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9-]{1,50}")
+# Debhelper makes these by itself, for each package with compiled code.
+DEBUG_SUFFIX = "-dbgsym"
 FINAL = (
     re.compile(r"^dh(?:_\S+)?: error: (.+)"),
     re.compile(r"^make(?:\[\d+\])?: \*\*\* \[(?:debian/rules:\d+: )?([^]]+)\]"),
@@ -105,12 +111,27 @@ class DebToolchain:
         name = safe_name(path)
         if name.endswith(".deb"):
             control = read_control(path)
-            fields = (str(control[field]) for field in ("Package", "Version", "Architecture"))
+            fields = tuple(str(control[field]) for field in ("Package", "Version", "Architecture"))
+            if path.name != _file_name(*fields):
+                raise SourceInvalid(f"{path.name} is {' '.join(fields)} inside")
             return artifact_of(path, ArtifactKind.BINARY, *fields)
         if name.endswith(".dsc"):
             source = read_dsc(path)
+            _check_fields(path.name, source, {"Source": NAME, "Version": VERSION})
             return artifact_of(path, ArtifactKind.SOURCE, str(source["Source"]), str(source["Version"]), "source")
         return artifact_of(path, ArtifactKind.SUPPORT)
+
+    def foreign(self, source_files: Sequence[Path], packages: Sequence[Path]) -> tuple[str, ...]:
+        """By the .dsc's Binary field and the packages' Source field (Policy 5.6.19, 5.6.1)."""
+        sources = [read_dsc(path) for path in source_files if path.name.endswith(".dsc")]
+        names = {str(source["Source"]) for source in sources}
+        declared = {name for source in sources for name in re.split(r"[\s,]+", str(source.get("Binary", ""))) if name}
+        reasons = ((path, _foreign(read_control(path), names, declared)) for path in packages)
+        return tuple(f"{path.name}: {reason}" for path, reason in reasons if reason)
+
+    def risky_files(self, package: Path) -> RiskyFiles:
+        """By the data archive's headers."""
+        return payload.risky_files(package)
 
     def explain_source_failure(self, log: Sequence[str]) -> tuple[str, tuple[str, ...]]:
         """What dpkg-source says."""
@@ -140,11 +161,38 @@ def read_control(path: Path) -> Deb822:
     Raises:
         SourceInvalid: the file is no .deb, or lacks a field that every one has.
     """
-    control = Deb822(control_member.read_control(path))
+    try:
+        control = Deb822(control_member.read_control(path).decode())
+    except UnicodeDecodeError as error:
+        raise SourceInvalid(f"{path.name} is no Debian package", cause="its control file is not UTF-8") from error
     missing = {"Package", "Version", "Architecture"} - set(control)
     if missing:
         raise SourceInvalid(f"{path.name} is no Debian package", cause=f"it lacks {', '.join(sorted(missing))}")
+    _check_fields(path.name, control, {"Package": NAME, "Version": VERSION, "Architecture": ARCHITECTURE})
     return control
+
+
+def _check_fields(filename: str, control: Deb822, patterns: Mapping[str, re.Pattern[str]]) -> None:
+    for field, pattern in patterns.items():
+        if not pattern.fullmatch(str(control[field])):
+            raise SourceInvalid(
+                f"{filename} is no package that can be published", cause=f"{field}: {str(control[field])[:80]!r}"
+            )
+
+
+def _file_name(name: str, version: str, architecture: str) -> str:
+    """As dpkg-deb names a package by itself: without the epoch."""
+    return f"{name}_{version.partition(':')[2] or version}_{architecture}.deb"
+
+
+def _foreign(control: Deb822, sources: Collection[str], declared: Collection[str]) -> str:
+    """Why a package is none of a source package; empty where it is one."""
+    name = str(control["Package"])
+    if name not in declared and name.removesuffix(DEBUG_SUFFIX) not in declared:
+        return f"debian/control declares no package {name}"
+    # "Source: name" or "Source: name (version)"; it is left out where it is the package's own name.
+    source = str(control.get("Source", name)).partition(" ")[0]
+    return "" if source in sources else f"it says that it was built from {source[:80]!r}"
 
 
 def read_dsc(path: Path) -> Dsc:
@@ -167,5 +215,5 @@ def split_relations(field: str) -> tuple[str, ...]:
 
 def _names(relation: str) -> Iterator[str]:
     for alternative in relation.split("|"):
-        if match := NAME.match(alternative.strip()):
+        if match := RELATION_NAME.match(alternative.strip()):
             yield match[0]

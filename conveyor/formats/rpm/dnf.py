@@ -10,10 +10,11 @@ from urllib.parse import unquote, urlsplit
 from conveyor.errors import BuildDependencyMissing, CommandFailed, ConveyorError, DiskFull, MirrorUnreachable
 from conveyor.model.health import Program
 from conveyor.model.target import RpmDistribution, RpmRepository, Target
-from conveyor.ports import InstalledPackage, Place, RootCommand, Trunk
+from conveyor.ports import Changes, InstalledPackage, Place, RootCommand, Trunk
 
 # Lower wins: dnf.conf(5), "priority". Trunk wins over the distribution whatever the versions are.
 TRUNK_PRIORITY = 10
+YES, NO = "--assumeyes", "--assumeno"
 QUERY_FORMAT = "%{NAME}\\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\\t%{ARCH}\\n"
 
 NO_MATCH = re.compile(r"^No match for argument: (?P<name>.+)|^Error: Unable to find a match: (?P<names>.+)")
@@ -33,6 +34,10 @@ FULL = re.compile(
     r"(?P<what>installing package \S+ needs \S+ more space.*|At least \S+ more space needed.*|"
     r"database or disk is full|No space left on device.*)"
 )
+# What stands between the head of dnf's table and its summary, and lines there that name no package.
+TABLE = re.compile(r"^ ?Package +Arch.*\n=+\n(?P<rows>(?:.*\n)*?)\nTransaction Summary$", re.MULTILINE)
+HEADING = re.compile(r"^\S.*:$|^ +replacing ")
+ROW_WORDS = 6  # name, architecture, version, repository, size and its unit
 
 
 class DnfManager:
@@ -46,23 +51,46 @@ class DnfManager:
 
     def install(self, target: Target, requirements: Sequence[str], trunk: Trunk | None) -> tuple[RootCommand, ...]:
         """Download with the network, install without it."""
-        files = _configuration(target, trunk)
+        return (
+            _dnf(target, trunk, YES, "--downloadonly", "install", "--", *requirements, network=True),
+            _dnf(target, trunk, YES, "--cacheonly", "install", "--", *requirements, network=False),
+        )
 
-        shared = local_paths(_distribution(target))
-        release = f"--releasever={_distribution(target).release}"
+    def resolve(self, target: Target, requirements: Sequence[str], trunk: Trunk | None) -> tuple[RootCommand, ...]:
+        """Ask what it would do, and say no."""
+        return (_dnf(target, trunk, NO, "install", "--", *requirements, network=True),)
 
-        def step(*options: str, network: bool) -> RootCommand:
-            argv = ("dnf", "--assumeyes", "--config=/conveyor/dnf.conf", "--installroot=/target", release, *options)
-            return RootCommand(
-                place=Place.HOST_TOOLS,
-                argv=(*argv, "install", "--", *requirements),
-                network=network,
-                files=files,
-                environment=_environment(),
-                shared=shared,
+    def parse_changes(self, output: str) -> Changes | None:
+        """What dnf's table says; None where it is not complete by dnf's own count, or anything is removed.
+
+        dnf puts what is too long for a column on a line of its own, so that the words count, not the lines.
+        """
+        if re.search(r"^Nothing to do\.$", output, re.MULTILINE):
+            return Changes(installed=(), removed=())
+        table = TABLE.search(output)
+        if table is None:
+            return None
+        words = [word for line in table["rows"].splitlines() if not HEADING.match(line) for word in line.split()]
+        rows = [words[start : start + ROW_WORDS] for start in range(0, len(words), ROW_WORDS)]
+        counted = sum(
+            int(number) for number in re.findall(r"^(?:Install|Upgrade) +(\d+) Packages?$", output, re.MULTILINE)
+        )
+        others = re.search(r"^(?:Remove|Downgrade|Skip) +\d+ Packages?$", output, re.MULTILINE)
+        if others or len(rows) != counted or any(len(row) != ROW_WORDS for row in rows):
+            return None
+        packages = (
+            InstalledPackage(
+                name=name, version=version if ":" in version else f"0:{version}", architecture=architecture
             )
+            for name, architecture, version, *_ in rows
+        )
+        return Changes(installed=tuple(sorted(packages)), removed=())
 
-        return step("--downloadonly", network=True), step("--cacheonly", network=False)
+    def install_exactly(
+        self, target: Target, packages: Sequence[InstalledPackage], trunk: Trunk | None
+    ) -> tuple[RootCommand, ...]:
+        """Download with the network, install without it."""
+        return self.install(target, [f"{p.name}-{p.version}.{p.architecture}" for p in packages], trunk)
 
     def install_files(self, target: Target, filenames: Sequence[str]) -> tuple[RootCommand, ...]:
         """Install packages by rpm, which refuses what lacks a dependency."""
@@ -80,9 +108,9 @@ class DnfManager:
     def parse_installed(self, output: str) -> tuple[InstalledPackage, ...]:
         """What `list_installed` printed, sorted."""
         fields = (line.split("\t") for line in output.splitlines() if line.count("\t") == 2)  # noqa: PLR2004
-        return tuple(
-            sorted(InstalledPackage(name=name, version=version, architecture=a) for name, version, a in fields)
-        )
+        packages = (InstalledPackage(name=name, version=version, architecture=a) for name, version, a in fields)
+        # A key that rpm was told to trust looks like a package to it.
+        return tuple(sorted(package for package in packages if package.name != "gpg-pubkey"))
 
     def failure(self, target: Target, log: Sequence[str]) -> ConveyorError:
         """Tell what is missing, in conflict, unreachable or full from the tools' own lines.
@@ -133,6 +161,18 @@ def _unreachable(target: Target, log: Sequence[str]) -> ConveyorError | None:
     )
 
 
+def _dnf(target: Target, trunk: Trunk | None, answer: str, *arguments: str, network: bool) -> RootCommand:
+    release = f"--releasever={_distribution(target).release}"
+    return RootCommand(
+        place=Place.HOST_TOOLS,
+        argv=("dnf", answer, "--config=/conveyor/dnf.conf", "--installroot=/target", release, *arguments),
+        network=network,
+        files=_configuration(target, trunk),
+        environment=_environment(),
+        shared=local_paths(_distribution(target)),
+    )
+
+
 def _error(log: Sequence[str]) -> str:
     """What dnf or rpm calls an error; empty where they call nothing one."""
     found = _first(re.compile(r"^(?:Error|error): (?P<what>\S.*)"), log)
@@ -180,9 +220,11 @@ def _macros(target: Target) -> str:
     """What the host's rpm must know.
 
     The root's database lies where the distribution's own rpm looks for it. rpm 4.20 and newer would put scriptlets into
-    namespaces of their own, which the sandbox does not allow: they are in some already.
+    namespaces of their own, which the sandbox does not allow: they are in some already. A package with the folder /proc
+    would fail, since what is mounted there has an owner that is none inside.
     """
-    return f"%_dbpath {_distribution(target).database}\n%__transaction_unshare %{{nil}}\n"
+    database = _distribution(target).database
+    return f"%_dbpath {database}\n%__transaction_unshare %{{nil}}\n%_netsharedpath /proc\n"
 
 
 def _configuration(target: Target, trunk: Trunk | None) -> dict[str, str]:

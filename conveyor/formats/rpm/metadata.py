@@ -18,6 +18,7 @@ from conveyor.model.target import Format
 CACHE_SCHEMA = "rpm-1"
 _CHANGELOG_ENTRIES = 10
 _GZIP_LEVEL = 6
+MAX_METADATA = 64 << 20  # bytes of one package's; every snapshot and every client has it, too
 _XML_HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
 _SPACES = "http://linux.duke.edu/metadata"
 
@@ -70,7 +71,7 @@ class RpmIndexWriter:
         """
         repodata = folder / "repodata"
         repodata.mkdir()
-        chunks = [self._chunks(artifact, pool) for artifact in _binaries(snapshot)]
+        chunks = [self._chunks(artifact, pool / artifact.pool_path) for artifact in _binaries(snapshot)]
         moment = int(snapshot.updated_at.timestamp())
         repomd = cr.Repomd()
         repomd.set_revision(str(moment))
@@ -78,6 +79,12 @@ class RpmIndexWriter:
             parts = [getattr(each, kind) for each in chunks]
             repomd.set_record(_write_file(repodata, kind, frame, parts, moment))
         (repodata / "repomd.xml").write_text(repomd.xml_dump(), encoding="utf-8")
+
+    def check(self, files: Sequence[tuple[Path, Artifact]]) -> None:
+        """See IndexWriter.check. What is worked out for it is kept for `write`."""
+        for path, artifact in files:
+            if artifact.kind is ArtifactKind.BINARY:
+                self._chunks(artifact, path)
 
     def checksummed(self, folder: Path) -> tuple[str, ...]:
         """See IndexWriter.checksummed."""
@@ -105,8 +112,8 @@ class RpmIndexWriter:
         place = f"cat > /etc/yum.repos.d/{name} <<'END'\n{content}END\n"
         return f"{place}dnf install --assumeyes {' '.join(packages)}\n"
 
-    def _chunks(self, artifact: Artifact, pool: Path) -> _Chunks:
-        kept = self._cache.get(artifact, lambda: _read_package(pool / artifact.pool_path, artifact))
+    def _chunks(self, artifact: Artifact, path: Path) -> _Chunks:
+        kept = self._cache.get(artifact, lambda: _read_package(path, artifact))
         return _Chunks(**json.loads(kept))
 
 
@@ -136,7 +143,13 @@ def _read_package(path: Path, artifact: Artifact) -> bytes:
         }
     except (cr.CreaterepoCError, OSError, UnicodeError) as error:
         raise SourceInvalid(f"{artifact.filename} is not a package that a repository can hold: {error}") from error
-    return json.dumps(chunks).encode()
+    kept = json.dumps(chunks).encode()
+    if len(kept) > MAX_METADATA:
+        raise SourceInvalid(
+            f"{artifact.filename} is not a package that a repository can hold",
+            cause=f"its metadata has {len(kept) >> 20} MiB, {MAX_METADATA >> 20} are allowed",
+        )
+    return kept
 
 
 def _check_identity(package: cr.Package, artifact: Artifact) -> None:

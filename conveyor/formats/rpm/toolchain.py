@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+import stat
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,19 @@ from conveyor.model.artifact import Artifact, ArtifactKind
 from conveyor.model.packaging import PackagingFile, RenderInput
 from conveyor.model.target import Format, Target
 from conveyor.model.version import PackageVersion
-from conveyor.ports import BuildPlan, SourcePlan
+from conveyor.ports import BuildPlan, RiskyFiles, SourcePlan
 
 HERE = Path(__file__).parent
+MAX_LISTED = 100
+# What can stand in a file name, a log and a page; rpmbuild itself allows more.
+IDENTITY = {
+    rpm.RPMTAG_NAME: re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,200}"),
+    rpm.RPMTAG_EVR: re.compile(r"(?:[0-9]{1,10}:)?[A-Za-z0-9._+~^]{1,150}-[A-Za-z0-9._+~^]{1,150}"),
+    rpm.RPMTAG_ARCH: re.compile(r"[A-Za-z0-9_]{1,50}"),
+}
+SUBPACKAGE = re.compile(r"^[ \t]*%package[ \t]+(?:-n[ \t]*(?P<whole>\S+)|(?P<part>[^-\s]\S*))", re.MULTILINE)
+# rpm makes these by itself, for packages with compiled code.
+DEBUG_SUFFIX = re.compile(r"-debug(?:info|source)$")
 SENSES = ((rpm.RPMSENSE_LESS, "<"), (rpm.RPMSENSE_GREATER, ">"), (rpm.RPMSENSE_EQUAL, "="))
 # rpmbuild's own words at the end of a failed build and of a spec that it cannot parse.
 FINAL = (
@@ -98,13 +109,33 @@ class RpmToolchain:
             return artifact_of(path, ArtifactKind.SUPPORT)
         header = read_header(path)
         source = bool(header[rpm.RPMTAG_SOURCEPACKAGE])
-        return artifact_of(
-            path,
-            ArtifactKind.SOURCE if source else ArtifactKind.BINARY,
-            header[rpm.RPMTAG_NAME],
-            header[rpm.RPMTAG_EVR],
-            "source" if source else header[rpm.RPMTAG_ARCH],
-        )
+        fields = tuple(str(header[tag]) for tag in (rpm.RPMTAG_NAME, rpm.RPMTAG_EVR, rpm.RPMTAG_ARCH))
+        if path.name != _file_name(*fields, source=source):
+            raise SourceInvalid(f"{path.name} is {' '.join(fields)} inside")
+        name, evr, architecture = fields
+        kind = ArtifactKind.SOURCE if source else ArtifactKind.BINARY
+        return artifact_of(path, kind, name, evr, "source" if source else architecture)
+
+    def foreign(self, source_files: Sequence[Path], packages: Sequence[Path]) -> tuple[str, ...]:
+        """By the spec in the SRPM's header, and what packages say of the SRPM that they are of.
+
+        The spec is there with its macros expanded since rpm 4.18; that of an older rpm tells no names.
+        """
+        headers = [read_header(path) for path in source_files if path.name.endswith(".src.rpm")]
+        sources = {header[rpm.RPMTAG_NAME] for header in headers}
+        declared = {name for header in headers for name in declared_names(header)}
+        reasons = ((path, _foreign(read_header(path), sources, declared)) for path in packages)
+        return tuple(f"{path.name}: {reason}" for path, reason in reasons if reason)
+
+    def risky_files(self, package: Path) -> RiskyFiles:
+        """By the modes and capabilities that the header has for each file."""
+        header = read_header(package)
+        modes = list(zip(_file_names(header), header[rpm.RPMTAG_FILEMODES], strict=False))
+        privileged = [name for name, mode in modes if stat.S_ISREG(mode) and mode & (stat.S_ISUID | stat.S_ISGID)]
+        capable = [name for (name, _), text in zip(modes, header[rpm.RPMTAG_FILECAPS], strict=False) if text]
+        devices = [name for name, mode in modes if stat.S_ISBLK(mode) or stat.S_ISCHR(mode)]
+        found = sorted({*privileged, *capable})[:MAX_LISTED]
+        return RiskyFiles(privileged=tuple(found), devices=tuple(devices[:MAX_LISTED]))
 
     def explain_source_failure(self, log: Sequence[str]) -> tuple[str, tuple[str, ...]]:
         """What rpmbuild says of a spec that does not parse."""
@@ -129,11 +160,43 @@ def read_header(path: Path) -> Any:  # noqa: ANN401 - rpm's bindings have no typ
     transaction.setVSFlags(rpm.RPMVSF_MASK_NOSIGNATURES)
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        return transaction.hdrFromFdno(descriptor)
+        header = transaction.hdrFromFdno(descriptor)
     except rpm.error as error:
         raise SourceInvalid(f"{path.name} is no RPM", cause=str(error)) from error
     finally:
         os.close(descriptor)
+    for tag, pattern in IDENTITY.items():
+        if not pattern.fullmatch(str(header[tag])):
+            raise SourceInvalid(
+                f"{path.name} is no package that can be published",
+                cause=f"{rpm.tagnames.get(tag, tag)}: {str(header[tag])[:80]!r}",
+            )
+    return header
+
+
+def declared_names(source: Any) -> Iterator[str]:  # noqa: ANN401
+    """The names of the binary packages in the spec that a source package's header holds; none where it holds none."""
+    spec = source[rpm.RPMTAG_SPEC] if hasattr(rpm, "RPMTAG_SPEC") else None
+    if not spec:
+        return
+    name = source[rpm.RPMTAG_NAME]
+    yield name
+    for match in SUBPACKAGE.finditer(str(spec)):
+        yield match["whole"] or f"{name}-{match['part']}"
+
+
+def _file_name(name: str, evr: str, architecture: str, *, source: bool) -> str:
+    """As rpm names a package: without the epoch."""
+    return f"{name}-{evr.partition(':')[2] or evr}.{'src' if source else architecture}.rpm"
+
+
+def _foreign(header: Any, sources: Collection[str], declared: Collection[str]) -> str:  # noqa: ANN401
+    """Why a package is none of a source package; empty where it is one."""
+    name = header[rpm.RPMTAG_NAME]
+    if declared and DEBUG_SUFFIX.sub("", name) not in declared and name not in declared:
+        return f"the spec declares no package {name}"
+    source = str(header[rpm.RPMTAG_SOURCERPM]).rsplit("-", 2)[0]
+    return "" if source in sources else f"it says that it was built from {source[:80]!r}"
 
 
 def _requirements(header: Any) -> Iterator[tuple[str, str]]:  # noqa: ANN401
