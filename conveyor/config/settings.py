@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -44,6 +44,8 @@ class Settings:
         buildroot_limit: bytes that roots, layers and downloads may take between builds.
         min_free_disk: bytes that must be free on the disk of `data_dir` for a build to start.
         limits: what one build may use where its target says nothing else.
+        container_command: podman or docker, and its general options; None to find it out.
+        container_run_flags: further options of its `run`; None to find them out.
     """
 
     source: Path | None
@@ -62,6 +64,8 @@ class Settings:
     buildroot_limit: int
     min_free_disk: int
     limits: Limits
+    container_command: tuple[str, ...] | None
+    container_run_flags: tuple[str, ...] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,4 +172,10 @@ def _settings(entry: SettingsEntry, data_dir: Path, source: Path | None, around:
         buildroot_limit=entry.buildroot_limit,
         min_free_disk=entry.min_free_disk,
         limits=overridden(DEFAULT_LIMITS, entry.limits),
+        container_command=_words(entry.container_command),
+        container_run_flags=_words(entry.container_run_flags),
     )
+
+
+def _words(words: Sequence[str] | None) -> tuple[str, ...] | None:
+    return None if words is None else tuple(words)

@@ -75,6 +75,18 @@ def rewrite_prefix(text: str) -> str:
     return text
 
 
+def argument(text: str) -> str:
+    """One argument of a command line.
+
+    Raises:
+        ValueError: it is empty or cannot be one.
+    """
+    if not text or not text.isprintable():
+        raise ValueError(f"{show(text)} is no argument of a command; would be right: --ulimit")
+    return text
+
+
+Argument = Annotated[str, AfterValidator(argument)]
 Prefix = Annotated[str, AfterValidator(rewrite_prefix)]
 WholePath = Annotated[str, AfterValidator(whole_path)]
 DataFolder = Annotated[str, AfterValidator(data_folder)]
@@ -106,3 +118,7 @@ class SettingsEntry(Entry):
     buildroot_limit: Size = Field(40 * 2**30, examples=["40G"])
     min_free_disk: Size = Field(2**30, examples=["1G"])
     limits: LimitsEntry = Field(LimitsEntry(), examples=["time, memory, disk and processes"])
+    container_command: list[Argument] | None = Field(
+        None, examples=['["podman", "--cgroup-manager=cgroupfs", "--runtime", "runc"]'], min_length=1
+    )
+    container_run_flags: list[Argument] | None = Field(None, examples=['["--ulimit", "nofile=1024:1024"]'])

@@ -18,6 +18,7 @@ from conveyor.config.settings_schema import SettingsEntry
 PREFIX = "CONVEYOR_"
 PATHS = ("data_dir", "repos")
 NUMBERS = {("sandbox_uid",), ("limits", "processes")}
+WRITTEN_AS_JSON = {("rewrites",), ("container_command",), ("container_run_flags",)}
 MAX_NUMBER_DIGITS = 18
 # Where the keys of a TOML file stand, for mistakes; tomllib does not tell.
 HEADER = re.compile(r"\s*\[([^\[\]]+)\]")
@@ -88,7 +89,7 @@ def _typed(loc: Loc, value: str, folder: Path) -> object:
     """A variable's text as the type that a settings file would have; as it is where it cannot be that."""
     if loc in NUMBERS and value.isdecimal() and len(value) <= MAX_NUMBER_DIGITS:
         return int(value)
-    if loc == ("rewrites",):
+    if loc in WRITTEN_AS_JSON:
         return _json(value)
     return str(folder / value) if loc[0] in PATHS else value
 

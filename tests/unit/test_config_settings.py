@@ -59,6 +59,8 @@ def test_nothing_needs_to_be_set(folder: Path) -> None:
         buildroot_limit=40 * 2**30,
         min_free_disk=2**30,
         limits=Limits(seconds=1800, memory=4 * 2**30, disk=8 * 2**30, processes=1000),
+        container_command=None,
+        container_run_flags=None,
     )
 
 
@@ -76,6 +78,8 @@ scratch = "memory"
 base_max_age = "2d"
 buildroot_limit = "100G"
 min_free_disk = "5G"
+container_command = ["podman", "--runtime", "runc"]
+container_run_flags = []
 
 [limits]
 time = "1h"
@@ -109,6 +113,8 @@ def test_the_file_sets_everything(folder: Path) -> None:
         buildroot_limit=100 * 2**30,
         min_free_disk=5 * 2**30,
         limits=Limits(seconds=3600, memory=4 * 2**30, disk=8 * 2**30, processes=50),
+        container_command=("podman", "--runtime", "runc"),
+        container_run_flags=(),
     )
     assert "secret" not in repr(settings)
 
@@ -122,8 +128,10 @@ def test_variables_win(folder: Path) -> None:
         "CONVEYOR_LIMITS_DISK": "1G",
         "CONVEYOR_REWRITES": '{"https://a/": "https://b/"}',
         "CONVEYOR_MIRROR": "",
+        "CONVEYOR_CONTAINER_COMMAND": '["docker"]',
     }
     settings = load(folder, FULL, environ)
+    assert settings.container_command == ("docker",)
     assert settings.data_dir == folder / "here/elsewhere"
     assert (settings.git_timeout, settings.sandbox_uid) == (300, 3000)
     assert settings.limits == Limits(seconds=3600, memory=4 * 2**30, disk=2**30, processes=7)
@@ -196,6 +204,8 @@ base_url = "ftp://x"
 scratch = "memry"
 min_free_disk = 1.5
 repository_name = 3
+container_command = []
+container_run_flags = ["--ulimit", ""]
 
 [limits]
 memori = "3G"
@@ -227,9 +237,14 @@ processes = "many"
         "conveyor.toml:7: scratch: unknown place for scratch 'memry'; did you mean 'memory'?",
         "conveyor.toml:8: min_free_disk: is a number; would be right: a number with its unit, such as 30m or 4G",
         "conveyor.toml:9: repository_name: is a number, must be text; would be right: quotes around it",
-        "conveyor.toml:12: limits.memori: unknown key; did you mean 'memory'?",
-        f"conveyor.toml:15: rewrites.'https://a/': no URL: it has no scheme; {RIGHT_URL}",
-        f"conveyor.toml:15: rewrites.'ext::': no URL: it has no scheme; {RIGHT_URL}",
+        (
+            "conveyor.toml:10: container_command: is empty; would be right: "
+            '["podman", "--cgroup-manager=cgroupfs", "--runtime", "runc"]'
+        ),
+        "conveyor.toml:11: container_run_flags[1]: '' is no argument of a command; would be right: --ulimit",
+        "conveyor.toml:14: limits.memori: unknown key; did you mean 'memory'?",
+        f"conveyor.toml:17: rewrites.'https://a/': no URL: it has no scheme; {RIGHT_URL}",
+        f"conveyor.toml:17: rewrites.'ext::': no URL: it has no scheme; {RIGHT_URL}",
         "CONVEYOR_BASEURL: unknown variable; did you mean 'CONVEYOR_BASE_URL'?",
         "CONVEYOR_LIMITS_PROCESSES: is the text '-1', must be a whole number; would be right: 1000",
         "CONVEYOR_LIMITS_TIME: '1y' is no duration; would be right: 30m, 90s, 2h or 7d",

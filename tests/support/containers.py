@@ -1,0 +1,74 @@
+"""Containers on the test machine, and an image that costs nothing: one static busybox."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from conveyor.buildroot.containerruntime import Runtimes
+from conveyor.buildroot.containers import PREFIX
+from conveyor.buildroot.jobs import Jobs
+from conveyor.errors import ConveyorError
+from tests.support.published import need
+from tests.support.roots import BUSYBOX, fill_root, need_sandbox
+
+CACHE = Path(__file__).parents[2] / ".cache/test-buildroots"
+SITE = f"tests-{os.getpid()}"
+
+
+@cache
+def shared_runtimes() -> Runtimes:
+    """What runs containers in all tests of this process, so that it is found out once."""
+    return Runtimes(jobs=Jobs(CACHE / "jobs"), site=SITE)
+
+
+def need_containers() -> str:
+    """The name of the image with busybox; skip the test where podman is missing or runs no containers."""
+    need_sandbox()
+    need("podman", "tar")
+    image = busybox_image()
+    try:
+        shared_runtimes().find(image)
+    except ConveyorError as error:
+        pytest.skip(f"podman does not work here: {error.summary}")
+    return image
+
+
+@cache
+def busybox_image() -> str:
+    """Make the image unless podman has it."""
+    digest = hashlib.sha256(BUSYBOX.read_bytes()).hexdigest()[:12]
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        fill_root(root)
+        (root / "usr/bin").symlink_to("../bin")
+        return imported("conveyor-test-busybox", digest, root)
+
+
+def imported(name: str, tag: str, root: Path) -> str:
+    """The name of an image with the content of a folder, made unless podman has it."""
+    image = f"localhost/{name}:{tag}"
+    if not has_image(image):
+        with subprocess.Popen(["tar", "-C", root, "-c", "."], stdout=subprocess.PIPE) as tar:
+            subprocess.run(["podman", "import", "--quiet", "-", image], stdin=tar.stdout, check=True)
+        assert tar.returncode == 0
+    return image
+
+
+def has_image(image: str) -> bool:
+    """Whether podman has an image of this name."""
+    return subprocess.run(["podman", "image", "exists", image], check=False).returncode == 0
+
+
+def remove_volumes() -> None:
+    """Remove the caches of this process's tests."""
+    argv = ["podman", "volume", "ls", "--quiet", "--filter", f"name={PREFIX}{SITE}-"]
+    names = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()
+    if names:
+        subprocess.run(["podman", "volume", "rm", "--force", *names], check=True, capture_output=True)
