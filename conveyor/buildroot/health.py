@@ -12,7 +12,7 @@ from conveyor.buildroot.jobs import Jobs
 from conveyor.buildroot.sandbox import Call, Sandbox
 from conveyor.buildroot.users import in_user_namespace
 from conveyor.command import search_path
-from conveyor.errors import ConveyorError
+from conveyor.errors import ConveyorError, SandboxUnusable
 from conveyor.model.health import Finding, Program
 from conveyor.model.target import Limits
 
@@ -82,6 +82,10 @@ def _permission() -> Finding:
 def _trial(sandbox: Sandbox, jobs: Jobs) -> Finding:
     """Run the host's `true` as the package managers are run."""
     try:
+        sandbox.filter()
+    except SandboxUnusable as error:
+        return Finding(subject="sandbox", good=False, detail=error.summary, remedy=error.hint)
+    try:
         with jobs.folder() as job:
             upper = job / "root"
             upper.mkdir()
@@ -97,9 +101,11 @@ def _trial(sandbox: Sandbox, jobs: Jobs) -> Finding:
 def _limits() -> Finding:
     kind = cgroup.kind()
     if kind == "none":
-        remedy = "mount the control groups 'memory' and 'pids' writable, or build on trusted packages only"
         return Finding(
-            subject="limits", good=True, detail="no control groups: memory and processes unlimited", remedy=remedy
+            subject="limits",
+            good=True,
+            detail="no control groups: memory is limited for each process by itself, processes for all builds together",
+            remedy="mount the control groups 'memory' and 'pids' writable, or build as root, or trusted packages only",
         )
     return Finding(subject="limits", good=True, detail=f"control groups {kind}")
 

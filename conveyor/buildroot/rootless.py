@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import pwd
+import getpass
 import shutil
 import sys
 from collections.abc import Sequence
@@ -77,7 +76,7 @@ def _forbidden() -> Obstacle | None:
 
 
 def _ranges() -> str:
-    name = pwd.getpwuid(os.getuid()).pw_name
+    name = getpass.getuser()
     return f"usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name}"
 
 

@@ -189,14 +189,14 @@ class Sandbox:
             "cgroups": [str(folder) for folder in groups.folders],
             "memory": call.limits.memory,
             "processes": call.limits.processes,
-            "filter": str(self._filter()),
+            "filter": str(self.filter()),
         }
         return [
             *("setpriv", "--pdeathsig", "KILL", "--", "unshare", "--mount", "--propagation", "private", "--"),
             *(*program("conveyor.buildroot.enter"), json.dumps(spec)),
         ]
 
-    def _filter(self) -> Path:
+    def filter(self) -> Path:
         """The filter of system calls, compiled if it is not there yet.
 
         Raises:
