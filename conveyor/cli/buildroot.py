@@ -19,7 +19,7 @@ from conveyor.cli.table import print_table
 from conveyor.cli.text import plain
 from conveyor.errors import ConveyorError, Interrupted, UserError
 from conveyor.model.target import Target
-from conveyor.wiring import Conveyor, require_programs, require_root
+from conveyor.wiring import Conveyor, gain_root, require_programs
 
 HEADINGS = ("target", "builder", "what", "size", "age", "last use", "in use by", "id")
 KINDS = tuple(StockKind)
@@ -66,7 +66,7 @@ def refresh(
     """Make what builds start from anew; running builds keep what they have."""
     given: Context = context.obj
     named = [given.configuration.target(name) for name in targets or ()]
-    require_root()
+    gain_root(given.site)
     with given.opened() as conveyor:
         chosen = [target for target in named or _made(conveyor) if not due or _of(conveyor, target).is_due(target)]
         require_programs(conveyor, chosen)
@@ -90,7 +90,7 @@ def prune(
     if to is not None and everything:
         raise UserError("--to and --all exclude each other", hint="say how much may be left, or that nothing may")
     size = 0 if everything else given.site.buildroot_limit if to is None else _size(to)
-    require_root()
+    gain_root(given.site)
     with given.opened() as conveyor:
         freed = sum(buildroots.prune(size) for buildroots in conveyor.buildroots.values())
         left = stocked(conveyor)
@@ -110,7 +110,7 @@ def shell(
     """Open a shell in a throw-away copy of a target's buildroot, without network."""
     given: Context = context.obj
     chosen = given.configuration.target(target)
-    require_root()
+    gain_root(given.site)
     with given.opened() as conveyor:
         require_programs(conveyor, [chosen])
         buildroots = _of(conveyor, chosen)

@@ -101,13 +101,12 @@ def test_who_has_no_subordinate_ids_is_told_what_is_missing(site: Site) -> None:
     assert "Traceback" not in said.err
 
 
-@pytest.mark.parametrize("stage", ["build", "install"])
-def test_after_a_kill_nothing_lives_and_the_next_build_is_clean(site: Site, user: Person, stage: str) -> None:
+def test_after_a_kill_nothing_lives_and_the_next_build_is_clean(site: Site, user: Person) -> None:
     _only(site, RPM, user)
-    site.stall(stage, 60)
+    site.stall("build", 60)
     user.own(site.folder)
     running = user.start(site, "build", "hello")
-    site.reach(running, stage)
+    site.reach(running, "build")
     site.killed(running)
     # The kernel takes a moment to end what a killed process had started.
     wait_for(lambda: not any(line.startswith(("process", "mount")) for line in site.left_behind), "all to end")
