@@ -25,7 +25,7 @@ from conveyor.formats.deb.apt import AptManager
 from conveyor.formats.rpm.dnf import DnfManager
 from conveyor.model.artifact import Artifact, ArtifactKind
 from conveyor.model.target import DebianSuite, Format, RpmDistribution, RpmRepository, Target
-from conveyor.ports import InstalledPackage, PackageManager, Place, Trunk
+from conveyor.ports import Changes, InstalledPackage, PackageManager, Place, Trunk
 from tests.support.workshop import TARGET as DEB_TARGET
 
 LOGS = Path(__file__).parents[1] / "data/logs/managers"
@@ -100,6 +100,31 @@ class TestEveryManager:
         for step in manager.install_files(target, ["a.pkg", "-x.pkg"]):
             assert not step.network
             assert step.argv[-2:] == ("/conveyor/packages/a.pkg", "/conveyor/packages/-x.pkg")
+
+    def test_resolving_ends_with_the_step_that_tells_and_answers_no_question_with_yes(
+        self, managed: tuple[PackageManager, Target]
+    ) -> None:
+        manager, target = managed
+        *_, last = manager.resolve(target, HOSTILE, None)
+        assert last.argv[last.argv.index("--") + 1 :] == tuple(HOSTILE)
+        assert {"--simulate", "--assumeno"} & set(last.argv)
+
+    def test_exact_versions_are_installed_without_the_network_in_the_end(
+        self, managed: tuple[PackageManager, Target]
+    ) -> None:
+        manager, target = managed
+        package = InstalledPackage(name="six", version="0:1.2-3", architecture="noarch")
+        steps = manager.install_exactly(target, [package], None)
+        assert [step.network for step in steps] == [True] * (len(steps) - 1) + [False]
+        named = {"apt": "six=0:1.2-3", "dnf": "six-0:1.2-3.noarch"}["apt" if target.format is Format.DEB else "dnf"]
+        assert {step.argv[-2:] for step in steps} == {("--", named)}
+
+    def test_what_tells_nothing_is_not_taken_for_nothing_to_do_by_accident(
+        self, managed: tuple[PackageManager, Target]
+    ) -> None:
+        manager, target = managed
+        failed = {Format.DEB: "E: Unable to correct problems", Format.RPM: "Error: Unable to find a match: x"}
+        assert manager.parse_changes(failed[target.format]) is None
 
     def test_listing_needs_no_network(self, managed: tuple[PackageManager, Target]) -> None:
         manager, target = managed
@@ -222,6 +247,86 @@ class TestDnf:
         listing = manager.list_installed(RPM_TARGET)
         assert list(listing.argv[:4]) == ["rpm", "--root=/target", "--query", "--all"]
         assert listing.files == step.files
+
+
+SIMULATED = """\
+Reading package lists...
+The following NEW packages will be installed:
+  liba
+Inst liba (1:2-3 Debian:13.1/stable [amd64])
+Inst libb [1.0] (1.1 Conveyor:trunk [all]) [libc:amd64 ]
+Remv old [3-1]
+Conf liba (1:2-3 Debian:13.1/stable [amd64])
+"""
+TABLE = """\
+Last metadata expiration check: 0:00:01 ago.
+Dependencies resolved.
+================================================================================
+ Package                       Arch      Version                 Repo      Size
+================================================================================
+Installing:
+ python3-six                   noarch    1.17.0-1                local     38 k
+Installing dependencies:
+ python3-a-name-that-is-far-too-long-for-its-column
+                               x86_64    2:1-1.fc44              updates  1.2 M
+Upgrading:
+ bash                          x86_64    5.3-1                   trunk    1.8 M
+
+Transaction Summary
+================================================================================
+Install  2 Packages
+Upgrade  1 Package
+
+Total size: 3.1 M
+Operation aborted.
+"""
+
+
+class TestChanges:
+    def test_apt(self) -> None:
+        changes = AptManager(lambda: MIRROR).parse_changes(SIMULATED)
+        assert changes is not None
+        assert [str(package) for package in changes.installed] == ["liba=1:2-3:amd64", "libb=1.1:all"]
+        assert changes.removed == ("old",)
+
+    def test_apt_has_nothing_to_do(self) -> None:
+        assert AptManager(lambda: MIRROR).parse_changes("Reading package lists...\n") == Changes(
+            installed=(), removed=()
+        )
+
+    @pytest.mark.parametrize("line", ["Inst libc6:i386 (2 Debian [i386])", "Inst odd", "E: held broken packages"])
+    def test_apt_says_more_than_is_understood(self, line: str) -> None:
+        assert AptManager(lambda: MIRROR).parse_changes(f"{SIMULATED}{line}\n") is None
+
+    def test_dnf(self) -> None:
+        changes = DnfManager().parse_changes(TABLE)
+        assert changes is not None
+        assert [str(package) for package in changes.installed] == [
+            "bash=0:5.3-1:x86_64",
+            "python3-a-name-that-is-far-too-long-for-its-column=2:1-1.fc44:x86_64",
+            "python3-six=0:1.17.0-1:noarch",
+        ]
+        assert changes.removed == ()
+
+    def test_dnf_has_nothing_to_do(self) -> None:
+        said = "Dependencies resolved.\nNothing to do.\nComplete!\n"
+        assert DnfManager().parse_changes(said) == Changes(installed=(), removed=())
+
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            ("Install  2 Packages", "Install  3 Packages"),
+            ("Upgrade  1 Package\n", "Upgrade  1 Package\nRemove  1 Package\n"),
+            ("  38 k", "  38"),
+            ("Transaction Summary\n", ""),
+        ],
+    )
+    def test_dnf_says_more_or_less_than_is_understood(self, old: str, new: str) -> None:
+        assert old in TABLE
+        assert DnfManager().parse_changes(TABLE.replace(old, new)) is None
+
+    def test_keys_are_no_packages(self) -> None:
+        assert DnfManager().parse_installed("gpg-pubkey\t0:105ef944-65ca83d1\t(none)\n") == ()
 
 
 # For each log: the error, and what its cause has to hold.

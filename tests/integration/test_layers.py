@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from conveyor.buildroot.layers import Resolution
+from conveyor.buildroot.nearest import MAX_LAYERS
 from conveyor.errors import BuildDependencyMissing
 from conveyor.model.artifact import Artifact, ArtifactKind
 from conveyor.ports import Trunk
 from tests.fakes.processes import ended, spawn, wait_for
 from tests.support.roots import fill_root, need_sandbox
-from tests.support.touched import Site
+from tests.support.touched import HOUR, Site
 from tests.support.workshop import TARGET
 
 pytestmark = pytest.mark.integration
@@ -83,6 +84,99 @@ class TestMemo:
         site.roots.base(TARGET, site.log)
         site.roots.base(replace(TARGET, base_packages=("apt",)), site.log)
         assert site.manager.bootstraps == 2
+
+
+class TestBase:
+    def test_one_that_is_due_is_used_all_the_same_and_refreshed_aside(self, site: Site, data: Path) -> None:
+        first = site.roots.base(TARGET, site.log)
+        assert not site.roots.is_due(TARGET)
+        site.now = HOUR + 1
+        assert site.roots.is_due(TARGET)
+        assert site.roots.base(TARGET, site.log) == first
+        (data / "root/new").write_text("since then")
+        site.manager.listing = "echo new"
+        assert site.roots.refresh(TARGET, site.log)
+        second = site.roots.base(TARGET, site.log)
+        assert second.layers != first.layers
+        assert not site.roots.is_due(TARGET)
+        assert site.store.load(first.layers) == first
+        assert site.manager.bootstraps == 2
+
+    def test_one_that_is_far_too_old_is_made_anew_at_once(self, site: Site) -> None:
+        site.roots.base(TARGET, site.log)
+        site.now = 4 * HOUR + 1
+        site.roots.base(TARGET, site.log)
+        assert site.manager.bootstraps == 2
+
+    def test_of_two_that_refresh_one_does(self, site: Site) -> None:
+        site.roots.base(TARGET, site.log)
+        with site.store.alone(f"{TARGET.name}.refreshing"):
+            assert not site.roots.refresh(TARGET, site.log)
+        assert site.manager.bootstraps == 1
+
+    def test_builds_go_on_while_one_is_refreshed(self, site: Site) -> None:
+        """Making the base holds nothing that a build waits for."""
+        first = site.satisfy("gcc")
+        with site.store.alone(f"{TARGET.name}.refreshing") as held:
+            assert held
+            assert site.satisfy("gcc") == first
+            assert site.satisfy("make").layers[1:] == first.layers[1:]
+
+    def test_a_target_that_was_never_built_is_not_due(self, site: Site) -> None:
+        assert not site.roots.is_due(TARGET)
+
+    def test_what_was_resolved_before_a_refresh_is_resolved_again_and_not_installed(self, site: Site) -> None:
+        first = site.satisfy("gcc")
+        site.now = HOUR
+        assert site.roots.refresh(TARGET, site.log)
+        installs = list(site.manager.installs)
+        site.log.write_text("")
+        assert site.satisfy("gcc") == first
+        assert site.manager.installs == installs
+        assert "would install gcc" in site.log.read_text()
+        site.log.write_text("")
+        assert site.satisfy("gcc") == first
+        assert site.log.read_text() == ""
+
+
+class TestDifference:
+    def test_one_more_requirement_is_installed_on_what_is_there(self, site: Site) -> None:
+        small = site.satisfy("gcc", "make")
+        large = site.satisfy("gcc", "make", "perl")
+        assert large.layers[1:] == small.layers
+        assert site.manager.installs == [("gcc", "make")]
+        assert site.manager.additions == [("perl",)]
+        assert [package.name for package in large.packages] == ["gcc", "make", "perl"]
+
+    def test_one_less_is_made_anew(self, site: Site) -> None:
+        large = site.satisfy("gcc", "make")
+        small = site.satisfy("gcc")
+        assert small.layers[1:] == large.layers[1:]
+        assert [package.name for package in small.packages] == ["gcc"]
+        assert site.manager.additions == []
+
+    def test_where_the_manager_does_not_tell_all_is_made_anew(self, site: Site) -> None:
+        site.satisfy("gcc")
+        site.manager.resolvable = False
+        assert len(site.satisfy("gcc", "make").layers) == 2
+        assert site.manager.installs == [("gcc",), ("gcc", "make")]
+
+    @pytest.mark.parametrize("spoil", ["more", "failing"])
+    def test_what_does_not_come_out_as_told_is_made_anew(self, site: Site, spoil: str) -> None:
+        site.satisfy("gcc")
+        touch = site.manager._touch
+        names = {"more": ("make", "surprise"), "failing": ("missing-make",)}[spoil]
+        site.manager.install_exactly = lambda *_: touch(names)  # type: ignore[method-assign]
+        stack = site.satisfy("gcc", "make")
+        assert len(stack.layers) == 2
+        assert [package.name for package in stack.packages] == ["gcc", "make"]
+        assert "ready layers cannot be used, new ones are made" in site.log.read_text()
+
+    def test_stacks_are_bounded(self, site: Site) -> None:
+        names = [f"p{number}" for number in range(MAX_LAYERS + 2)]
+        depths = [len(site.satisfy(*names[: count + 1]).layers) for count in range(len(names))]
+        assert max(depths) == MAX_LAYERS
+        assert depths[-1] == MAX_LAYERS
 
 
 class TestFailure:
