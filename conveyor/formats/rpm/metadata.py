@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from conveyor.model.target import Format
 CACHE_SCHEMA = "rpm-1"
 _CHANGELOG_ENTRIES = 10
 _GZIP_LEVEL = 6
+# What XML 1.0 cannot hold; createrepo_c writes it all the same.
+NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 MAX_METADATA = 64 << 20  # bytes of one package's; every snapshot and every client has it, too
 _XML_HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
 _SPACES = "http://linux.duke.edu/metadata"
@@ -143,6 +146,12 @@ def _read_package(path: Path, artifact: Artifact) -> bytes:
         }
     except (cr.CreaterepoCError, OSError, UnicodeError) as error:
         raise SourceInvalid(f"{artifact.filename} is not a package that a repository can hold: {error}") from error
+    if any(NOT_IN_XML.search(chunk) for chunk in chunks.values()):
+        raise SourceInvalid(
+            f"{artifact.filename} is not a package that a repository can hold",
+            cause="its metadata has control characters, which would make the whole index unreadable",
+            hint="look into summary, description, changelog and file names",
+        )
     kept = json.dumps(chunks).encode()
     if len(kept) > MAX_METADATA:
         raise SourceInvalid(
