@@ -138,7 +138,13 @@ class LayerStore:
         return tuple(layer for layer in found if layer is not None)
 
     def add(
-        self, root: Path, below: Sequence[str], packages: Sequence[InstalledPackage], trunk: Offer, purpose: Purpose
+        self,
+        root: Path,
+        below: Sequence[str],
+        packages: Sequence[InstalledPackage],
+        trunk: Offer,
+        purpose: Purpose,
+        image: str = "",
     ) -> Stack:
         """Rename a finished root into place; the same packages on the same layers are kept once.
 
@@ -148,11 +154,13 @@ class LayerStore:
             packages: what is installed with it.
             trunk: what the trunk offers under their names: it may have two contents of one version.
             purpose: what it was made for.
+            image: identity of the image that it was made of: two may hold the same packages; empty without one.
 
         Raises:
             CommandFailed: the disk does not take it.
         """
-        layer = hash_of([*below, salt_of(trunk), *(str(package) for package in packages)])[:ID_DIGITS]
+        salts = (salt_of(trunk), *([image] if image else ()))
+        layer = hash_of([*below, *salts, *(str(package) for package in packages)])[:ID_DIGITS]
         record = {
             "packages": [(p.name, p.version, p.architecture) for p in packages],
             "below": list(below),

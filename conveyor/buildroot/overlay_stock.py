@@ -8,9 +8,10 @@ from pathlib import Path
 from conveyor.buildroot.eviction import Eviction, downloaded
 from conveyor.buildroot.layers import Layer, LayerStore, size_of
 from conveyor.buildroot.leases import users
-from conveyor.buildroot.roots import Roots, base_key
+from conveyor.buildroot.roots import Roots
 from conveyor.buildroot.sandbox import Call, Sandbox
 from conveyor.buildroot.stock import StockItem, StockKind
+from conveyor.errors import UserError
 from conveyor.model.target import BuilderKind, Target
 
 USER_ENVIRONMENT = {"HOME": "/build/home", "TERM": "xterm", "USER": "build", "LOGNAME": "build"}
@@ -36,8 +37,8 @@ class OverlayBuildroots:
     def stock(self, targets: Sequence[Target]) -> tuple[StockItem, ...]:
         """See Buildroots: the layers that were made for the targets, and their downloads."""
         names = {target.name for target in targets}
-        found = ((self._store.base(base_key(target)), target.name) for target in targets)
-        bases = {base[0]: name for base, name in found if base is not None}
+        found = ((self._base(target), target.name) for target in targets)
+        bases = {base: name for base, name in found if base is not None}
         layers = [self._item(layer, bases) for layer in self._store.known()]
         return (*(item for item in layers if item.target in {"", *names}), *self._downloads(sorted(names)))
 
@@ -65,6 +66,14 @@ class OverlayBuildroots:
                 environment=ROOT_ENVIRONMENT if as_root else USER_ENVIRONMENT,
             )
         )
+
+    def _base(self, target: Target) -> str | None:
+        """Id of the target's base; None where there is none, or the image that it came from is gone."""
+        try:
+            found = self._roots.known_base(target)
+        except UserError:
+            return None
+        return None if found is None else found[0]
 
     def _item(self, layer: Layer, bases: Mapping[str, str]) -> StockItem:
         path = self._store.layers / layer.id

@@ -8,14 +8,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from conveyor.buildroot import limits
+from conveyor.buildroot import images, limits
+from conveyor.buildroot.images import Images
 from conveyor.buildroot.jobs import Jobs
 from conveyor.buildroot.layers import LayerStore, Offer, Purpose, Resolution, Stack, hash_of, salt_of
 from conveyor.buildroot.nearest import Start, after, nearest
 from conveyor.buildroot.sandbox import Bind, Call, Finished, Sandbox
 from conveyor.buildroot.stock import StockKind
 from conveyor.command import last_lines, run
-from conveyor.errors import BuildDependencyMissing, CommandFailed, CommandTimedOut, ConveyorError, Fault
+from conveyor.errors import BuildDependencyMissing, CommandFailed, CommandTimedOut, ConveyorError, Fault, UserError
 from conveyor.model.target import Format, Limits, Target
 from conveyor.ports import Changes, InstalledPackage, PackageManager, Place, RootCommand, Trunk
 
@@ -24,6 +25,7 @@ from conveyor.ports import Changes, InstalledPackage, PackageManager, Place, Roo
 TOO_OLD = 4
 # Making a layer is the distribution's work, not the package's: it has limits of its own, far from any real use.
 MAKING = Limits(seconds=3600, memory=8 * 1024**3, disk=16 * 1024**3, processes=4096)
+NOT_OF_THE_FORMAT = "it must be of the target's distribution; for RPMs, 'database' says where it has its packages"
 IN_NAMESPACES = ("setpriv", "--pdeathsig", "KILL", "--", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--")
 
 
@@ -78,6 +80,7 @@ class Roots:
         jobs: temporary folders on the file system of the layers.
         managers: the package manager of each format.
         base_max_age: seconds after which a base should be made anew.
+        base_images: the images that bases come from.
         make_room: called after layers were made.
         now: gives seconds since the epoch.
     """
@@ -90,6 +93,7 @@ class Roots:
         jobs: Jobs,
         managers: Mapping[Format, PackageManager],
         base_max_age: float,
+        base_images: Images | None = None,
         make_room: Callable[[], object] = lambda: None,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -98,6 +102,7 @@ class Roots:
         self._jobs = jobs
         self._managers = managers
         self._base_max_age = base_max_age
+        self._images = base_images or Images()
         self._make_room = make_room
         self._now = now
 
@@ -109,13 +114,21 @@ class Roots:
                 stack = self._usable_base(target)
                 if stack is None:
                     stack = self._make_base(target, log)
-                    self._store.set_base(base_key(target), stack.layers[0], self._now())
+                    self._store.set_base(self._base_key(target), stack.layers[0], self._now())
             self._make_room()
         return stack
 
+    def known_base(self, target: Target) -> tuple[str, float] | None:
+        """Id of the target's base layer, which may be gone, and when it was made; None where there is none yet.
+
+        Raises:
+            UserError: the image that it comes from is not there.
+        """
+        return self._store.base(self._base_key(target))
+
     def is_due(self, target: Target) -> bool:
         """Whether there is a base, and it should be made anew."""
-        found = self._store.base(base_key(target))
+        found = self.known_base(target)
         return found is not None and self._now() - found[1] > self._base_max_age
 
     def refresh(self, target: Target, log: Path) -> bool:
@@ -132,7 +145,7 @@ class Roots:
             began = self._now()
             base = self._make_base(target, log)
             self._satisfy(target, base, target.build_packages, None, log, since=began, kind=StockKind.BUILD_PACKAGES)
-            self._store.set_base(base_key(target), base.layers[0], began)
+            self._store.set_base(self._base_key(target), base.layers[0], began)
         self._make_room()
         return True
 
@@ -212,19 +225,42 @@ class Roots:
         return self._store.load(layers)
 
     def _usable_base(self, target: Target) -> Stack | None:
-        found = self._store.base(base_key(target))
+        found = self.known_base(target)
         if found is None or self._now() - found[1] > TOO_OLD * self._base_max_age:
             return None
         return self._store.load([found[0]])
 
     def _since(self, target: Target, stack: Stack) -> float:
         """When the base of a stack was made: what was resolved before does not know the distribution's new packages."""
-        found = self._store.base(base_key(target))
+        found = self.known_base(target)
         return found[1] if found is not None and found[0] == stack.layers[-1] else 0.0
 
+    def _base_key(self, target: Target) -> str:
+        return base_key(target, self._images.identity(target.base_image) if target.base_image else "")
+
     def _make_base(self, target: Target, log: Path) -> Stack:
+        if target.base_image is not None:
+            return self._unpack_base(target, target.base_image, log)
         steps = self._managers[target.format].bootstrap(target)
         return self._make_layer(steps, Setting(target=target, layers=(), upper=None), StockKind.BASE, log)
+
+    def _unpack_base(self, target: Target, image: str, log: Path) -> Stack:
+        """A base out of an image, with the target's base packages on top."""
+        manager = self._managers[target.format]
+        identity = self._images.identity(image)
+        with self._jobs.folder() as job:
+            root = job / "root"
+            root.mkdir()
+            setting = Setting(target=target, layers=(), upper=root)
+            start = log.stat().st_size if log.exists() else 0
+            if self._run(images.unpack(image), setting, log) != 0:
+                raise images.failure(image, last_lines(log, start))
+            if target.base_packages:
+                self._run_all(manager.install(target, target.base_packages, None), setting, log)
+            packages = self._installed(setting)
+            if not packages:
+                raise UserError(f"the image {image} holds no {target.format} packages", hint=NOT_OF_THE_FORMAT)
+            return self._add(setting, packages, StockKind.BASE, identity)
 
     def _make(self, wish: Wish, log: Path) -> Stack:
         """Layers that hold what a package manager installs from scratch: ready ones, or as little more as possible."""
@@ -294,12 +330,12 @@ class Roots:
             self._run_all(steps, setting, log)
             yield setting, self._installed(setting)
 
-    def _add(self, setting: Setting, packages: tuple[InstalledPackage, ...], kind: StockKind) -> Stack:
+    def _add(self, setting: Setting, packages: tuple[InstalledPackage, ...], kind: StockKind, image: str = "") -> Stack:
         if setting.upper is None:
             raise AssertionError("a throw-away layer cannot be kept")
         trunk = offered(setting.trunk, {package.name for package in packages})
         purpose = Purpose(target=setting.target.name, kind=kind)
-        return self._store.add(setting.upper, setting.layers, packages, trunk, purpose)
+        return self._store.add(setting.upper, setting.layers, packages, trunk, purpose, image)
 
     def _installed(self, setting: Setting) -> tuple[InstalledPackage, ...]:
         manager = self._managers[setting.target.format]
@@ -363,9 +399,10 @@ class Roots:
         return (*binds, *(Bind(source=path, target=str(path)) for path in step.shared))
 
 
-def base_key(target: Target) -> str:
-    """What tells bases apart: targets with the same one share it."""
-    return hash_of([repr((target.origin, target.architecture, target.base_packages))])
+def base_key(target: Target, image: str = "") -> str:
+    """What tells bases apart: targets with the same one share it. `image` is the identity of the one it comes from."""
+    words = [repr((target.origin, target.architecture, target.base_packages))]
+    return hash_of([*words, image] if image else words)
 
 
 def offered(trunk: Trunk | None, names: Collection[str]) -> Offer:

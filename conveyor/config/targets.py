@@ -123,6 +123,8 @@ def _origin(entry: DebTarget | RpmTarget) -> DebianSuite | RpmDistribution:
 
 
 def _base_packages(entry: DebTarget | RpmTarget, naming: str) -> tuple[str, ...]:
+    if entry.base_image is not None:
+        return ()
     return (*RPM_BASE_PACKAGES, *RELEASE_PACKAGES.get(naming, ())) if isinstance(entry, RpmTarget) else ()
 
 

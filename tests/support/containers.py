@@ -14,9 +14,17 @@ import pytest
 from conveyor.buildroot.containerruntime import Runtimes
 from conveyor.buildroot.containers import PREFIX
 from conveyor.buildroot.jobs import Jobs
+from conveyor.buildroot.layers import LayerStore
+from conveyor.buildroot.roots import Roots
+from conveyor.buildroot.sandbox import Sandbox, ScratchKind
 from conveyor.errors import ConveyorError
+from conveyor.formats.deb.apt import AptManager
+from conveyor.formats.deb.mirror import host_mirror
+from conveyor.model.target import Format
+from conveyor.ports import PackageManager
 from tests.support.published import need
-from tests.support.roots import BUSYBOX, fill_root, need_sandbox
+from tests.support.real_roots import DEB_TARGET
+from tests.support.roots import BUSYBOX, UID, fill_root, need_sandbox
 
 CACHE = Path(__file__).parents[2] / ".cache/test-buildroots"
 SITE = f"tests-{os.getpid()}"
@@ -48,17 +56,29 @@ def busybox_image() -> str:
         root = Path(folder)
         fill_root(root)
         (root / "usr/bin").symlink_to("../bin")
-        return imported("conveyor-test-busybox", digest, root)
+        return imported("conveyor-test-busybox", digest, "-C", folder, ".")
 
 
-def imported(name: str, tag: str, root: Path) -> str:
-    """The name of an image with the content of a folder, made unless podman has it."""
+def imported(name: str, tag: str, *words: str) -> str:
+    """The name of an image with what tar is told to take by `words`, made unless podman has it."""
     image = f"localhost/{name}:{tag}"
     if not has_image(image):
-        with subprocess.Popen(["tar", "-C", root, "-c", "."], stdout=subprocess.PIPE) as tar:
+        with subprocess.Popen(["tar", "-c", *words], stdout=subprocess.PIPE) as tar:
             subprocess.run(["podman", "import", "--quiet", "-", image], stdin=tar.stdout, check=True)
         assert tar.returncode == 0
     return image
+
+
+@cache
+def debian_root() -> Path:
+    """The smallest root of Debian 13, which other tests use too; bootstrapped when it is missing."""
+    need("mmdebstrap", "apt-get", "dpkg")
+    jobs, store = Jobs(CACHE / "jobs"), LayerStore(CACHE / "buildroots")
+    sandbox = Sandbox(jobs=jobs, layers=store.layers, uid=UID, scratch=ScratchKind.AUTO)
+    managers: dict[Format, PackageManager] = {Format.DEB: AptManager(host_mirror)}
+    roots = Roots(store=store, sandbox=sandbox, jobs=jobs, managers=managers, base_max_age=30 * 24 * 3600)
+    base = roots.base(DEB_TARGET, CACHE / "log")
+    return store.layers / base.layers[0] / "root"
 
 
 def has_image(image: str) -> bool:

@@ -40,6 +40,17 @@ Dpkg::Use-Pty "false";
 DPkg::Options { "--force-confnew"; "--force-unsafe-io"; };
 """
 SATISFY = ("apt-get", "--quiet", "--no-install-recommends")
+# An image may have repositories of its own in a folder, and apt reads one folder.
+OWN_SOURCES = """\
+mkdir /tmp/sources
+for folder in /etc/apt/sources.list.d /conveyor/sources.list.d; do
+    test ! -d "$folder" || find "$folder" -type f -exec cp -t /tmp/sources -- {} +
+done
+program=$1
+shift
+exec "$program" --option Dir::Etc::sourceparts=/tmp/sources/ "$@"
+"""
+WITH_OWN_SOURCES = ("/bin/sh", "-euc", OWN_SOURCES, "sh")
 ENVIRONMENT = {"APT_CONFIG": "/conveyor/apt.conf", "DEBIAN_FRONTEND": "noninteractive", "HOME": "/root"}
 
 # apt 3 says less than apt 2 after the name.
@@ -96,17 +107,17 @@ class AptManager:
 
     def install(self, target: Target, requirements: Sequence[str], trunk: Trunk | None) -> tuple[RootCommand, ...]:
         """Refresh apt's lists, download with the network, install without it."""
-        del target
         return (
-            _update(trunk),
-            _apt(trunk, *SATISFY, "--download-only", "satisfy", "--", *requirements, network=True),
-            _apt(trunk, *SATISFY, "--no-download", "satisfy", "--", *requirements, network=False),
+            _update(target, trunk),
+            _apt(target, trunk, *SATISFY, "--download-only", "satisfy", "--", *requirements, network=True),
+            _apt(target, trunk, *SATISFY, "--no-download", "satisfy", "--", *requirements, network=False),
         )
 
     def resolve(self, target: Target, requirements: Sequence[str], trunk: Trunk | None) -> tuple[RootCommand, ...]:
         """Refresh apt's lists, and simulate."""
-        del target
-        return _update(trunk), _apt(trunk, *SATISFY, "--simulate", "satisfy", "--", *requirements, network=False)
+        return _update(target, trunk), _apt(
+            target, trunk, *SATISFY, "--simulate", "satisfy", "--", *requirements, network=False
+        )
 
     def parse_changes(self, output: str) -> Changes | None:
         """What apt simulated; None where a package of another architecture is among it, or apt gave up."""
@@ -125,11 +136,10 @@ class AptManager:
         self, target: Target, packages: Sequence[InstalledPackage], trunk: Trunk | None
     ) -> tuple[RootCommand, ...]:
         """Download with the network, install without it, by the lists that `resolve` refreshed."""
-        del target
         named = [f"{package.name}={package.version}" for package in packages]
         return (
-            _apt(trunk, *SATISFY, "--download-only", "install", "--", *named, network=True),
-            _apt(trunk, *SATISFY, "--no-download", "install", "--", *named, network=False),
+            _apt(target, trunk, *SATISFY, "--download-only", "install", "--", *named, network=True),
+            _apt(target, trunk, *SATISFY, "--no-download", "install", "--", *named, network=False),
         )
 
     def install_files(self, target: Target, filenames: Sequence[str]) -> tuple[RootCommand, ...]:
@@ -234,14 +244,15 @@ def _suite(target: Target) -> DebianSuite:
     return target.origin
 
 
-def _update(trunk: Trunk | None) -> RootCommand:
+def _update(target: Target, trunk: Trunk | None) -> RootCommand:
     # By itself apt goes on with the lists that it has, or with none, and packages look missing.
-    return _apt(trunk, "apt-get", "--quiet", "--option", "APT::Update::Error-Mode=any", "update", network=True)
+    return _apt(target, trunk, "apt-get", "--quiet", "--option", "APT::Update::Error-Mode=any", "update", network=True)
 
 
-def _apt(trunk: Trunk | None, *argv: str, network: bool) -> RootCommand:
+def _apt(target: Target, trunk: Trunk | None, *argv: str, network: bool) -> RootCommand:
     files = _configuration(trunk)
-    return RootCommand(place=Place.ROOT, argv=argv, network=network, files=files, environment=ENVIRONMENT)
+    command = argv if target.base_image is None else (*WITH_OWN_SOURCES, *argv)
+    return RootCommand(place=Place.ROOT, argv=command, network=network, files=files, environment=ENVIRONMENT)
 
 
 def _configuration(trunk: Trunk | None) -> dict[str, str]:

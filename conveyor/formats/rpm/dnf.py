@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from conveyor.errors import BuildDependencyMissing, CommandFailed, ConveyorError, DiskFull, MirrorUnreachable
+from conveyor.formats.rpm import nothing
 from conveyor.model.health import Program
 from conveyor.model.target import RpmDistribution, RpmRepository, Target
 from conveyor.ports import Changes, InstalledPackage, Place, RootCommand, Trunk
@@ -145,11 +146,12 @@ class DnfManager:
 
     def _dnf(self, target: Target, trunk: Trunk | None, answer: str, *arguments: str, network: bool) -> RootCommand:
         release = f"--releasever={_distribution(target).release}"
+        files = self._configuration(target, trunk)
         return RootCommand(
             place=Place.HOST_TOOLS,
             argv=("dnf", answer, "--config=/conveyor/dnf.conf", "--installroot=/target", release, *arguments),
             network=network,
-            files=self._configuration(target, trunk),
+            files=files if _distribution(target).repositories else files | nothing.repository("/conveyor"),
             environment=_environment(),
             shared=local_paths(_distribution(target)),
         )
