@@ -145,6 +145,17 @@ def test_a_failing_script_is_the_packages_fault(bench: Bench, tmp_path: Path, lo
     made = bench.built(Wish(), tmp_path, log)
     with pytest.raises(NotInstallable):
         bench.builder.check_install(bench.target, made, (), None, log)
+    assert lie in log.read_text()
+
+
+def test_scripts_of_what_was_built_are_held(bench: Bench, tmp_path: Path, log: Path) -> None:
+    # No network, no mount, no device, no way out of the root, no other processes.
+    tries = "mount -t tmpfs x /mnt || ! mknod /tmp/sda b 8 0 || ! chroot / true || ! grep -q : /proc/net/route"
+    script = f"if ! {{ {tries.replace('|| !', '|| ')}; }}; then echo held: $(ls -d /proc/[0-9]* | wc -l); fi"
+    made = with_section(bench, f"%post\n{script}").built(Wish(), tmp_path, log)
+    bench.builder.check_install(bench.target, made, (), None, log)
+    (held,) = [line for line in log.read_text().splitlines() if line.startswith("held: ")]
+    assert int(held.split()[1]) < 10
 
 
 def test_a_kept_root_can_be_entered(bench: Bench, tmp_path: Path, log: Path) -> None:

@@ -76,14 +76,11 @@ def test_a_build_is_one_call(trunk: bool, keep: bool, more: tuple[str, ...]) -> 
 
 def test_other_calls() -> None:
     assert mock_config.init_arguments(MOCK, PLACES, "7") == (*COMMON, "--init")
-    packages = [Path("/scratch/input/a.rpm"), Path("/scratch/input/b.rpm")]
-    assert mock_config.install_arguments(MOCK, PLACES, "7", packages=packages, trunk=True) == (
-        *COMMON,
-        "--enablerepo=trunk",
-        "--install",
-        "/scratch/input/a.rpm",
-        "/scratch/input/b.rpm",
-    )
+    requirements = ("python3-six >= 1.0", "/bin/sh")
+    install = mock_config.install_arguments(MOCK, PLACES, "7", requirements=requirements, trunk=True)
+    assert install == (*COMMON, "--enablerepo=trunk", "--install", "python3-six >= 1.0", "/bin/sh")
+    nothing = mock_config.install_arguments(MOCK, PLACES, "7", requirements=(), trunk=False)
+    assert nothing == (*COMMON, "--init")
     assert mock_config.shell_arguments(MOCK, PLACES, "7", ["sh", "-c", "exit 3"]) == (
         *COMMON,
         "--unpriv",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from conveyor.buildroot.mock_log import own_failure, package_manager_lines, transaction_began, work_began
+from conveyor.buildroot.mock_log import own_failure, package_manager_lines, work_began
 from conveyor.errors import BuildDependencyMissing, CommandFailed, ConveyorError, MirrorUnreachable
 from conveyor.formats.rpm.dnf import DnfManager
 from tests.support.mock import MOCK
@@ -78,8 +78,3 @@ def test_the_beginning_of_the_work() -> None:
     assert work_began(BEGUN)
     assert work_began(["2026-01-01 00:00:01,0 - Start: buildsrpm"])
     assert not work_began(BEGUN[:1])
-
-
-def test_the_beginning_of_a_transaction() -> None:
-    assert transaction_began(["Running transaction test", "Running transaction"])
-    assert not transaction_began(["Running transaction check", "Running transaction test"])
