@@ -27,7 +27,6 @@ from conveyor.errors import (
     CommandFailed,
     CommandTimedOut,
     ConveyorError,
-    LimitExceeded,
     SourceInvalid,
     UnknownName,
 )
@@ -179,19 +178,21 @@ class MockBuilder:
     def check_install(
         self, target: Target, packages: Sequence[Path], requirements: Sequence[str], trunk: Trunk | None, log: Path
     ) -> None:
-        """Have mock install the packages in the smallest root; it finds their dependencies by itself."""
-        del requirements
-        places = self._places(target)
+        """Have mock make a root with the dependencies; what runs scripts of the packages has less power than mock."""
+        for requirement in requirements:
+            if requirement.startswith("-"):
+                raise not_installable(target, BuildDependencyMissing(f"{requirement} is no requirement"))
         with self._run(target, self._base_root(target), target.limits, trunk=trunk) as run:
+            folder = run.input / "packages"
+            folder.mkdir()
             for path in packages:
-                shutil.copyfile(path, run.input / path.name)
-            files = [places.scratch / "input" / path.name for path in packages]
+                shutil.copyfile(path, folder / path.name)
             arguments = mock_config.install_arguments(
-                target, places, run.unique, packages=files, trunk=trunk is not None
+                target, self._places(target), run.unique, requirements=requirements, trunk=trunk is not None
             )
-            end = self._timed(run, arguments, log)
+            end = self._timed(run, arguments, log, install=True)
             if end.exit_code != 0:
-                raise self._install_failure(run, end)
+                raise limits.exceeded(target, end) or self._install_failure(run, end)
 
     def shell(self, target: Target, keep: Path, argv: Sequence[str]) -> int:
         """Run a command on the terminal in the root that `build` kept, as the user of the build."""
@@ -241,28 +242,31 @@ class MockBuilder:
                 _show_trunk(trunk, run.input / "trunk")
             yield run
 
-    def _timed(self, run: Run, arguments: Sequence[str], log: Path) -> ToolEnd:
+    def _timed(self, run: Run, arguments: Sequence[str], log: Path, *, install: bool = False) -> ToolEnd:
         try:
-            return self._call(run, arguments, log)
+            return self._call(run, arguments, log, install=install)
         except CommandTimedOut as error:
             raise limits.timed_out(run.target) from error
 
-    def _call(self, run: Run, arguments: Sequence[str], log: Path) -> ToolEnd:
+    def _call(self, run: Run, arguments: Sequence[str], log: Path, *, install: bool = False) -> ToolEnd:
         if run.keep is not None:
             run.keep.mkdir(parents=True)
             (run.keep / KEPT_CONFIGURATION).write_text(run.root.text)
             (run.keep / KEPT_NAME).write_text(run.unique)
-        return self._tools.run(self._tool_call(run, arguments, terminal=False), log)
+        return self._tools.run(self._tool_call(run, arguments, install=install), log)
 
-    def _tool_call(self, run: Run, arguments: Sequence[str], *, terminal: bool) -> ToolCall:
+    def _tool_call(
+        self, run: Run, arguments: Sequence[str], *, terminal: bool = False, install: bool = False
+    ) -> ToolCall:
         places = self._places(run.target)
         minutes = "" if run.old is None else str(max(1, int(run.old / 60)))
         config = run.target.mock.config or ""
+        root = str(places.base / f"{run.root.name}-{run.unique}" / "root") if install else ""
         return ToolCall(
             argv=(
                 *("/bin/sh", "-c", SCRIPT.read_text(), "mock.sh", self._user, str(places.scratch)),
                 *(str(places.root_cache(run.root.name)), str(run.input), "" if terminal else str(run.output)),
-                *("" if run.keep is None else str(run.keep), minutes, *arguments),
+                *("" if run.keep is None else str(run.keep), minutes, root, str(mock_config.INSTALLER), *arguments),
             ),
             limits=run.limits,
             reads=(
@@ -287,13 +291,11 @@ class MockBuilder:
         )
 
     def _install_failure(self, run: Run, end: ToolEnd) -> ConveyorError:
-        """Once the package manager has all it needs, the packages' own scripts run: what they print decides nothing."""
-        lines = mock_log.package_manager_lines(run.lines("root.log"))
-        error = self._failure(run, end) or CommandFailed(f"mock ended with code {end.exit_code}")
-        if isinstance(error, LimitExceeded):
-            return error
-        if mock_log.transaction_began(lines):
-            return not_installable(run.target, CommandFailed("a script of a package failed", details=lines[-20:]))
+        """Once the packages themselves are installed, their scripts run: what they print decides no more than words."""
+        said = run.lines("install.log")
+        if said:
+            return not_installable(run.target, self._dnf.failure(run.target, said))
+        error = self._own_failure(run, end) or CommandFailed(f"mock ended with code {end.exit_code}")
         return not_installable(run.target, error) if isinstance(error, BuildDependencyMissing) else error
 
 

@@ -1,10 +1,11 @@
 # Runs mock for a builder, on copies that mock's unprivileged user can read wherever the originals lie.
 # Arguments: that user; the scratch folder; the folder of the kept root cache; the input folder, with the configuration
 # in it; the folder that receives results and logs, "" for a shell; the folder that keeps the root, "" for none; the
-# minutes that make a root cache old, "" to run mock without asking; mock's arguments.
+# minutes that make a root cache old, "" to run mock without asking; the root to install the packages of the input
+# folder in when mock has ended well, "" for none, and the program that does it; mock's arguments.
 set -eu
-user=$1 scratch=$2 cache=$3 input=$4 output=$5 keep=$6 old=$7
-shift 7
+user=$1 scratch=$2 cache=$3 input=$4 output=$5 keep=$6 old=$7 root=$8 installer=$9
+shift 9
 if [ -n "$old" ] && [ -n "$(find "$cache/cache.tar" -mmin "-$old" 2>/dev/null)" ]; then
     exit 0
 fi
@@ -36,7 +37,16 @@ if [ -z "$output" ]; then
 fi
 
 # Of a line that was written over and over, such as a progress bar, the log gets the last.
-{ if mock "$@" 2>&1; then echo 0 >code; else echo "$?" >code; fi; } | sed -u 's/\r*$//; s/.*\r//; s/\x1b\[[0-9;]*m//g'
+run() {
+    mock "$@" || return
+    if [ -n "$root" ]; then
+        unshare --mount --net --ipc --pid --fork --kill-child python3 -I "$installer" "$root" input/packages/* \
+            >install.log 2>&1 || code=$?
+        cat install.log
+        return "${code:-0}"
+    fi
+}
+{ if run "$@" 2>&1; then echo 0 >code; else echo "$?" >code; fi; } | sed -u 's/\r*$//; s/.*\r//; s/\x1b\[[0-9;]*m//g'
 
 if [ -f root_cache/cache.tar ] && [ ! -L root_cache/cache.tar ]; then
     find "$cache" -name 'new.*' -mmin +60 -delete
@@ -44,9 +54,9 @@ if [ -f root_cache/cache.tar ] && [ ! -L root_cache/cache.tar ]; then
     cp root_cache/cache.tar "$new"
     mv "$new" "$cache/cache.tar"
 fi
-for name in root.log state.log; do
-    if [ -f "results/$name" ]; then
-        cp "results/$name" "$output"
+for log in results/root.log results/state.log install.log; do
+    if [ -f "$log" ]; then
+        cp "$log" "$output"
     fi
 done
 find results -maxdepth 1 -type f -name '*.rpm' -exec cp -- {} "$output/results" ';'

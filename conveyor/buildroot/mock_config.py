@@ -15,6 +15,7 @@ from pathlib import Path
 from conveyor.model.target import RpmDistribution, Target
 
 PLUGINS = Path(__file__).with_name("mock_plugins")
+INSTALLER = PLUGINS / "install.py"
 TRUNK = "trunk"
 CONFIGURATION = "root.cfg"
 # What the format's own scripts tell rpmbuild: the same package is to come out whatever builds it.
@@ -44,6 +45,11 @@ class Places:
     def configuration(self) -> Path:
         """The configuration's file."""
         return self.scratch / "input" / CONFIGURATION
+
+    @property
+    def base(self) -> Path:
+        """Where roots are made."""
+        return self.scratch / "base"
 
     @property
     def trunk(self) -> Path:
@@ -153,7 +159,8 @@ def _trunk(trunk: str, places: Places) -> str:
 
 def _common(target: Target, places: Places, max_age: float) -> str:
     options: dict[str, object] = {
-        "basedir": str(places.scratch / "base"),
+        "basedir": str(places.base),
+        "rootdir": "{{basedir}}/{{root}}/root",
         "resultdir": str(places.scratch / "results"),
         "cache_topdir": str(places.cache),
         # What runs goes to the log as it comes.
@@ -222,10 +229,11 @@ def build_arguments(
 
 
 def install_arguments(
-    target: Target, places: Places, unique: str, *, packages: Sequence[Path], trunk: bool
+    target: Target, places: Places, unique: str, *, requirements: Sequence[str], trunk: bool
 ) -> tuple[str, ...]:
-    """Install packages with their dependencies."""
-    return (*_arguments(target, places, unique), *_trunk_option(trunk), "--install", *map(str, packages))
+    """Make a root that satisfies requirements."""
+    mode = ("--install", *requirements) if requirements else ("--init",)
+    return (*_arguments(target, places, unique), *_trunk_option(trunk), *mode)
 
 
 def shell_arguments(target: Target, places: Places, unique: str, argv: Sequence[str]) -> tuple[str, ...]:

@@ -17,8 +17,6 @@ LEVEL = re.compile(r"^[A-Z]+ \w+\.py:\d+: {0,2}")
 PACKAGE_MANAGER = re.compile(r"Executing command: \['[^']*/(?:dnf|dnf-3|dnf4|dnf5|microdnf|yum|yum-builddep)'")
 ENDED = re.compile(r"^Child return code was: ")
 WORK_BEGAN = re.compile(r" - Start: (?:buildsrpm|build phase for .*)$")
-# dnf prints it before any script of a package runs.
-TRANSACTION = re.compile(r"^Running transaction\s*$")
 
 
 def package_manager_lines(root_log: Sequence[str]) -> tuple[str, ...]:
@@ -30,11 +28,6 @@ def package_manager_lines(root_log: Sequence[str]) -> tuple[str, ...]:
     said = lines[starts[-1] + 1 :]
     end = next((number for number, line in enumerate(said) if ENDED.match(line)), len(said))
     return tuple(said[:end])
-
-
-def transaction_began(lines: Sequence[str]) -> bool:
-    """Whether the package manager had what it needed, and went on to install it."""
-    return any(TRANSACTION.match(line) for line in lines)
 
 
 def work_began(state_log: Sequence[str]) -> bool:

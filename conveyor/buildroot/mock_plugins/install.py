@@ -1,0 +1,60 @@
+"""Installs packages in a root that mock has made, with the root's own rpm; run by the Python of mock's host.
+
+mock would run their scripts as the host's root, with the network. Here they have a root and a PID namespace of their
+own, no network, and no more power than a package manager needs to write to its root. Arguments: the root, the packages.
+"""
+
+import ctypes
+import os
+import shutil
+import sys
+from pathlib import Path
+
+# See prctl(2) and capabilities(7).
+PR_CAPBSET_DROP = 24
+PR_SET_NO_NEW_PRIVS = 38
+CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, SETPCAP, AUDIT_WRITE, SETFCAP = (
+    0,
+    1,
+    3,
+    4,
+    5,
+    6,
+    7,
+    8,
+    29,
+    31,
+)
+KEPT = (CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, SETPCAP, AUDIT_WRITE, SETFCAP)
+ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8"}
+PLACE = "conveyor-packages"
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def main(root: Path, packages: list[Path]) -> None:
+    """Become rpm."""
+    place = root / PLACE
+    place.mkdir()
+    for package in packages:
+        shutil.copyfile(package, place / package.name)
+    _check(LIBC.mount(b"proc", os.fsencode(root / "proc"), b"proc", 0, b""))
+    last = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
+    os.chroot(root)
+    os.chdir("/")
+    for capability in set(range(last + 1)) - set(KEPT):
+        _check(LIBC.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0))
+    _check(LIBC.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+    # rpm 4.20 and newer would put scriptlets into namespaces of their own, which takes more power.
+    options = ("--define", "__transaction_unshare %{nil}", "--nosignature", "--oldpackage", "--upgrade", "--verbose")
+    names = [f"/{PLACE}/{package.name}" for package in packages]
+    os.execve("/usr/bin/rpm", ["rpm", *options, *names], ENVIRONMENT)  # noqa: S606 - the end of this program
+
+
+def _check(result: int) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), [Path(argument) for argument in sys.argv[2:]])
