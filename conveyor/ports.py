@@ -252,7 +252,9 @@ class Place(StrEnum):
 
     ROOT = "root"  # inside the root, with the root's own programs
     HOST_TOOLS = "host-tools"  # in the sandbox, with the host's programs; the root is at /target
-    HOST = "host"  # on the host, in namespaces of its own; "{root}" in an argument stands for the root's path
+    # On the host, in namespaces of its own; "{root}" and "{files}" in an argument stand for the root's path and for the
+    # folder with the command's files.
+    HOST = "host"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

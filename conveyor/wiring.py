@@ -19,6 +19,8 @@ from conveyor.buildroot.layers import LayerStore
 from conveyor.buildroot.mock import MockBuilder
 from conveyor.buildroot.overlay import OverlayBuilder
 from conveyor.buildroot.overlay_stock import OverlayBuildroots
+from conveyor.buildroot.pbuilder import PROGRAMS as PBUILDER_PROGRAMS
+from conveyor.buildroot.pbuilder import PbuilderBuilder
 from conveyor.buildroot.roots import Roots
 from conveyor.buildroot.sandbox import Sandbox, ScratchKind
 from conveyor.buildroot.stock import Buildroots
@@ -28,7 +30,7 @@ from conveyor.formats.deb.metadata import DebIndexWriter
 from conveyor.formats.deb.mirror import host_mirror
 from conveyor.formats.deb.toolchain import DebToolchain
 from conveyor.formats.rpm.dnf import DnfManager
-from conveyor.model.health import Finding
+from conveyor.model.health import Finding, Program
 from conveyor.model.target import BuilderKind, Format, Target
 from conveyor.pipeline.orders import Orders, disk_full
 from conveyor.pipeline.parts import Parts
@@ -137,8 +139,8 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
     layers = LayerStore(data / "buildroots")
     sandbox = Sandbox(jobs=jobs, layers=layers.layers, uid=settings.sandbox_uid, scratch=ScratchKind(settings.scratch))
     eviction = Eviction(layers, jobs, settings.buildroot_limit)
-    dnf = DnfManager()
-    managers: dict[Format, PackageManager] = {Format.DEB: AptManager(_mirror(settings)), Format.RPM: dnf}
+    apt, dnf = AptManager(_mirror(settings)), DnfManager()
+    managers: dict[Format, PackageManager] = {Format.DEB: apt, Format.RPM: dnf}
     roots = Roots(
         store=layers,
         sandbox=sandbox,
@@ -148,6 +150,9 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
         make_room=eviction,
     )
     tools = HostTools(jobs=jobs, folder=data / "buildroots/tools", scratch=ScratchKind(settings.scratch))
+    pbuilder = PbuilderBuilder(
+        tools=tools, jobs=jobs, apt=apt, uid=settings.sandbox_uid, base_max_age=settings.base_max_age
+    )
     mock = MockBuilder(tools=tools, jobs=jobs, dnf=dnf, user=settings.mock_user, max_age=settings.base_max_age)
     tree = _tree(settings, _writers(settings, repos))
     store = _store(settings)
@@ -161,6 +166,7 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
         builders={
             BuilderKind.OVERLAY: OverlayBuilder(roots=roots, sandbox=sandbox, jobs=jobs),
             BuilderKind.MOCK: mock,
+            BuilderKind.PBUILDER: pbuilder,
         },
         repository=tree,
         store=store,
@@ -208,7 +214,7 @@ def examine(conveyor: Conveyor) -> Iterator[Finding]:
         conveyor.sandbox, Jobs(settings.data_dir / "jobs"), settings.data_dir, settings.min_free_disk
     )
     for target in conveyor.repos.targets.values():
-        missing = health.missing_programs(conveyor.managers[target.format].programs)
+        missing = health.missing_programs(_programs(conveyor, target))
         names = ", ".join(program.name for program in missing)
         yield Finding(
             subject=target.name,
@@ -261,8 +267,7 @@ def require_programs(conveyor: Conveyor, targets: Collection[Target]) -> None:
     Raises:
         CommandMissing: a program that building for one of the targets needs is not installed.
     """
-    managers = [conveyor.managers[target.format] for target in targets]
-    needed = {*health.PROGRAMS, *(program for manager in managers for program in manager.programs)}
+    needed = {*health.PROGRAMS, *(program for target in targets for program in _programs(conveyor, target))}
     missing = health.missing_programs(sorted(needed, key=lambda program: program.name))
     if missing:
         names = ", ".join(program.name for program in missing)
@@ -285,6 +290,12 @@ def require_room(settings: Settings) -> None:
             f"only {free // mib} MiB are free below {settings.data_dir}, {settings.min_free_disk // mib} are needed",
             hint="free some room, or set another 'min_free_disk' in conveyor.toml",
         )
+
+
+def _programs(conveyor: Conveyor, target: Target) -> tuple[Program, ...]:
+    """What building for a target needs of the machine, beside what every target needs."""
+    own = {BuilderKind.PBUILDER: PBUILDER_PROGRAMS} if target.container is None else {}
+    return tuple(dict.fromkeys([*conveyor.managers[target.format].programs, *own.get(target.builder, ())]))
 
 
 def _make(data: Path) -> None:

@@ -355,7 +355,9 @@ class Roots:
     def _run(self, step: RootCommand, setting: Setting, log: Path) -> int:
         with log.open("ab") as file, self._jobs.folder() as job:
             if step.place is Place.HOST:
-                argv = [argument.replace("{root}", str(setting.upper)) for argument in step.argv]
+                _write(step.files, job)
+                places = {"{root}": str(setting.upper), "{files}": str(job)}
+                argv = [_filled(argument, places) for argument in step.argv]
                 return run(
                     [*IN_NAMESPACES, *argv], env={"TMPDIR": str(job)}, timeout=MAKING.seconds, log=file, check=False
                 ).returncode
@@ -384,9 +386,7 @@ class Roots:
         top = job / "conveyor"
         for name in ("cache", "trunk", "packages"):
             (top / name).mkdir(parents=True)
-        for path, text in step.files.items():
-            (top / path).parent.mkdir(parents=True, exist_ok=True)
-            (top / path).write_text(text)
+        _write(step.files, top)
         binds = [Bind(source=top, target="/conveyor")]
         if not setting.packages:
             cache = self._store.cache(setting.target.name)
@@ -431,6 +431,18 @@ def _packages_own(failure: ConveyorError) -> ConveyorError:
     if failure.fault is Fault.PACKAGE:
         return failure
     return CommandFailed(failure.what, cause=failure.cause, details=failure.details)
+
+
+def _write(files: Mapping[str, str], folder: Path) -> None:
+    for path, text in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+
+
+def _filled(argument: str, places: Mapping[str, str]) -> str:
+    for name, path in places.items():
+        argument = argument.replace(name, path)
+    return argument
 
 
 def _call(step: RootCommand, setting: Setting, binds: tuple[Bind, ...]) -> Call:

@@ -1,4 +1,4 @@
-"""What every Builder does: on the fake, and on the overlay builder for a deb and an RPM target.
+"""What every Builder does: on the fake, on the overlay builder for a deb and an RPM target, and on pbuilder.
 
 The roots of the real targets are made once, below .cache/test-buildroots of the repository, and are kept between runs.
 """
@@ -20,6 +20,7 @@ from conveyor.buildroot.jobs import Jobs
 from conveyor.buildroot.layers import LayerStore
 from conveyor.buildroot.mock import MockBuilder
 from conveyor.buildroot.overlay import OverlayBuilder
+from conveyor.buildroot.pbuilder import PROGRAMS, PbuilderBuilder
 from conveyor.buildroot.roots import Roots
 from conveyor.buildroot.sandbox import Sandbox, ScratchKind
 from conveyor.errors import (
@@ -276,6 +277,20 @@ def deb_bench() -> Bench:
     )
 
 
+def pbuilder_bench() -> Bench:
+    bench = deb_bench()
+    need(*(program.name for program in PROGRAMS))
+    jobs = Jobs(CACHE / "jobs")
+    builder = PbuilderBuilder(
+        tools=HostTools(jobs=jobs, folder=CACHE / "tools", scratch=ScratchKind.AUTO),
+        jobs=jobs,
+        apt=AptManager(host_mirror),
+        uid=UID,
+        base_max_age=30 * 24 * 3600,
+    )
+    return replace(bench, builder=builder, resolves_beforehand=False)
+
+
 def rpm_bench() -> Bench:
     need_sandbox()
     need("dnf", "rpm")
@@ -336,12 +351,20 @@ def rpm_target() -> Target:
     params=[
         "fake",
         pytest.param("deb", marks=pytest.mark.integration),
+        pytest.param("pbuilder", marks=pytest.mark.integration),
         pytest.param("rpm", marks=pytest.mark.integration),
         pytest.param("mock", marks=pytest.mark.integration),
     ]
 )
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
-    made = {"fake": fake_bench, "deb": deb_bench, "rpm": rpm_bench, "mock": mock_bench}[request.param]()
+    benches = {
+        "fake": fake_bench,
+        "deb": deb_bench,
+        "pbuilder": pbuilder_bench,
+        "rpm": rpm_bench,
+        "mock": mock_bench,
+    }
+    made = benches[request.param]()
     yield made
     if made.data is not None:
         assert_nothing_left(made.data)

@@ -24,7 +24,7 @@ from conveyor.errors import (
 from conveyor.formats.deb.apt import AptManager
 from conveyor.formats.rpm.dnf import DnfManager
 from conveyor.model.artifact import Artifact, ArtifactKind
-from conveyor.model.target import DebianSuite, Format, RpmDistribution, RpmRepository, Target
+from conveyor.model.target import AptRepository, DebianSuite, Format, RpmDistribution, RpmRepository, Target
 from conveyor.ports import Changes, InstalledPackage, PackageManager, Place, Trunk
 from tests.support.workshop import TARGET as DEB_TARGET
 
@@ -199,6 +199,53 @@ class TestApt:
         files = AptManager(lambda: MIRROR).install(DEB_TARGET, ["gcc"], TRUNK)[0].files
         assert "Pin-Priority: 1001" in files["preferences.d/trunk"]
         assert "URIs: copy:/conveyor/trunk/ab/cd/abcd\nSuites: trunk\n" in files["sources.list.d/trunk.sources"]
+
+    def test_further_repositories(self) -> None:
+        asked: list[str] = []
+
+        def read_key(location: str) -> str:
+            asked.append(location)
+            return "-----BEGIN-----\n\nabc\n-----END-----"
+
+        target = replace(
+            DEB_TARGET,
+            origin=DebianSuite(
+                suite="trixie",
+                mirror=MIRROR,
+                components=("main",),
+                repositories=(
+                    AptRepository(
+                        name="extras",
+                        url="https://apt.example.org",
+                        suite="trixie",
+                        components=("main", "x"),
+                        key="https://example.org/key",
+                    ),
+                    AptRepository(name="flat", url="file:///srv/my debs", suite="./", components=(), key=None),
+                ),
+            ),
+        )
+        manager = AptManager(lambda: MIRROR, read_key)
+        (bootstrap,) = manager.bootstrap(target)
+        assert bootstrap.argv[-3:] == ("{root}", MIRROR, "{files}/repositories.sources")
+        text = (
+            "Types: deb\nURIs: https://apt.example.org\nSuites: trixie\nComponents: main x\n"
+            "Signed-By:\n -----BEGIN-----\n .\n abc\n -----END-----\n"
+            "\n"
+            "Types: deb\nURIs: copy:/srv/my%20debs\nSuites: ./\nTrusted: yes\n"
+        )
+        assert bootstrap.files == {"repositories.sources": text}
+        for step in manager.install(target, ["gcc"], TRUNK):
+            assert step.files["sources.list.d/repositories.sources"] == text
+            assert step.shared == (Path("/srv/my debs"),)
+        assert asked == ["https://example.org/key"]
+
+    def test_settings_for_a_roots_own_apt(self) -> None:
+        manager = AptManager(lambda: MIRROR)
+        assert set(manager.settings(None)) == {"apt.conf.d/99conveyor"}
+        files = manager.settings(TRUNK)
+        assert "URIs: copy:/conveyor/trunk/ab/cd/abcd\n" in files["sources.list.d/trunk.sources"]
+        assert "Pin-Priority: 1001" in files["preferences.d/trunk"]
 
     def test_install_files_and_list(self) -> None:
         manager = AptManager(lambda: MIRROR)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
 
 from conveyor.errors import (
     BuildDependencyMissing,
@@ -13,20 +16,26 @@ from conveyor.errors import (
     MirrorUnreachable,
     SourceInvalid,
 )
+from conveyor.formats.deb.keys import public_key
 from conveyor.model.health import Program
-from conveyor.model.target import DebianSuite, Target
+from conveyor.model.target import AptRepository, DebianSuite, Target
 from conveyor.ports import Changes, InstalledPackage, Place, RootCommand, Trunk
 
 # Trunk wins over the distribution whatever the versions are: apt_preferences(5).
 TRUNK_PRIORITY = 1001
+REPOSITORIES = "repositories.sources"
 
-APT_CONF = """\
+COMMON_CONF = """\
 APT::Install-Recommends "false";
-APT::Sandbox::User "root";
 APT::Get::Assume-Yes "true";
 Acquire::Languages "none";
 Acquire::Retries "3";
 Acquire::https::CAInfo "/run/host-certificates.crt";
+Dpkg::Use-Pty "false";
+DPkg::Options { "--force-confnew"; "--force-unsafe-io"; };
+"""
+APT_CONF = f"""\
+{COMMON_CONF}APT::Sandbox::User "root";
 APT::Keep-Downloaded-Packages "true";
 Dir::Cache::archives "/conveyor/cache/";
 Dir::Cache::pkgcache "/conveyor/cache/pkgcache.bin";
@@ -36,8 +45,6 @@ Dir::State::status "/var/lib/dpkg/status";
 Dir::State::extended_states "/var/lib/apt/extended_states";
 Dir::Etc::sourceparts "/conveyor/sources.list.d/";
 Dir::Etc::preferencesparts "/conveyor/preferences.d/";
-Dpkg::Use-Pty "false";
-DPkg::Options { "--force-confnew"; "--force-unsafe-io"; };
 """
 SATISFY = ("apt-get", "--quiet", "--no-install-recommends")
 # An image may have repositories of its own in a folder, and apt reads one folder.
@@ -53,6 +60,8 @@ exec "$program" --option Dir::Etc::sourceparts=/tmp/sources/ "$@"
 WITH_OWN_SOURCES = ("/bin/sh", "-euc", OWN_SOURCES, "sh")
 ENVIRONMENT = {"APT_CONFIG": "/conveyor/apt.conf", "DEBIAN_FRONTEND": "noninteractive", "HOME": "/root"}
 
+# What apt takes for the package that needs what it was asked for: `satisfy`, and `build-dep` of a .dsc.
+ASKED = ("satisfy:command-line", "builddeps:")
 # apt 3 says less than apt 2 after the name.
 UNMET = re.compile(
     r"^ (?P<by>\S+) : (?P<kind>Depends|PreDepends|Conflicts|Breaks): "
@@ -81,6 +90,7 @@ class AptManager:
 
     Args:
         host_mirror: URL of the mirror that the host's own apt uses; asked only where a target names none.
+        read_key: the armored public key at a URL or path.
     """
 
     programs = (
@@ -89,33 +99,65 @@ class AptManager:
         Program(name="dpkg", package="dpkg"),
     )
 
-    def __init__(self, host_mirror: Callable[[], str]) -> None:
+    def __init__(self, host_mirror: Callable[[], str], read_key: Callable[[str], str] = public_key) -> None:
         self._host_mirror = host_mirror
+        self._read_key = cache(read_key)
 
-    def bootstrap(self, target: Target) -> tuple[RootCommand, ...]:
-        """Essential packages and apt, by mmdebstrap."""
-        suite = _suite(target)
-        argv = [
-            *("mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory"),
-            *(f"--architectures={target.architecture}", f"--components={','.join(suite.components)}"),
+    def mirror(self, target: Target) -> str:
+        """URL of the target's mirror."""
+        return _suite(target).mirror or self._host_mirror()
+
+    def bootstrap_options(self, target: Target) -> tuple[str, ...]:
+        """The options of mmdebstrap for the smallest root: essential packages, apt, and what the target adds."""
+        options = [
+            *("--mode=root", "--variant=minbase", "--format=directory"),
+            *(f"--architectures={target.architecture}", f"--components={','.join(_suite(target).components)}"),
             *('--aptopt=APT::Install-Recommends "false"', '--aptopt=Acquire::Retries "3"'),
         ]
         if target.base_packages:
-            argv.append(f"--include={','.join(target.base_packages)}")
-        argv += [suite.suite, "{root}", suite.mirror or self._host_mirror()]
-        return (RootCommand(place=Place.HOST, argv=tuple(argv), network=True),)
+            options.append(f"--include={','.join(target.base_packages)}")
+        return tuple(options)
+
+    def settings(self, trunk: Trunk | None) -> dict[str, str]:
+        """Files by path below /etc/apt of a root, for its own apt; the trunk's tree is at /conveyor/trunk."""
+        files = {"apt.conf.d/99conveyor": COMMON_CONF}
+        return files if trunk is None else files | _trunk_files(trunk)
+
+    def local_paths(self, target: Target) -> tuple[Path, ...]:
+        """Further repositories of the target that lie on this machine."""
+        return tuple(path for item in _suite(target).repositories if (path := _local_path(item)) is not None)
+
+    def repositories(self, target: Target) -> str:
+        """The target's further repositories as a .sources file; empty where it has none (sources.list(5)).
+
+        Raises:
+            MirrorUnreachable, UserError: a key cannot be read.
+        """
+        return "\n".join(
+            _stanza(repository, self._read_key(repository.key) if repository.key else "")
+            for repository in _suite(target).repositories
+        )
+
+    def bootstrap(self, target: Target) -> tuple[RootCommand, ...]:
+        """Essential packages and apt, by mmdebstrap."""
+        argv = ["mmdebstrap", *self.bootstrap_options(target), _suite(target).suite, "{root}", self.mirror(target)]
+        repositories = self.repositories(target)
+        if not repositories:
+            return (RootCommand(place=Place.HOST, argv=tuple(argv), network=True),)
+        argv.append(f"{{files}}/{REPOSITORIES}")
+        return (RootCommand(place=Place.HOST, argv=tuple(argv), network=True, files={REPOSITORIES: repositories}),)
 
     def install(self, target: Target, requirements: Sequence[str], trunk: Trunk | None) -> tuple[RootCommand, ...]:
         """Refresh apt's lists, download with the network, install without it."""
         return (
-            _update(target, trunk),
-            _apt(target, trunk, *SATISFY, "--download-only", "satisfy", "--", *requirements, network=True),
-            _apt(target, trunk, *SATISFY, "--no-download", "satisfy", "--", *requirements, network=False),
+            self._update(target, trunk),
+            self._apt(target, trunk, *SATISFY, "--download-only", "satisfy", "--", *requirements, network=True),
+            self._apt(target, trunk, *SATISFY, "--no-download", "satisfy", "--", *requirements, network=False),
         )
 
     def resolve(self, target: Target, requirements: Sequence[str], trunk: Trunk | None) -> tuple[RootCommand, ...]:
         """Refresh apt's lists, and simulate."""
-        return _update(target, trunk), _apt(
+        return self._update(target, trunk), self._apt(
             target, trunk, *SATISFY, "--simulate", "satisfy", "--", *requirements, network=False
         )
 
@@ -138,8 +180,8 @@ class AptManager:
         """Download with the network, install without it, by the lists that `resolve` refreshed."""
         named = [f"{package.name}={package.version}" for package in packages]
         return (
-            _apt(target, trunk, *SATISFY, "--download-only", "install", "--", *named, network=True),
-            _apt(target, trunk, *SATISFY, "--no-download", "install", "--", *named, network=False),
+            self._apt(target, trunk, *SATISFY, "--download-only", "install", "--", *named, network=True),
+            self._apt(target, trunk, *SATISFY, "--no-download", "install", "--", *named, network=False),
         )
 
     def install_files(self, target: Target, filenames: Sequence[str]) -> tuple[RootCommand, ...]:
@@ -177,6 +219,21 @@ class AptManager:
         said = [line.removeprefix("E: ") for line in log if line.startswith("E: ")]
         return CommandFailed(
             f"packages could not be installed for {target.name}", cause=said[0] if said else "", details=log[-20:]
+        )
+
+    def _update(self, target: Target, trunk: Trunk | None) -> RootCommand:
+        # By itself apt goes on with the lists that it has, or with none, and packages look missing.
+        argv = ("apt-get", "--quiet", "--option", "APT::Update::Error-Mode=any", "update")
+        return self._apt(target, trunk, *argv, network=True)
+
+    def _apt(self, target: Target, trunk: Trunk | None, *argv: str, network: bool) -> RootCommand:
+        return RootCommand(
+            place=Place.ROOT,
+            argv=argv if target.base_image is None else (*WITH_OWN_SOURCES, *argv),
+            network=network,
+            files=_configuration(trunk, self.repositories(target)),
+            environment=ENVIRONMENT,
+            shared=self.local_paths(target),
         )
 
 
@@ -218,11 +275,11 @@ def _apt_failure(target: Target, log: Sequence[str]) -> ConveyorError | None:
 
 
 def _why(unmet: re.Match[str]) -> str:
-    """Why a relation cannot be satisfied, and whose it is: "satisfy:command-line" stands for the question itself."""
+    """Why a relation cannot be satisfied, and whose it is, where it is not the question's own."""
     if unmet["kind"] in {"Conflicts", "Breaks"}:
         return f"{unmet['by']} {'conflicts with' if unmet['kind'] == 'Conflicts' else 'breaks'} it"
     why = unmet["why"] or "no version that fits can be installed"
-    return why if unmet["by"] == "satisfy:command-line" else f"{why}, needed by {unmet['by']}"
+    return why if unmet["by"].startswith(ASKED) else f"{why}, needed by {unmet['by']}"
 
 
 def _first(pattern: re.Pattern[str], log: Sequence[str]) -> re.Match[str] | None:
@@ -244,22 +301,34 @@ def _suite(target: Target) -> DebianSuite:
     return target.origin
 
 
-def _update(target: Target, trunk: Trunk | None) -> RootCommand:
-    # By itself apt goes on with the lists that it has, or with none, and packages look missing.
-    return _apt(target, trunk, "apt-get", "--quiet", "--option", "APT::Update::Error-Mode=any", "update", network=True)
-
-
-def _apt(target: Target, trunk: Trunk | None, *argv: str, network: bool) -> RootCommand:
-    files = _configuration(trunk)
-    command = argv if target.base_image is None else (*WITH_OWN_SOURCES, *argv)
-    return RootCommand(place=Place.ROOT, argv=command, network=network, files=files, environment=ENVIRONMENT)
-
-
-def _configuration(trunk: Trunk | None) -> dict[str, str]:
-    files = {"apt.conf": APT_CONF, "sources.list.d/.keep": "", "preferences.d/.keep": ""}
-    if trunk is not None:
-        files["sources.list.d/trunk.sources"] = (
+def _trunk_files(trunk: Trunk) -> dict[str, str]:
+    """What makes the trunk a source that wins, by path below apt's folder of configuration."""
+    return {
+        "sources.list.d/trunk.sources": (
             f"Types: deb\nURIs: copy:/conveyor/trunk/{trunk.snapshot}\nSuites: trunk\nComponents: main\nTrusted: yes\n"
-        )
-        files["preferences.d/trunk"] = f"Package: *\nPin: release o=Conveyor\nPin-Priority: {TRUNK_PRIORITY}\n"
-    return files
+        ),
+        "preferences.d/trunk": f"Package: *\nPin: release o=Conveyor\nPin-Priority: {TRUNK_PRIORITY}\n",
+    }
+
+
+def _local_path(repository: AptRepository) -> Path | None:
+    parts = urlsplit(repository.url)
+    return Path(unquote(parts.path)) if parts.scheme == "file" else None
+
+
+def _stanza(repository: AptRepository, key: str) -> str:
+    # What lies on this machine is copied, as the trunk's packages are.
+    local = _local_path(repository)
+    address = repository.url if local is None else f"copy:{quote(str(local))}"
+    fields = ["Types: deb", f"URIs: {address}", f"Suites: {repository.suite}"]
+    if repository.components:
+        fields.append(f"Components: {' '.join(repository.components)}")
+    signed = "".join(f"\n {line or '.'}" for line in key.splitlines())
+    return "\n".join([*fields, f"Signed-By:{signed}" if key else "Trusted: yes", ""])
+
+
+def _configuration(trunk: Trunk | None, repositories: str) -> dict[str, str]:
+    files = {"apt.conf": APT_CONF, "sources.list.d/.keep": "", "preferences.d/.keep": ""}
+    if repositories:
+        files[f"sources.list.d/{REPOSITORIES}"] = repositories
+    return files if trunk is None else files | _trunk_files(trunk)

@@ -1,0 +1,3 @@
+#!/bin/sh
+# After a failed build.
+perl /conveyor/in/bin/end-processes.pl build
