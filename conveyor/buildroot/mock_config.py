@@ -238,7 +238,7 @@ def install_arguments(
 
 def shell_arguments(target: Target, places: Places, unique: str, argv: Sequence[str]) -> tuple[str, ...]:
     """Run a command as the builds' user in a root that was kept."""
-    return (*_arguments(target, places, unique), "--unpriv", "--shell", "--", shlex.join(argv))
+    return (*_arguments(target, places, unique), "--quiet", "--unpriv", "--shell", "--", shlex.join(argv))
 
 
 def _arguments(target: Target, places: Places, unique: str) -> tuple[str, ...]:

@@ -83,6 +83,7 @@ def test_other_calls() -> None:
     assert nothing == (*COMMON, "--init")
     assert mock_config.shell_arguments(MOCK, PLACES, "7", ["sh", "-c", "exit 3"]) == (
         *COMMON,
+        "--quiet",
         "--unpriv",
         "--shell",
         "--",
