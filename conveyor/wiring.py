@@ -149,7 +149,7 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
         base_max_age=settings.base_max_age,
         make_room=eviction,
     )
-    tools = HostTools(jobs=jobs, folder=data / "buildroots/tools", scratch=ScratchKind(settings.scratch))
+    tools = HostTools(jobs=jobs, folder=(data / "buildroots/tools").resolve(), scratch=ScratchKind(settings.scratch))
     pbuilder = PbuilderBuilder(
         tools=tools, jobs=jobs, apt=apt, uid=settings.sandbox_uid, base_max_age=settings.base_max_age
     )
