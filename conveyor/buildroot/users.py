@@ -15,8 +15,8 @@ import os
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from conveyor.buildroot.kernel import (
     CLONE_NEWUSER,
@@ -37,9 +37,8 @@ ROOT_IDS_COUNT = 65536
 CANNOT_SHIFT = frozenset({errno.EINVAL, errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Users:
-    """The users of a package manager.
+class Users(NamedTuple):
+    """The users of a package manager. No dataclass: importing these takes as long as all else here.
 
     Attributes:
         namespace: descriptor of the user namespace.

@@ -314,11 +314,12 @@ class TestIsolation:
         assert devices.split() == ["lo"]
 
     def test_it_reaches_no_abstract_socket_of_the_host(self, sandbox: Sandbox) -> None:
+        name = f"conveyor-test-{os.getpid()}"
         with socket.socket(socket.AF_UNIX) as server:
-            server.bind("\0conveyor-test")
+            server.bind(f"\0{name}")
             server.listen()
-            assert "conveyor-test" in Path("/proc/net/unix").read_text()
-            assert output(sandbox, "cat /proc/net/unix | grep -c conveyor-test || true") == "0\n"
+            assert name in Path("/proc/net/unix").read_text()
+            assert output(sandbox, f"cat /proc/net/unix | grep -c {name} || true") == "0\n"
 
     def test_its_devices_are_harmless(self, sandbox: Sandbox) -> None:
         told = set(output(sandbox, "ls /dev").split())
