@@ -143,11 +143,13 @@ class BuildPlan:
             its results in "$RESULTS".
         arguments: the script's arguments.
         source_date_epoch: time of the commit, which builders tell a tool that runs no script of ours.
+        package: the package's name, under which compilations are kept where the target wants it; empty to keep none.
     """
 
     script: bytes
     arguments: tuple[str, ...]
     source_date_epoch: int = 0
+    package: str = ""
 
 
 class Toolchain(Protocol):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conveyor.buildroot import cgroup, health, mock_health, rootless
+from conveyor.buildroot.compilations import Compilations
 from conveyor.buildroot.eviction import Eviction
 from conveyor.buildroot.hosttool import HostTools
 from conveyor.buildroot.jobs import Jobs
@@ -154,6 +155,7 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
         tools=tools, jobs=jobs, apt=apt, uid=settings.sandbox_uid, base_max_age=settings.base_max_age
     )
     mock = MockBuilder(tools=tools, jobs=jobs, dnf=dnf, user=settings.mock_user, max_age=settings.base_max_age)
+    overlay = OverlayBuilder(roots=roots, sandbox=sandbox, jobs=jobs, compilations=Compilations(layers.compilations))
     tree = _tree(settings, _writers(settings, repos))
     store = _store(settings)
     git = GitMirrors(data / "mirrors", rewrites=settings.rewrites, fetch_limit=settings.git_timeout)
@@ -164,7 +166,7 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
         renderer=JinjaRenderer(),
         toolchains={Format.DEB: DebToolchain(), Format.RPM: RpmToolchain()},
         builders={
-            BuilderKind.OVERLAY: OverlayBuilder(roots=roots, sandbox=sandbox, jobs=jobs),
+            BuilderKind.OVERLAY: overlay,
             BuilderKind.MOCK: mock,
             BuilderKind.PBUILDER: pbuilder,
         },

@@ -222,6 +222,11 @@ def _mount_root(spec: dict[str, Any], work: Path, owner: int) -> Path:
     options = f"lowerdir={lower},upperdir={_escape(upper)},workdir={_escape(overlay_work)}"
     if in_user_namespace():
         options += ",userxattr"
+    if spec["privileged"] or spec["upper"] is None:
+        # Nobody waits for the disk: what is written is thrown away, or is a layer, which is brought to the disk as a
+        # whole once it is finished. The kernel's mark against using it after a crash is in the way of the next step.
+        shutil.rmtree(overlay_work / "work/incompat", ignore_errors=True)
+        options += ",volatile"
     with files_made_as(owner):
         mount("overlay", merged, "overlay", MS_NODEV, options)
     os.chdir("/")

@@ -10,18 +10,18 @@ from conveyor.buildroot.jobs import Jobs
 from conveyor.buildroot.layers import Layer, LayerStore, size_of
 from conveyor.buildroot.leases import unused
 
-# Of all room, the part that downloads may take: they only save the network's time.
-DOWNLOADS_PART = 8
+# Of all room, the part that downloads may take, and compilations: they save less time than layers.
+FILES_PART = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Download:
-    """One downloaded file.
+class KeptFile:
+    """One downloaded file, or archive of compilations.
 
     Attributes:
         path: the file.
         size: bytes on the disk.
-        used_at: when it was downloaded or read last, as far as the file system notes it; seconds since the epoch.
+        used_at: when it was written or read last, as far as the file system notes it; seconds since the epoch.
     """
 
     path: Path
@@ -30,7 +30,7 @@ class Download:
 
 
 class Eviction:
-    """Removes layers and downloads. Layers that are in use, or below others that stay, stay.
+    """Removes layers, downloads and compilations. Layers that are in use, or below others that stay, stay.
 
     Safe beside any number of processes that use and make layers, and beside another one of its kind. What it removes is
     renamed into a job's folder first, so that a kill leaves whole layers and what the next start removes.
@@ -52,7 +52,9 @@ class Eviction:
 
     def prune(self, to: int) -> int:
         """Remove until at most so many bytes are left, or all that is left is in use; returns the bytes freed."""
-        freed, left = self._prune_downloads(to // DOWNLOADS_PART)
+        downloads = self._prune_files(self._store.caches, to // FILES_PART)
+        compilations = self._prune_files(self._store.compilations, to // FILES_PART)
+        freed, left = (sum(both) for both in zip(downloads, compilations, strict=True))
         with self._store.alone("eviction") as held:
             if held:
                 freed += self._remove_strays()
@@ -60,29 +62,28 @@ class Eviction:
                 self._store.forget()
         return freed
 
-    def _prune_downloads(self, to: int) -> tuple[int, int]:
-        """Remove downloads; returns the bytes freed, and those that are left."""
-        downloads = sorted(downloaded(self._store.caches), key=lambda download: download.used_at)
-        total = sum(download.size for download in downloads)
-        going: dict[str, list[Download]] = {}
-        freed = 0
-        for download in downloads:
-            if total - freed <= to:
+    def _prune_files(self, folder: Path, to: int) -> tuple[int, int]:
+        """Remove files below a folder with a folder for each target; the bytes freed, and those that are left."""
+        files = sorted(kept_files(folder), key=lambda file: file.used_at)
+        total, chosen = sum(file.size for file in files), 0
+        going: dict[str, list[KeptFile]] = {}
+        for file in files:
+            if total - chosen <= to:
                 break
-            freed += download.size
-            going.setdefault(download.path.relative_to(self._store.caches).parts[0], []).append(download)
-        freed = sum(self._remove_downloads(target, chosen) for target, chosen in going.items())
+            chosen += file.size
+            going.setdefault(file.path.relative_to(folder).parts[0], []).append(file)
+        freed = sum(self._remove_files(target, doomed) for target, doomed in going.items())
         return freed, total - freed
 
-    def _remove_downloads(self, target: str, downloads: Iterable[Download]) -> int:
-        """Remove a target's downloads, unless its layers are being made."""
+    def _remove_files(self, target: str, files: Iterable[KeptFile]) -> int:
+        """Remove a target's files, unless its layers are being made: a package manager may be about to read them."""
         with self._store.alone(target) as held:
             if not held:
                 return 0
             freed = 0
-            for download in downloads:
-                download.path.unlink(missing_ok=True)
-                freed += download.size
+            for file in files:
+                file.path.unlink(missing_ok=True)
+                freed += file.size
             return freed
 
     def _prune_layers(self, to: int) -> int:
@@ -129,13 +130,13 @@ def evictable(layers: Iterable[Layer], kept: Iterable[str]) -> Iterator[Layer]:
     return iter(sorted(free, key=lambda layer: (layer.used_at, layer.id)))
 
 
-def downloaded(caches: Path) -> Iterator[Download]:
-    """All files below the folder of downloads."""
-    for path in caches.rglob("*") if caches.is_dir() else ():
+def kept_files(folder: Path) -> Iterator[KeptFile]:
+    """All files below a folder."""
+    for path in folder.rglob("*") if folder.is_dir() else ():
         try:
             status = path.lstat()
         except FileNotFoundError:
             continue
         if not path.is_dir() or path.is_symlink():
             used_at = max(status.st_atime, status.st_ctime)
-            yield Download(path=path, size=size_of(path), used_at=used_at)
+            yield KeptFile(path=path, size=size_of(path), used_at=used_at)

@@ -6,6 +6,7 @@
     <folder>/resolutions/<key>.json     which layers answer which requirements
     <folder>/bases/<key>.json           which base a target has now, and since when
     <folder>/caches/<target>/           packages that were downloaded
+    <folder>/compilations/<target>/<package>.tar   what ccache kept of a package's last good build
 
 A layer's id is the hash of the layers below it and of all that is installed with it, so the same set of packages is
 never kept twice on the same layers. Layers are made aside, written to the disk, and renamed.
@@ -123,6 +124,7 @@ class LayerStore:
         self.folder = folder
         self.layers = folder / "layers"
         self.caches = folder / "caches"
+        self.compilations = folder / "compilations"
 
     def load(self, layers: Sequence[str]) -> Stack | None:
         """A stack by its layers' ids, used from now on; None when one of them is gone."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from conveyor.buildroot import limits
+from conveyor.buildroot.compilations import Compilations
 from conveyor.buildroot.jobs import Jobs
 from conveyor.buildroot.outcome import not_installable
 from conveyor.buildroot.roots import Roots
@@ -35,9 +36,11 @@ class OverlayBuilder:
         roots: makes and finds layers.
         sandbox: runs scripts in them.
         jobs: temporary folders.
+        compilations: what compilers made, for the targets that want it kept.
     """
 
-    def __init__(self, *, roots: Roots, sandbox: Sandbox, jobs: Jobs) -> None:
+    def __init__(self, *, roots: Roots, sandbox: Sandbox, jobs: Jobs, compilations: Compilations | None = None) -> None:
+        self._compilations = compilations
         self._roots = roots
         self._sandbox = sandbox
         self._jobs = jobs
@@ -82,13 +85,17 @@ class OverlayBuilder:
             files.mkdir()
             for path in source:
                 shutil.copyfile(path, files / path.name)
+            kept = self._compilations if root.target.ccache and plan.package else None
+            binds = kept.shown(root.target.name, plan.package, job) if kept else ()
             finished = self._run_script(
-                root.target, root.layers, plan.script, plan.arguments, files, results, log, job, keep
+                root.target, root.layers, plan.script, plan.arguments, files, results, log, job, keep, binds
             )
         if finished.exit_code != 0:
             raise limits.exceeded(root.target, finished) or BuildFailed(
                 f"the build failed with code {finished.exit_code}"
             )
+        if kept:
+            kept.take(root.target.name, plan.package, results)
         return tuple(sorted(results.iterdir()))
 
     def check_install(
@@ -137,6 +144,7 @@ class OverlayBuilder:
         log: Path,
         job: Path,
         keep: Path | None = None,
+        wrapped: tuple[Bind, ...] = (),
     ) -> Finished:
         script_file = job / "script.sh"
         script_file.write_bytes(script)
@@ -144,11 +152,11 @@ class OverlayBuilder:
             (keep / "upper").mkdir(parents=True)
             (keep / KEPT).write_text(json.dumps({"layers": layers}))
         call = Call(
-            argv=("/bin/sh", SCRIPT, *arguments),
+            argv=("/bin/sh", *(bind.target for bind in wrapped[:1]), SCRIPT, *arguments),
             layers=layers,
             limits=target.limits,
             upper=None if keep is None else keep / "upper",
-            binds=(Bind(source=script_file, target=SCRIPT),),
+            binds=(Bind(source=script_file, target=SCRIPT), *wrapped),
             input=files,
             results=results,
             environment=ENVIRONMENT,

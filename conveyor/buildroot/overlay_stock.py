@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from conveyor.buildroot.eviction import Eviction, downloaded
+from conveyor.buildroot.eviction import Eviction, kept_files
 from conveyor.buildroot.layers import Layer, LayerStore, size_of
 from conveyor.buildroot.leases import users
 from conveyor.buildroot.roots import Roots
@@ -35,12 +35,16 @@ class OverlayBuildroots:
         self._eviction = eviction
 
     def stock(self, targets: Sequence[Target]) -> tuple[StockItem, ...]:
-        """See Buildroots: the layers that were made for the targets, and their downloads."""
+        """See Buildroots: the layers that were made for the targets, their downloads and compilations."""
         names = {target.name for target in targets}
         found = ((self._base(target), target.name) for target in targets)
         bases = {base: name for base, name in found if base is not None}
         layers = [self._item(layer, bases) for layer in self._store.known()]
-        return (*(item for item in layers if item.target in {"", *names}), *self._downloads(sorted(names)))
+        return (
+            *(item for item in layers if item.target in {"", *names}),
+            *self._files(self._store.caches, StockKind.DOWNLOADS, sorted(names)),
+            *self._files(self._store.compilations, StockKind.COMPILATIONS, sorted(names)),
+        )
 
     def is_due(self, target: Target) -> bool:
         """See Buildroots."""
@@ -90,14 +94,14 @@ class OverlayBuildroots:
             current=layer.id in bases,
         )
 
-    def _downloads(self, targets: Sequence[str]) -> Iterator[StockItem]:
+    def _files(self, folder: Path, kind: StockKind, targets: Sequence[str]) -> Iterator[StockItem]:
         for target in targets:
-            files = list(downloaded(self._store.caches / target))
+            files = list(kept_files(folder / target))
             if files:
                 yield StockItem(
                     builder=BuilderKind.OVERLAY,
                     target=target,
-                    kind=StockKind.DOWNLOADS,
+                    kind=kind,
                     name=target,
                     size=sum(file.size for file in files),
                     made_at=None,

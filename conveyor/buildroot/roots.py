@@ -143,8 +143,9 @@ class Roots:
             if not held:
                 return False
             began = self._now()
-            base = self._make_base(target, log)
-            self._satisfy(target, base, target.build_packages, None, log, since=began, kind=StockKind.BUILD_PACKAGES)
+            with self._downloads(target):
+                base = self._make_base(target, log)
+            self._satisfy(target, base, _build_packages(target), None, log, since=began, kind=StockKind.BUILD_PACKAGES)
             self._store.set_base(self._base_key(target), base.layers[0], began)
         self._make_room()
         return True
@@ -155,7 +156,7 @@ class Roots:
         return self._satisfy(
             target,
             base,
-            target.build_packages,
+            _build_packages(target),
             None,
             log,
             since=self._since(target, base),
@@ -237,6 +238,17 @@ class Roots:
 
     def _base_key(self, target: Target) -> str:
         return base_key(target, self._images.identity(target.base_image) if target.base_image else "")
+
+    @contextmanager
+    def _downloads(self, target: Target) -> Iterator[None]:
+        """Have the target's downloads alone, where making a base needs them: nobody makes layers meanwhile."""
+        if target.base_image is not None or all(
+            step.place is Place.HOST for step in self._managers[target.format].bootstrap(target)
+        ):
+            yield
+        else:
+            with self._store.making(target.name):
+                yield
 
     def _make_base(self, target: Target, log: Path) -> Stack:
         if target.base_image is not None:
@@ -403,6 +415,10 @@ def base_key(target: Target, image: str = "") -> str:
     """What tells bases apart: targets with the same one share it. `image` is the identity of the one it comes from."""
     words = [repr((target.origin, target.architecture, target.base_packages))]
     return hash_of([*words, image] if image else words)
+
+
+def _build_packages(target: Target) -> tuple[str, ...]:
+    return (*target.build_packages, *(("ccache",) if target.ccache else ()))
 
 
 def offered(trunk: Trunk | None, names: Collection[str]) -> Offer:

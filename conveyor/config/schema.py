@@ -17,7 +17,6 @@ REPOSITORIES = "[{name: baseos, url: 'https://...', key: 'https://...'}]"
 BUILDER_KEYS = {
     "base_image": ("overlay",),
     "ccache": ("overlay",),
-    "eatmydata": ("overlay",),
     "mock": ("mock",),
     "container": ("mock", "pbuilder"),
 }
@@ -111,7 +110,6 @@ class TargetEntry(Entry):
     install_check: bool = Field(True, examples=["true"])
     base_image: values.Image | None = Field(None, examples=["containers-storage:localhost/buildroot:latest"])
     ccache: bool = Field(False, examples=["true"])
-    eatmydata: bool = Field(False, examples=["true"])
     container: values.ImageName | None = Field(None, examples=["localhost/conveyor-pbuilder:latest"])
 
     @model_validator(mode="after")

@@ -67,7 +67,6 @@ def read_target(document: Document, name: str, raw: object, context: Context, li
         install_check=entry.install_check,
         base_image=entry.base_image,
         ccache=entry.ccache,
-        eatmydata=entry.eatmydata,
         mock=_mock(entry),
         container=entry.container,
     )

@@ -142,7 +142,6 @@ class Target:
         base_image: OCI image that the overlay builder's base comes from, in the notation of containers-transports(5);
             None to bootstrap it.
         ccache: whether compilations are kept between the builds of a package (overlay builder).
-        eatmydata: whether the tools that fill roots are spared waiting for the disk (overlay builder).
         mock: how mock is called.
         container: image that the builder's tool runs in; None for the host's own tool (mock, pbuilder).
     """
@@ -160,6 +159,5 @@ class Target:
     install_check: bool
     base_image: str | None = None
     ccache: bool = False
-    eatmydata: bool = False
     mock: MockOptions = MockOptions()
     container: str | None = None

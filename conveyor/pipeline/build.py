@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from conveyor.errors import BuildFailed, ContentChanged, SourceInvalid
@@ -141,6 +141,7 @@ class BuildStages:
     def _build(self, rendered: Rendered, source: tuple[Path, ...], root: PreparedRoot) -> tuple[Path, ...]:
         epoch = int(self._job.commit.upstream.committed_at.timestamp())
         plan = self._toolchain.build_plan(self._job.target, rendered.render_input.version, epoch)
+        plan = replace(plan, package=self._job.package.name)
         keep = self.kept if self._job.keep_root else None
         try:
             results = self._builder.build(root, plan, source, self._folder("results"), self._attempt.log, keep)

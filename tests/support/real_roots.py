@@ -106,7 +106,9 @@ def real_roots(target: Target, *, silent: bool = False) -> Iterator[RealRoots]:
         _link(shared.store.layers / base.layers[0], folder / "buildroots/layers" / base.layers[0])
         made = _roots(target, folder, silent=silent)
         made.store.set_base(base_key(target), base.layers[0], 0.0)
-        shutil.copytree(shared.store.cache(target.name), made.store.caches / target.name, copy_function=os.link)
+        # Locks and lists are each one's own.
+        for package in shared.store.cache(target.name).glob("*.deb"):
+            (made.store.cache(target.name) / package.name).hardlink_to(package)
         yield replace(made, base=made.roots.base(target, folder / "log"))
     finally:
         shutil.rmtree(folder)

@@ -11,11 +11,14 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from conveyor.buildroot.stock import StockItem, StockKind
+from conveyor.cli.buildroot import stock_as_json
 from conveyor.cli.main import app
 from conveyor.cli.results import FORMAT_VERSION, Result, as_json
 from conveyor.errors import Fault, UpstreamUnreachable
 from conveyor.model.build import Build, Cause, Outcome, Stage, StageTime, State
 from conveyor.model.commit import Commit, CommitInfo
+from conveyor.model.target import BuilderKind
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
@@ -97,6 +100,27 @@ def test_the_document_of_status_is_described(tmp_path: Path) -> None:
     assert words(table("conveyor status --json")["pointers"]) == set(pointers)
 
 
+def test_the_document_of_the_stock_is_described() -> None:
+    item = StockItem(
+        builder=BuilderKind.OVERLAY,
+        target="",
+        kind=StockKind.BASE,
+        name="1f",
+        size=1,
+        made_at=AT.timestamp(),
+        used_at=None,
+        users=(7,),
+        current=True,
+    )
+    document = json.loads(json.dumps(stock_as_json([item], 5)))
+    assert list(table("conveyor buildroot list --json")) == list(document)
+    (shown,) = document["items"]
+    assert list(table("An item")) == list(shown)
+    assert (shown["target"], shown["made_at"], shown["used_at"]) == (None, "2026-03-07T00:00:00+00:00", None)
+    assert set(re.findall(r"`([a-z ]+)`", table("An item")["kind"])) == set(StockKind)
+    assert words(table("An item")["builder"]) == set(BuilderKind)
+
+
 def test_the_words_are_those_of_the_model() -> None:
     assert words(table("A result")["outcome"]) == set(Outcome)
     assert words(table("An error")["fault"]) == set(Fault)
@@ -106,5 +130,5 @@ def test_the_words_are_those_of_the_model() -> None:
 
 def test_the_format_version_is_the_code_s() -> None:
     assert f"`format_version` is {FORMAT_VERSION}." in TEXT
-    for heading in ("conveyor build --json", "conveyor status --json"):
+    for heading in ("conveyor build --json", "conveyor status --json", "conveyor buildroot list --json"):
         assert table(heading)["format_version"] == str(FORMAT_VERSION)
