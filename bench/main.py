@@ -16,6 +16,7 @@ from bench.output import as_json, stage_table, table
 from bench.series import SLOW, Series, chosen, measure
 from bench.workshop import Workshop
 from conveyor.errors import ConveyorError
+from conveyor.model.target import BuilderKind
 from conveyor.wiring import require_root
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -83,14 +84,17 @@ def _measured(chosen_series: Sequence[Series], runs: int) -> Iterator[Claim]:
 
 def _claims(workshop: Workshop, series: Series, runs: int) -> list[Claim]:
     """The claims of a series, measured unless this machine lacks what ours needs."""
-    missing = _lacking(workshop, series.target)
+    missing = _lacking(workshop, series)
     if missing:
         return [replace(one.claim, missing=missing) for one in series.comparisons]
     return measure(workshop, series, runs)
 
 
-def _lacking(workshop: Workshop, target: str) -> str:
-    if target.startswith(RPM) and not RPM_DISTRIBUTION.exists():
+def _lacking(workshop: Workshop, series: Series) -> str:
+    if series.target.startswith(RPM) and not RPM_DISTRIBUTION.exists():
         return NO_DISTRIBUTION
-    builder = workshop.conveyor.repos.target(target).builder
-    return "" if builder in workshop.conveyor.parts.builders else f"Conveyor has no builder {builder} here"
+    builder = workshop.conveyor.repos.target(series.target).builder
+    if builder not in workshop.conveyor.parts.builders:
+        return f"Conveyor has no builder {builder} here"
+    # Another builder than our own needs the tool that it is measured against.
+    return "" if builder is BuilderKind.OVERLAY else series.comparisons[0].claim.missing

@@ -81,7 +81,7 @@ def configuration(target: Target, folder: Path, more: tuple[str, ...] = ()) -> s
     if not isinstance(target.origin, RpmDistribution):
         raise TypeError(f"{target.name} is no RPM target")
     return CONFIG.format(
-        name=target.name,
+        name=_root(target),
         architecture=target.architecture,
         packages=" ".join((*target.base_packages, *target.build_packages, *more)),
         dist=target.dist,
@@ -102,7 +102,7 @@ class Mock:
     def __init__(self, target: Target, folder: Path) -> None:
         self._target = target
         self._folder = folder
-        self._config = folder / f"{target.name}.cfg"
+        self._config = folder / f"{_root(target)}.cfg"
 
     def warm(self, source: tuple[Path, ...]) -> float:
         """Seconds of a build whose root and packages are in mock's caches."""
@@ -138,6 +138,11 @@ class Mock:
         started = time.monotonic()
         run(["mock", "--root", str(config), *arguments], timeout=SECONDS, env=environment())
         return time.monotonic() - started
+
+
+def _root(target: Target) -> str:
+    """The name of mock's root: one for all targets of a distribution, whatever their builder."""
+    return f"{target.dist}-{target.architecture}"
 
 
 def _section(repository: RpmRepository) -> str:
