@@ -39,6 +39,7 @@ class Setting:
         upper: folder that keeps what the step writes; None for a throw-away layer.
         trunk: the repository of earlier builds.
         packages: package files that the step sees.
+        fetching: the layers that steps with the network run on instead, where something of a build is in the others.
     """
 
     target: Target
@@ -46,6 +47,7 @@ class Setting:
     upper: Path | None
     trunk: Trunk | None = None
     packages: tuple[Path, ...] = ()
+    fetching: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -316,7 +318,9 @@ class Roots:
         replaced = {package.name for package in start.missing}
         wanted = {package for package in ready.packages if package.name not in replaced} | {*start.missing}
         try:
-            with self._filled(steps, wish.setting(ready), log) as (setting, packages):
+            # What was built is in these layers, and may have hooks in the package manager's way.
+            setting = replace(wish.setting(ready), fetching=wish.below.layers)
+            with self._filled(steps, setting, log) as (setting, packages):
                 if {*packages} == wanted:
                     return self._add(setting, packages, wish.kind)
                 cause = "other packages would be in it"
@@ -365,6 +369,8 @@ class Roots:
                 raise self._managers[setting.target.format].failure(setting.target, last_lines(log, start))
 
     def _run(self, step: RootCommand, setting: Setting, log: Path) -> int:
+        if step.network and setting.fetching is not None:
+            setting = replace(setting, layers=setting.fetching, upper=None)
         with log.open("ab") as file, self._jobs.folder() as job:
             if step.place is Place.HOST:
                 _write(step.files, job)
@@ -402,7 +408,8 @@ class Roots:
         binds = [Bind(source=top, target="/conveyor")]
         if not setting.packages:
             cache = self._store.cache(setting.target.name)
-            binds.append(Bind(source=cache, target="/conveyor/cache", writable=True))
+            # What is installed has scripts, and every later build reads this: only what downloads may write to it.
+            binds.append(Bind(source=cache, target="/conveyor/cache", writable=step.network))
         if setting.trunk is not None:
             binds.append(Bind(source=setting.trunk.folder, target="/conveyor/trunk"))
         for package in setting.packages:

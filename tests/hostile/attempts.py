@@ -341,7 +341,7 @@ SPEC_FILES = {"spec-include": "%include @SECRET@", "spec-load": "%{load:@SECRET@
 # Tried the real way, from a git repository: tests/hostile/test_upstreams.py, tests/contract/test_git_hostile.py.
 FROM_GIT = ("git-attributes", "git-submodule", "tag-name", "build-scripts")
 # Between packages: tests/hostile/test_attempts.py.
-BETWEEN = ("names-of-another", "poison-cache")
+BETWEEN = ("names-of-another", "build-dependency")
 # Every attempt, by the name it has in the table of docs/operating.md.
 NAMES = tuple(
     dict.fromkeys(

@@ -37,6 +37,7 @@ DPkg::Options { "--force-confnew"; "--force-unsafe-io"; };
 APT_CONF = f"""\
 {COMMON_CONF}APT::Sandbox::User "root";
 APT::Keep-Downloaded-Packages "true";
+Debug::NoLocking "true";
 Dir::Cache::archives "/conveyor/cache/";
 Dir::Cache::pkgcache "/conveyor/cache/pkgcache.bin";
 Dir::Cache::srcpkgcache "/conveyor/cache/srcpkgcache.bin";
