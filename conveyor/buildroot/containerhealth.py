@@ -19,6 +19,7 @@ REASONS = {
 }
 # What mends what podman, docker and their runtimes complain of.
 CURES = (
+    (r"runtime .*not found|no such file or directory.*runtime|default OCI runtime", "apt-get install runc"),
     (r"hybrid", 'apt-get install runc; in conveyor.toml: container_command = ["podman", "--runtime", "runc"]'),
     (r"systemd|dbus|sd-bus", 'in conveyor.toml: container_command = ["podman", "--cgroup-manager=cgroupfs"]'),
     (
