@@ -256,6 +256,8 @@ def examine(conveyor: Conveyor) -> Iterator[Finding]:
 
 def _tool_findings(conveyor: Conveyor, target: Target) -> Iterator[Finding]:
     """What a target's builder needs of a tool that is not one of our programs."""
+    if target.base_image is not None:
+        yield containerhealth.look_at_base(images.Images(), target.name, target.base_image)
     if target.container is not None:
         yield containerhealth.look(conveyor.containers, target.name, target.container)
     elif target.builder is BuilderKind.MOCK:
