@@ -11,20 +11,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conveyor.buildroot import cgroup, health, mock_health, rootless
+from conveyor.buildroot import cgroup, containerhealth, health, images, mock_health, rootless
 from conveyor.buildroot.compilations import Compilations
+from conveyor.buildroot.containerruntime import Runtimes
+from conveyor.buildroot.containertool import ContainerTools
 from conveyor.buildroot.eviction import Eviction
 from conveyor.buildroot.hosttool import HostTools
 from conveyor.buildroot.jobs import Jobs
-from conveyor.buildroot.layers import LayerStore
+from conveyor.buildroot.layers import LayerStore, hash_of
 from conveyor.buildroot.mock import MockBuilder
 from conveyor.buildroot.overlay import OverlayBuilder
 from conveyor.buildroot.overlay_stock import OverlayBuildroots
 from conveyor.buildroot.pbuilder import PROGRAMS as PBUILDER_PROGRAMS
 from conveyor.buildroot.pbuilder import PbuilderBuilder
+from conveyor.buildroot.pertarget import PerTarget
 from conveyor.buildroot.roots import Roots
 from conveyor.buildroot.sandbox import Sandbox, ScratchKind
 from conveyor.buildroot.stock import Buildroots
+from conveyor.buildroot.toolhost import ToolHost
 from conveyor.errors import CommandMissing, DiskFull, PermissionMissing, UserError
 from conveyor.formats.deb.apt import AptManager
 from conveyor.formats.deb.metadata import DebIndexWriter
@@ -38,7 +42,7 @@ from conveyor.pipeline.parts import Parts
 from conveyor.pipeline.poll import Poll
 from conveyor.pipeline.publish import Publisher
 from conveyor.pipeline.recover import Recovery
-from conveyor.ports import IndexWriter, PackageManager, Progress, Store
+from conveyor.ports import Builder, IndexWriter, PackageManager, Progress, Store
 from conveyor.repository.tree import PublishedTree
 from conveyor.upstream.mirror import GitMirrors
 from conveyor.upstream.packaging import PackagingSources
@@ -46,6 +50,8 @@ from conveyor.upstream.versions import upstream_version
 
 if TYPE_CHECKING:
     from conveyor.config import Repos, Settings
+
+SITE_DIGITS = 8  # of a hash that tells the containers of one data directory from those of another
 
 # Pydantic, SQLAlchemy, Jinja2, createrepo_c and rpm are imported where they are needed: together they take longer than
 # most commands that look at something.
@@ -72,6 +78,7 @@ class Conveyor:
         roots: makes and finds roots.
         buildroots: what each kind of builder keeps between builds.
         managers: the package manager of each format.
+        containers: how containers run here.
         poll: finds commits.
         orders: carries out builds.
         recovery: brings everything to the state it would have had without a kill.
@@ -86,6 +93,7 @@ class Conveyor:
     roots: Roots
     buildroots: Mapping[BuilderKind, Buildroots]
     managers: Mapping[Format, PackageManager]
+    containers: Runtimes
     poll: Poll
     orders: Orders
     recovery: Recovery
@@ -150,11 +158,29 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
         base_max_age=settings.base_max_age,
         make_room=eviction,
     )
-    tools = HostTools(jobs=jobs, folder=(data / "buildroots/tools").resolve(), scratch=ScratchKind(settings.scratch))
-    pbuilder = PbuilderBuilder(
-        tools=tools, jobs=jobs, apt=apt, uid=settings.sandbox_uid, base_max_age=settings.base_max_age
+    containers = Runtimes(
+        jobs=jobs,
+        site=hash_of([str(data)])[:SITE_DIGITS],
+        command=settings.container_command,
+        flags=settings.container_run_flags,
     )
-    mock = MockBuilder(tools=tools, jobs=jobs, dnf=dnf, user=settings.mock_user, max_age=settings.base_max_age)
+    host = HostTools(jobs=jobs, folder=(data / "buildroots/tools").resolve(), scratch=ScratchKind(settings.scratch))
+
+    def tools(target: Target) -> ToolHost:
+        return (
+            host if target.container is None else ContainerTools(jobs=jobs, image=target.container, runtimes=containers)
+        )
+
+    def pbuilder(target: Target) -> Builder:
+        return PbuilderBuilder(
+            tools=tools(target), jobs=jobs, apt=apt, uid=settings.sandbox_uid, base_max_age=settings.base_max_age
+        )
+
+    def mock(target: Target) -> Builder:
+        return MockBuilder(
+            tools=tools(target), jobs=jobs, dnf=dnf, user=settings.mock_user, max_age=settings.base_max_age
+        )
+
     overlay = OverlayBuilder(roots=roots, sandbox=sandbox, jobs=jobs, compilations=Compilations(layers.compilations))
     tree = _tree(settings, _writers(settings, repos))
     store = _store(settings)
@@ -167,8 +193,8 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
         toolchains={Format.DEB: DebToolchain(), Format.RPM: RpmToolchain()},
         builders={
             BuilderKind.OVERLAY: overlay,
-            BuilderKind.MOCK: mock,
-            BuilderKind.PBUILDER: pbuilder,
+            BuilderKind.MOCK: PerTarget(mock),
+            BuilderKind.PBUILDER: PerTarget(pbuilder),
         },
         repository=tree,
         store=store,
@@ -177,6 +203,8 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
         configured=_configured(repos),
         builds=data / "builds",
     )
+    # Asking podman takes a moment, which only those need to spend who have containers.
+    sweep_containers = (containers.sweep,) if any(target.container for target in repos.targets.values()) else ()
     publisher = Publisher(store, tree, data, frozenset(repos.packages))
     orders = Orders(parts, publisher, data)
     return Conveyor(
@@ -190,6 +218,7 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
             BuilderKind.OVERLAY: OverlayBuildroots(store=layers, roots=roots, sandbox=sandbox, eviction=eviction)
         },
         managers=managers,
+        containers=containers,
         poll=Poll(git, parts.packaging),
         orders=orders,
         recovery=Recovery(
@@ -198,7 +227,7 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
             store=store,
             repository=tree,
             targets=repos.targets,
-            sweepers=(cgroup.sweep, jobs.sweep),
+            sweepers=(*sweep_containers, cgroup.sweep, jobs.sweep),
         ),
         jobs=jobs,
     )
@@ -224,13 +253,17 @@ def examine(conveyor: Conveyor) -> Iterator[Finding]:
             detail=f"{names} missing" if missing else f"{target.format} by {target.builder}",
             remedy=health.install_command(missing),
         )
-        yield from _tool_findings(target, settings)
+        yield from _tool_findings(conveyor, target)
 
 
-def _tool_findings(target: Target, settings: Settings) -> Iterator[Finding]:
-    """What a target's builder needs of a tool of the host's own."""
-    if target.builder is BuilderKind.MOCK and target.container is None:
-        yield from mock_health.findings(target, settings.mock_user)
+def _tool_findings(conveyor: Conveyor, target: Target) -> Iterator[Finding]:
+    """What a target's builder needs of a tool that is not one of our programs."""
+    if target.base_image is not None:
+        yield containerhealth.look_at_base(images.Images(), target.name, target.base_image)
+    if target.container is not None:
+        yield containerhealth.look(conveyor.containers, target.name, target.container)
+    elif target.builder is BuilderKind.MOCK:
+        yield from mock_health.findings(target, conveyor.settings.mock_user)
 
 
 def require_root() -> None:
@@ -274,7 +307,7 @@ def require_programs(conveyor: Conveyor, targets: Collection[Target]) -> None:
     if missing:
         names = ", ".join(program.name for program in missing)
         raise CommandMissing(f"not installed on this machine: {names}", hint=health.install_command(missing))
-    for finding in (found for target in targets for found in _tool_findings(target, conveyor.settings)):
+    for finding in (found for target in targets for found in _tool_findings(conveyor, target)):
         if not finding.good:
             raise CommandMissing(f"{finding.subject} cannot be built for: {finding.detail}", hint=finding.remedy)
 
@@ -296,8 +329,11 @@ def require_room(settings: Settings) -> None:
 
 def _programs(conveyor: Conveyor, target: Target) -> tuple[Program, ...]:
     """What building for a target needs of the machine, beside what every target needs."""
-    own = {BuilderKind.PBUILDER: PBUILDER_PROGRAMS} if target.container is None else {}
-    return tuple(dict.fromkeys([*conveyor.managers[target.format].programs, *own.get(target.builder, ())]))
+    if target.container is not None:
+        return ()
+    own = PBUILDER_PROGRAMS if target.builder is BuilderKind.PBUILDER else ()
+    image = images.PROGRAMS if target.base_image is not None else ()
+    return tuple(dict.fromkeys([*conveyor.managers[target.format].programs, *own, *image]))
 
 
 def _make(data: Path) -> None:

@@ -1,4 +1,4 @@
-"""Whether this machine can run a target's tool in a container, found out by trying."""
+"""Whether this machine has a target's image, and can run its tool in a container: found out by trying."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 from conveyor.buildroot.containerruntime import Runtimes
 from conveyor.buildroot.containers import Runtime
-from conveyor.errors import CommandMissing, SandboxUnusable
+from conveyor.buildroot.images import Images
+from conveyor.errors import CommandMissing, SandboxUnusable, UserError
 from conveyor.model.health import Finding
 
 # Why an option is needed, by what it begins with.
@@ -19,6 +20,7 @@ REASONS = {
 }
 # What mends what podman, docker and their runtimes complain of.
 CURES = (
+    (r"runtime .*not found|no such file or directory.*runtime|default OCI runtime", "apt-get install runc"),
     (r"hybrid", 'apt-get install runc; in conveyor.toml: container_command = ["podman", "--runtime", "runc"]'),
     (r"systemd|dbus|sd-bus", 'in conveyor.toml: container_command = ["podman", "--cgroup-manager=cgroupfs"]'),
     (
@@ -49,6 +51,15 @@ def look(runtimes: Runtimes, subject: str, image: str) -> Finding:
     except SandboxUnusable as error:
         return Finding(subject=subject, good=False, detail=error.summary, remedy=_cure(error))
     return Finding(subject=subject, good=True, detail=_told(runtime, image), remedy="; ".join(_lines(runtime)))
+
+
+def look_at_base(base_images: Images, subject: str, image: str) -> Finding:
+    """Read the configuration of an image that a base comes from."""
+    try:
+        base_images.identity(image)
+    except (CommandMissing, UserError) as error:
+        return Finding(subject=subject, good=False, detail=error.summary, remedy=error.hint)
+    return Finding(subject=subject, good=True, detail=f"{image} can be read")
 
 
 def _told(runtime: Runtime, image: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import shutil
 import threading
@@ -40,6 +41,7 @@ WITH_INPUT = ("sh", "-c", 'exec "$@" <"/dev/fd/$0"')
 FULL_BYTES = 1024**2
 FULL_FILES = 16
 KILLED = 137
+NO_IMAGE = re.compile(r"no such image|image not known|no such object", re.IGNORECASE)
 # What users say when they ask for a user namespace of their own.
 NAMESPACE_FLAGS = ("--userns", "--uidmap", "--gidmap", "--subuidname", "--privileged")
 
@@ -192,7 +194,8 @@ class Runtimes:
         self._command = command
         self._flags = flags
         self._lock = threading.Lock()
-        self._found: Runtime | None = None
+        self._commands_of: dict[str, tuple[str, ...]] = {}
+        self._found: dict[tuple[str, ...], Runtime] = {}
 
     def find(self, image: str) -> Runtime:
         """What runs containers of an image.
@@ -202,9 +205,12 @@ class Runtimes:
             SandboxUnusable: containers cannot run here.
         """
         with self._lock:
-            if self._found is None:
-                self._found = self._try_all(image)
-            return self._found
+            if image not in self._commands_of:
+                self._commands_of[image] = self._command_with(image)
+            command = self._commands_of[image]
+            if command not in self._found:
+                self._found[command] = self._try_all(command, image)
+            return self._found[command]
 
     def sweep(self) -> None:
         """Remove the containers of processes that are gone."""
@@ -221,41 +227,34 @@ class Runtimes:
         path = search_path()
         return tuple(command for command in known if shutil.which(command[0], path=path))
 
-    def command_with(self, image: str) -> tuple[str, ...]:
-        """The command that has an image.
-
-        Raises:
-            CommandMissing: there is none.
-        """
+    def _command_with(self, image: str) -> tuple[str, ...]:
         commands = self._commands()
         if not commands:
-            wanted = self._command[0] if self._command else f"neither {PODMAN} nor {DOCKER}"
-            raise CommandMissing(
-                f"{wanted} is {'not ' if self._command else ''}installed", hint="apt-get install podman runc"
-            )
+            wanted = f"{self._command[0]} is not" if self._command else f"neither {PODMAN} nor {DOCKER} is"
+            raise CommandMissing(f"{wanted} installed", hint="apt-get install podman runc")
+        broken: list[str] = []
         for command in commands:
             argv = [*command, "image", "inspect", "--format", "{{.Id}}", image]
-            if run(argv, timeout=SECONDS, check=False).returncode == 0:
+            completed = run(argv, timeout=SECONDS, check=False)
+            if completed.returncode == 0:
                 return command
+            if not NO_IMAGE.search(completed.output):
+                broken.append(_last(completed.output, command))
+        if len(broken) == len(commands):
+            raise _unusable(commands[0], broken)
         raise CommandMissing(
             f"{commands[0][0]} has no image {image} on this machine",
             hint="build it, as the top of containers/pbuilder/Containerfile or containers/mock/Containerfile says",
         )
 
-    def _try_all(self, image: str) -> Runtime:
-        candidates = variants(self.command_with(image), self._command is None, self._flags)
+    def _try_all(self, command: tuple[str, ...], image: str) -> Runtime:
         causes = []
-        for runtime in candidates:
+        for runtime in variants(command, self._command is None, self._flags):
             cause = self._try(runtime, image)
             if cause is None:
                 return runtime
             causes.append(cause)
-        raise SandboxUnusable(
-            f"{candidates[0].command[0]} cannot run containers here",
-            cause=causes[0],
-            hint="name what this machine needs: 'container_command' and 'container_run_flags' in conveyor.toml",
-            details=list(dict.fromkeys(causes)),
-        )
+        raise _unusable(command, causes)
 
     def _try(self, runtime: Runtime, image: str) -> str | None:
         """Run a container as the tools are run; why it did not work, None where it did."""
@@ -270,8 +269,21 @@ class Runtimes:
                 return error.summary
         if told is not None and told.exit_code == 0:
             return None
-        lines = [line for line in output.splitlines() if line.strip()]
-        return lines[-1] if lines else f"{runtime.command[0]} says nothing"
+        return _last(output, runtime.command)
+
+
+def _last(output: str, command: tuple[str, ...]) -> str:
+    lines = [line for line in output.splitlines() if line.strip()]
+    return lines[-1] if lines else f"{command[0]} says nothing"
+
+
+def _unusable(command: tuple[str, ...], causes: Sequence[str]) -> SandboxUnusable:
+    return SandboxUnusable(
+        f"{command[0]} cannot run containers here",
+        cause=causes[0],
+        hint="name what this machine needs: 'container_command' and 'container_run_flags' in conveyor.toml",
+        details=list(dict.fromkeys(causes)),
+    )
 
 
 def variants(command: tuple[str, ...], choose_options: bool, flags: tuple[str, ...] | None) -> tuple[Runtime, ...]:

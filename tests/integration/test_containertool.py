@@ -150,8 +150,8 @@ def _run(tools: ContainerTools, call: ToolCall, log: Path) -> None:
 
 class TestFound:
     def test_an_image_that_is_not_there_is_named(self, image: str, tmp_path: Path, log: Path) -> None:
-        del image
-        runtimes = Runtimes(jobs=Jobs(tmp_path / "jobs"), site="tests")
+        runtimes = shared_runtimes()
+        assert runtimes.find(image)
         tools = ContainerTools(jobs=Jobs(tmp_path / "jobs"), image="localhost/no-such-image:1", runtimes=runtimes)
         with pytest.raises(CommandMissing, match="no-such-image") as caught:
             tools.run(script("true"), log)
@@ -161,6 +161,12 @@ class TestFound:
         runtimes = Runtimes(jobs=Jobs(tmp_path / "jobs"), site="tests", command=("no-such-podman",))
         with pytest.raises(CommandMissing, match="no-such-podman is not installed"):
             runtimes.find(image)
+
+    def test_options_that_do_not_work_are_not_taken_for_a_missing_image(self, image: str, tmp_path: Path) -> None:
+        runtimes = Runtimes(jobs=Jobs(tmp_path / "jobs"), site="tests", command=("podman", "--runtime", "no-such"))
+        with pytest.raises(SandboxUnusable, match="cannot run containers here") as caught:
+            runtimes.find(image)
+        assert "no-such" in caught.value.cause
 
     def test_flags_that_do_not_work_are_no_fault_of_the_package(self, image: str, tmp_path: Path) -> None:
         runtimes = Runtimes(jobs=Jobs(tmp_path / "jobs"), site="tests", command=("podman",), flags=("--memory", "x"))

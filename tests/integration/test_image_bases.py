@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from conveyor.buildroot.containerhealth import look_at_base
 from conveyor.buildroot.images import Images
 from conveyor.buildroot.jobs import Jobs
 from conveyor.buildroot.layers import LayerStore, Stack
@@ -149,6 +150,7 @@ class TestRpm:
         remove_image(image)
 
     def test_what_it_holds_satisfies_requirements(self, place: Place, target: Target) -> None:
+        assert look_at_base(Images(), "x", target.base_image or "").good
         base, root = place.base(target)
         assert names(base) == {"greeting"}
         assert (root / "usr/share/greeting/greeting").read_text() == "1.0\n"
@@ -194,6 +196,7 @@ class TestMissing:
         "image", ["containers-storage:localhost/no-such-image:1", "oci-archive:/no/such.tar", "dir:/no"]
     )
     def test_an_image_that_is_not_there_is_the_users_to_make(self, place: Place, image: str) -> None:
+        assert not look_at_base(Images(), "debian", image).good
         with pytest.raises(UserError, match="cannot be read") as caught:
             place.base(replace(DEB, base_image=image))
         assert "base_image" in caught.value.hint

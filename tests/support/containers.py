@@ -27,13 +27,16 @@ from tests.support.real_roots import DEB_TARGET
 from tests.support.roots import BUSYBOX, UID, fill_root, need_sandbox
 
 CACHE = Path(__file__).parents[2] / ".cache/test-buildroots"
+# Of this process alone, but for caches that take long to fill: all tests of this machine share these.
 SITE = f"tests-{os.getpid()}"
+SHARED_SITE = "tests"
+PBUILDER = Path(__file__).parents[2] / "containers/pbuilder"
 
 
 @cache
-def shared_runtimes() -> Runtimes:
+def shared_runtimes(site: str = SITE) -> Runtimes:
     """What runs containers in all tests of this process, so that it is found out once."""
-    return Runtimes(jobs=Jobs(CACHE / "jobs"), site=SITE)
+    return Runtimes(jobs=Jobs(CACHE / "jobs"), site=site)
 
 
 def need_containers() -> str:
@@ -79,6 +82,19 @@ def debian_root() -> Path:
     roots = Roots(store=store, sandbox=sandbox, jobs=jobs, managers=managers, base_max_age=30 * 24 * 3600)
     base = roots.base(DEB_TARGET, CACHE / "log")
     return store.layers / base.layers[0] / "root"
+
+
+@cache
+def pbuilder_image() -> str:
+    """The name of the image with pbuilder; made of the smallest root unless podman has it."""
+    base = debian_root()
+    digest = hashlib.sha256((PBUILDER / "Containerfile").read_bytes()).hexdigest()[:12]
+    image = f"localhost/conveyor-test-pbuilder:{base.parent.name}-{digest}"
+    if not has_image(image):
+        below = imported("conveyor-test-debian", base.parent.name, "-C", str(base), ".")
+        options = ("--isolation", "chroot", "--network", "host", "--build-arg", f"BASE={below}", "--tag", image)
+        subprocess.run(["podman", "build", "--quiet", *options, PBUILDER], check=True)
+    return image
 
 
 def has_image(image: str) -> bool:

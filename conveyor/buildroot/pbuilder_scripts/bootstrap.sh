@@ -6,3 +6,5 @@ mmdebstrap --skip=cleanup/apt/lists "$@" $(test ! -s "$ORDER/repositories.source
 cp -R "$ORDER/apt/." "$ROOT/etc/apt/"
 tar --create --one-file-system --exclude='./dev/*' --use-compress-program='zstd -q -1 -T0' \
     --file "$HOME/smallest.tar.zst" --directory "$ROOT" .
+. "$ORDER/bin/devices.sh"
+make_devices "$ROOT"

@@ -1,5 +1,6 @@
 # Runs pbuilder on a root that is there. Arguments: folder of the order, pbuilder's arguments.
 set -eu
-. "$1/bin/prepare.sh"
+order=$1
 shift
+. "$order/bin/prepare.sh"
 exec pbuilder "$@"

@@ -1,0 +1,70 @@
+"""pbuilder in a container: the main cases of what every builder does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from conveyor.buildroot.containertool import ContainerTools
+from conveyor.buildroot.jobs import Jobs
+from conveyor.buildroot.pbuilder import PbuilderBuilder
+from conveyor.errors import BuildDependencyMissing, BuildFailed, LimitExceeded
+from conveyor.formats.deb.apt import AptManager
+from conveyor.formats.deb.mirror import host_mirror
+from tests.contract.test_builder_contract import Bench, Wish, assert_nothing_left, deb_bench
+from tests.support.containers import CACHE, SHARED_SITE, need_containers, pbuilder_image, shared_runtimes
+from tests.support.real_roots import MONTH
+from tests.support.roots import UID
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    need_containers()
+    jobs = Jobs(CACHE / "jobs")
+    builder = PbuilderBuilder(
+        tools=ContainerTools(jobs=jobs, image=pbuilder_image(), runtimes=shared_runtimes(SHARED_SITE)),
+        jobs=jobs,
+        apt=AptManager(host_mirror),
+        uid=UID,
+        base_max_age=MONTH,
+    )
+    yield replace(deb_bench(), builder=builder, resolves_beforehand=False)
+    assert_nothing_left(CACHE)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "log"
+
+
+def test_a_package_is_built_and_can_be_installed(bench: Bench, tmp_path: Path, log: Path) -> None:
+    made = bench.built(Wish(needs=bench.good, depends=bench.good, build="hello > greeted"), tmp_path, log)
+    (package,) = [path for path in made if path.match(bench.result)]
+    assert {path.lstat().st_uid for path in made} == {tmp_path.stat().st_uid}
+    assert any(path.name.endswith(".buildinfo") for path in made)
+    bench.builder.check_install(bench.target, [package], bench.toolchain.runtime_requirements([package]), None, log)
+
+
+def test_a_failing_build_keeps_its_root(bench: Bench, tmp_path: Path, log: Path) -> None:
+    text = "id -u; ! touch /dev/x; echo x > /dev/null; test -c /dev/null; exit 3"
+    with pytest.raises(BuildFailed, match="the build failed with code "):
+        bench.built(Wish(build=text), tmp_path, log, keep=tmp_path / "keep")
+    assert f"\n{UID}\n" in log.read_text()
+    assert bench.builder.shell(bench.target, tmp_path / "keep", ["/bin/sh", "-c", "test -O hello && exit 7"]) == 7
+
+
+def test_a_missing_build_dependency_is_named(bench: Bench, tmp_path: Path, log: Path) -> None:
+    with pytest.raises(BuildDependencyMissing) as caught:
+        bench.built(Wish(needs="libdoesnotexist"), tmp_path, log)
+    assert "libdoesnotexist" in caught.value.cause
+
+
+def test_a_build_that_hangs_is_ended(bench: Bench, tmp_path: Path, log: Path) -> None:
+    hurried = replace(bench.target, limits=replace(bench.target.limits, seconds=5))
+    with pytest.raises(LimitExceeded, match="longer than 5 s"):
+        bench.built(Wish(build="sleep 1000"), tmp_path, log, target=hurried)
