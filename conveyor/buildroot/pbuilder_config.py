@@ -95,6 +95,8 @@ def configuration(told: Configuration) -> str:
         "USENETWORK": "no",
         "USECGROUP": "no",
         "USESYSFS": "no",
+        # Our own scripts mount it, without what could change the machine.
+        "USEPROC": "no",
         # The mounts end with the namespace; a process that keeps one busy would keep pbuilder waiting.
         "IGNORE_UMOUNT": "yes",
         "APTCACHE": "",
@@ -147,8 +149,9 @@ def creation(
         "DEBOOTSTRAP": places.script("bootstrap.sh"),
         "DEBOOTSTRAPOPTS": list(options),
         "EXTRAPACKAGES": " ".join(packages),
-        # There is no build, and no order of one.
         "HOOKDIR": "",
+        # There is no root yet for a script to mount anything in.
+        "USEPROC": "yes",
     }
 
 
@@ -182,7 +185,7 @@ def install_argv(places: Places, base: str, requirements: Sequence[str]) -> tupl
 
 def shell_argv(places: Places, argv: Sequence[str]) -> tuple[str, ...]:
     """Run a command in a root that is there."""
-    run = ("/bin/sh", places.script("enter.sh"), str(places.order))
+    run = ("/bin/sh", places.script("enter.sh"), str(places.order), str(places.root))
     return (*run, "execute", *_options(places), "--", places.script("shell.sh"), *argv)
 
 
@@ -215,8 +218,8 @@ def _unpacking(script: str, places: Places, tarball: str) -> tuple[str, ...]:
 
 
 def _options(places: Places) -> tuple[str, ...]:
-    # The root is there, and is left as it is.
-    return ("--no-targz", "--configfile", str(places.configuration))
+    # The root is there, and is left as it is. The configuration says first how much is said.
+    return ("--configfile", str(places.configuration), "--no-targz")
 
 
 def _quoted(value: str | Sequence[str]) -> str:

@@ -20,7 +20,6 @@ from conveyor.buildroot.jobs import Jobs
 from conveyor.buildroot.pbuilder import PbuilderBuilder
 from conveyor.buildroot.sandbox import ScratchKind
 from conveyor.errors import (
-    BuildDependencyMissing,
     BuildFailed,
     LimitExceeded,
     MirrorUnreachable,
@@ -30,7 +29,6 @@ from conveyor.errors import (
     UserError,
 )
 from conveyor.formats.deb.apt import AptManager
-from conveyor.model.target import DebianSuite
 from conveyor.ports import BuildPlan, PreparedRoot
 from tests.contract.test_builder_contract import CACHE, Bench, Wish, assert_nothing_left, pbuilder_bench
 from tests.fakes.processes import spawn
@@ -128,9 +126,10 @@ def test_a_build_has_neither_network_nor_rights(bench: Bench, tmp_path: Path, lo
             bench.built(Wish(build=" && ".join(f"({step})" for step in steps)), tmp_path, log)
 
 
-@pytest.mark.skipif(cgroup.kind() == "none", reason="no control groups are writable here")
-def test_memory_and_disk_are_limited(bench: Bench, tmp_path: Path, log: Path) -> None:
-    small = replace(bench.target, limits=replace(bench.target.limits, memory=64 * 1024**2, disk=16 * 1024**2))
+def test_disk_is_limited(bench: Bench, tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Enough for the root, and filled sooner.
+    monkeypatch.setattr("conveyor.buildroot.pbuilder.ROOT_ROOM", 1024**3)
+    small = replace(bench.target, limits=replace(bench.target.limits, disk=16 * 1024**2))
     with pytest.raises(LimitExceeded, match="of disk"):
         bench.built(Wish(build="dd if=/dev/zero of=big bs=1M"), tmp_path, log, target=small)
 
@@ -147,6 +146,30 @@ def test_a_script_of_a_package_cannot_blame_the_network(bench: Bench, tmp_path: 
     made = [path for path in bench.built(wish, tmp_path, log) if path.match(bench.result)]
     with pytest.raises(NotInstallable):
         bench.builder.check_install(bench.target, made, (), None, log)
+
+
+POSTINST = """\
+#!/bin/bash
+settings=/proc/sys/kernel/core_pattern
+for attempt in "cat $settings >$settings" "echo h >/proc/sysrq-trigger" "mount -t tmpfs x /mnt" \
+        "unshare --mount true" "mknod /null c 1 3" "chroot / true" "ls /proc/1/root/" "touch /conveyor/in/x" \
+        "exec 3<>/dev/tcp/127.0.0.1/PORT"; do
+    if (eval "$attempt") 2>/dev/null; then echo "it worked: $attempt"; exit 3; fi
+done
+"""
+
+
+def test_a_script_of_a_package_is_root_of_its_root_alone(bench: Bench, tmp_path: Path, log: Path) -> None:
+    made = [path for path in bench.built(Wish(), tmp_path, log) if path.match(bench.result)]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        subprocess.run(["dpkg-deb", "--raw-extract", made[0], tmp_path / "tree"], check=True)
+        script = tmp_path / "tree/DEBIAN/postinst"
+        script.write_text(POSTINST.replace("PORT", str(server.getsockname()[1])))
+        script.chmod(0o755)
+        package = tmp_path / "tried.deb"
+        subprocess.run(["dpkg-deb", "--build", tmp_path / "tree", package], check=True, capture_output=True)
+        bench.builder.check_install(bench.target, [package], (), None, log)
+    assert "Setting up greeting" in log.read_text()
 
 
 def test_a_dsc_that_names_files_of_the_host(bench: Bench, tmp_path: Path, log: Path) -> None:
@@ -225,8 +248,3 @@ class TestBase:
     def test_a_path_that_pbuilder_would_split(self, bench: Bench, tmp_path: Path, log: Path) -> None:
         with pytest.raises(UserError, match="pbuilder cannot work with the path"):
             builder_at(tmp_path / "my data").bootstrap(bench.target, log)
-
-    def test_packages_that_there_are_not(self, bench: Bench, log: Path) -> None:
-        nothing = replace(bench.target, origin=DebianSuite(suite="trixie", mirror=None, components=("main",)))
-        with pytest.raises(BuildDependencyMissing, match="no-such-package"):
-            bench.builder.bootstrap(replace(nothing, base_packages=("no-such-package",)), log)

@@ -90,6 +90,7 @@ class TestConfiguration:
             "DEBOOTSTRAPOPTS": ["--variant=minbase"],
             "EXTRAPACKAGES": "gcc make",
             "HOOKDIR": "",
+            "USEPROC": "yes",
         }
 
     def test_no_configuration_of_the_machine_is_read(self) -> None:
@@ -106,14 +107,14 @@ class TestCommands:
         assert list(config.build_argv(PLACES, "base-1", "hello_1.dsc")) == [
             *("/bin/sh", "/jobs/1/order/bin/run.sh", "/jobs/1/order", "/jobs/1/out"),
             *("/cache/base-1/base.tar.zst", "/scratch/root"),
-            *("build", "--no-targz", "--configfile", "/jobs/1/order/pbuilderrc", "/jobs/1/order/input/hello_1.dsc"),
+            *("build", "--configfile", "/jobs/1/order/pbuilderrc", "--no-targz", "/jobs/1/order/input/hello_1.dsc"),
         ]
 
     def test_source(self) -> None:
         argv = config.source_argv(PLACES, "base-1", ["-x", "a b"])
         at = argv.index("execute")
         assert list(argv[at:]) == [
-            *("execute", "--no-targz", "--configfile", "/jobs/1/order/pbuilderrc", "--"),
+            *("execute", "--configfile", "/jobs/1/order/pbuilderrc", "--no-targz", "--"),
             *("/jobs/1/order/bin/source.sh", "-x", "a b"),
         ]
 
@@ -125,7 +126,8 @@ class TestCommands:
 
     def test_shell(self) -> None:
         argv = config.shell_argv(PLACES, ["ls", "-l"])
-        assert argv[:4] == ("/bin/sh", "/jobs/1/order/bin/enter.sh", "/jobs/1/order", "execute")
+        assert argv[:4] == ("/bin/sh", "/jobs/1/order/bin/enter.sh", "/jobs/1/order", "/scratch/root")
+        assert argv[4] == "execute"
         assert argv[-4:] == ("--", "/jobs/1/order/bin/shell.sh", "ls", "-l")
 
 

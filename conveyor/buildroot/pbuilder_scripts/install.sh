@@ -6,7 +6,7 @@ shift 4
 . "$order/bin/prepare.sh"
 unpack "$tarball" "$root"
 : >"$out/state/unpacked"
-run="execute --no-targz --configfile $order/pbuilderrc"
+run="execute --configfile $order/pbuilderrc --no-targz"
 # Nothing of the packages runs yet: what is mounted can be unmounted, for the second run to mount it again.
 pbuilder $run --configfile "$order/unmount" -- "$order/bin/fetch.sh" "$@"
 exec unshare --net -- pbuilder $run -- "$order/bin/install-fetched.sh" "$@"

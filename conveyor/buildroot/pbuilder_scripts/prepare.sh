@@ -13,4 +13,16 @@ unpack() {
     mkdir -p "$2"
     tar --extract --preserve-permissions --numeric-owner --file "$1" --directory "$2"
     make_devices "$2"
+    mount_proc "$2"
+}
+
+# Even without capabilities, root of the host could write the kernel's settings.
+mount_proc() {
+    mkdir -p "$1/proc"
+    mount -t proc proc "$1/proc"
+    for path in sys sysrq-trigger irq bus fs; do
+        test -e "$1/proc/$path" || continue
+        mount --bind "$1/proc/$path" "$1/proc/$path"
+        mount -o remount,bind,ro "$1/proc/$path"
+    done
 }
