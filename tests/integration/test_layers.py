@@ -100,7 +100,6 @@ class TestBase:
         assert second.layers != first.layers
         assert not site.roots.is_due(TARGET)
         assert site.store.load(first.layers) == first
-        assert site.manager.bootstraps == 2
 
     def test_one_that_is_far_too_old_is_made_anew_at_once(self, site: Site) -> None:
         site.roots.base(TARGET, site.log)
