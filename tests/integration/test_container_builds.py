@@ -1,4 +1,4 @@
-"""pbuilder in a container: the main cases of what every builder does."""
+"""pbuilder in a container: the main cases of what every builder does. And mock, where its image can be had."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ import pytest
 
 from conveyor.buildroot.containertool import ContainerTools
 from conveyor.buildroot.jobs import Jobs
+from conveyor.buildroot.mock import MockBuilder
 from conveyor.buildroot.pbuilder import PbuilderBuilder
 from conveyor.errors import BuildDependencyMissing, BuildFailed, LimitExceeded
 from conveyor.formats.deb.apt import AptManager
 from conveyor.formats.deb.mirror import host_mirror
-from tests.contract.test_builder_contract import Bench, Wish, assert_nothing_left, deb_bench
-from tests.support.containers import CACHE, SHARED_SITE, need_containers, pbuilder_image, shared_runtimes
+from conveyor.formats.rpm.dnf import DnfManager
+from conveyor.model.target import BuilderKind
+from tests.contract.test_builder_contract import Bench, Wish, assert_nothing_left, deb_bench, rpm_bench
+from tests.support.containers import CACHE, SHARED_SITE, mock_image, need_containers, pbuilder_image, shared_runtimes
+from tests.support.mock import MOCK_USER
 from tests.support.real_roots import MONTH
 from tests.support.roots import UID
 
@@ -68,3 +72,26 @@ def test_a_build_that_hangs_is_ended(bench: Bench, tmp_path: Path, log: Path) ->
     hurried = replace(bench.target, limits=replace(bench.target.limits, seconds=5))
     with pytest.raises(LimitExceeded, match="longer than 5 s"):
         bench.built(Wish(build="sleep 1000"), tmp_path, log, target=hurried)
+
+
+class TestMock:
+    @pytest.fixture
+    def bench(self) -> Iterator[Bench]:
+        need_containers()
+        jobs = Jobs(CACHE / "jobs")
+        tools = ContainerTools(jobs=jobs, image=mock_image(), runtimes=shared_runtimes(SHARED_SITE))
+        builder = MockBuilder(tools=tools, jobs=jobs, dnf=DnfManager(), user=MOCK_USER, max_age=MONTH)
+        overlay = rpm_bench()
+        target = replace(overlay.target, builder=BuilderKind.MOCK)
+        yield replace(overlay, builder=builder, target=target, resolves_beforehand=False)
+        assert_nothing_left(CACHE)
+
+    def test_a_package_is_built_and_can_be_installed(self, bench: Bench, tmp_path: Path, log: Path) -> None:
+        made = bench.built(Wish(needs=bench.good, depends=bench.good), tmp_path, log)
+        (package,) = [path for path in made if path.match(bench.result)]
+        bench.builder.check_install(bench.target, [package], bench.toolchain.runtime_requirements([package]), None, log)
+
+    def test_a_missing_build_dependency_is_named(self, bench: Bench, tmp_path: Path, log: Path) -> None:
+        with pytest.raises(BuildDependencyMissing) as caught:
+            bench.built(Wish(needs="libdoesnotexist"), tmp_path, log)
+        assert "libdoesnotexist" in caught.value.cause

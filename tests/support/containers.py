@@ -30,7 +30,8 @@ CACHE = Path(__file__).parents[2] / ".cache/test-buildroots"
 # Of this process alone, but for caches that take long to fill: all tests of this machine share these.
 SITE = f"tests-{os.getpid()}"
 SHARED_SITE = "tests"
-PBUILDER = Path(__file__).parents[2] / "containers/pbuilder"
+CONTAINERS = Path(__file__).parents[2] / "containers"
+FEDORA = "registry.fedoraproject.org/fedora:latest"
 
 
 @cache
@@ -87,13 +88,26 @@ def debian_root() -> Path:
 @cache
 def pbuilder_image() -> str:
     """The name of the image with pbuilder; made of the smallest root unless podman has it."""
-    base = debian_root()
-    digest = hashlib.sha256((PBUILDER / "Containerfile").read_bytes()).hexdigest()[:12]
-    image = f"localhost/conveyor-test-pbuilder:{base.parent.name}-{digest}"
+    root = debian_root()
+    base = imported("conveyor-test-debian", root.parent.name, "-C", str(root), ".")
+    return _built(CONTAINERS / "pbuilder", root.parent.name, base)
+
+
+@cache
+def mock_image() -> str:
+    """The name of the image with mock; skip the test where podman does not have Fedora's image."""
+    if not has_image(FEDORA):
+        pytest.skip(f"podman has no image of Fedora: 'podman pull {FEDORA}' to run these")
+    return _built(CONTAINERS / "mock", "fedora", FEDORA)
+
+
+def _built(folder: Path, tag: str, base: str) -> str:
+    """An image of a Containerfile and a base, made unless podman has it."""
+    digest = hashlib.sha256((folder / "Containerfile").read_bytes()).hexdigest()[:12]
+    image = f"localhost/conveyor-test-{folder.name}:{tag}-{digest}"
     if not has_image(image):
-        below = imported("conveyor-test-debian", base.parent.name, "-C", str(base), ".")
-        options = ("--isolation", "chroot", "--network", "host", "--build-arg", f"BASE={below}", "--tag", image)
-        subprocess.run(["podman", "build", "--quiet", *options, PBUILDER], check=True)
+        options = ("--isolation", "chroot", "--network", "host", "--build-arg", f"BASE={base}", "--tag", image)
+        subprocess.run(["podman", "build", "--quiet", *options, folder], check=True)
     return image
 
 
