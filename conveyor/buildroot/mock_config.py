@@ -166,6 +166,8 @@ def _common(target: Target, places: Places, max_age: float) -> str:
         # What runs goes to the log as it comes.
         "print_main_output": True,
         "rpmbuild_networking": False,
+        # They are the host's, and everybody in the root could read and write what is in them.
+        "dev_loop_count": 0,
         "use_host_resolv": False,
         # The age of the kept root says when it is renewed.
         "update_before_build": False,

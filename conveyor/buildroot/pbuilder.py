@@ -311,7 +311,7 @@ class PbuilderBuilder:
         )
         files = {
             "pbuilderrc": config.configuration(told),
-            "unmount": "IGNORE_UMOUNT=\n",
+            "unmount": config.unmounting(told.places.root),
             "etc/pbuilderrc": "",
             "conf/hostname": "build\n",
             "conf/mailname": "build\n",

@@ -346,6 +346,25 @@ def make(request: pytest.FixtureRequest) -> Callable[[PublishedTree, Path, int],
 
 
 class TestBothFormats:
+    def test_what_is_good_passes_the_check_and_is_not_published_by_it(self, tmp_path: Path) -> None:
+        tree = tree_at(tmp_path)
+        scratch = tmp_path / "scratch"
+        scratch.mkdir()
+        tree.check(RPM_TARGET, make_rpms(scratch / "rpm", "hello", "1"))
+        tree.check(DEB_TARGET, [make_deb(scratch, "hello", "1-1"), *make_dsc(scratch, "hello", "1-1")])
+        assert not (tmp_path / "repos").exists()
+
+    def test_what_could_not_be_listed_is_refused_beforehand(self, tmp_path: Path) -> None:
+        tree = tree_at(tmp_path)
+        (tmp_path / "scratch").mkdir()
+        dsc, *_ = make_dsc(tmp_path / "scratch", "hello", "1-1")
+        with pytest.raises(SourceInvalid, match="which the build did not leave"):
+            tree.check(DEB_TARGET, [dsc])
+        path, artifact = make_deb(tmp_path / "scratch", "hello", "1-1")
+        path.write_bytes(b"nonsense")
+        with pytest.raises(SourceInvalid, match=r"hello_1-1_all\.deb"):
+            tree.check(DEB_TARGET, [(path, artifact)])
+
     def test_the_same_snapshot_gives_the_same_bytes(
         self, tmp_path: Path, make: Callable[[PublishedTree, Path, int], Snapshot]
     ) -> None:
@@ -456,6 +475,17 @@ class TestBothFormats:
 
 
 class TestRpmMetadata:
+    @pytest.mark.parametrize("tag", ["Summary: A", "URL: https://example.org/"])
+    def test_a_control_character_does_not_get_into_the_index(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tag: str
+    ) -> None:
+        """XML cannot hold it: no client could read any package of the index."""
+        monkeypatch.setattr(published, "SPEC", published.SPEC.replace(tag, f"{tag}\x01"))
+        package, _ = make_rpms(tmp_path / "scratch", "hello", "1")
+        tree = tree_at(tmp_path)
+        with pytest.raises(SourceInvalid, match=r"hello-1-1\.noarch\.rpm is not a package that a repository can hold"):
+            tree.check(RPM_TARGET, [package])
+
     def test_source_packages_are_left_out_and_hrefs_stay_inside(self, tmp_path: Path) -> None:
         tree = tree_at(tmp_path)
         folder = publish(tree, rpm_snapshot(tree, tmp_path, 1))

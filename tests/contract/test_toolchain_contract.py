@@ -10,19 +10,20 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import rpm
 
 from conveyor.errors import MirrorUnreachable, SourceInvalid
 from conveyor.formats.artifacts import artifact_of
 from conveyor.formats.deb import mirror
 from conveyor.formats.deb.toolchain import DebToolchain, source_name, split_relations
 from conveyor.formats.filenames import safe_name
-from conveyor.formats.rpm.toolchain import RpmToolchain
+from conveyor.formats.rpm.toolchain import RpmToolchain, declared_names
 from conveyor.formats.sdist import python_metadata
 from conveyor.model.artifact import Artifact, ArtifactKind
 from conveyor.model.commit import Commit, CommitInfo
 from conveyor.model.packaging import Packaging, PackagingFile, RenderInput
 from conveyor.model.target import Format, Target
-from conveyor.ports import Toolchain
+from conveyor.ports import RiskyFiles, Toolchain
 from tests.fakes.clock import NOON
 from tests.support.published import CONTROL, SPEC, make_deb, make_dsc, make_rpms, need
 from tests.support.workshop import TARGET, package_of
@@ -224,6 +225,23 @@ class TestEveryToolchain:
         assert kit.toolchain.runtime_requirements([]) == ()
         assert kit.toolchain.build_requirements([]) == ()
 
+    def test_packages_of_another_source_or_undeclared_are_foreign(self, kit: Kit, tmp_path: Path) -> None:
+        source = kit.source(tmp_path / "source")
+        packages = kit.packages(tmp_path)
+        reasons = kit.toolchain.foreign(source, packages)
+        assert [reason.partition(": ")[0] for reason in reasons] == [path.name for path in packages]
+        assert all("declares no package" in reason for reason in reasons)
+
+    def test_a_package_with_a_name_that_is_none_is_refused(self, kit: Kit, tmp_path: Path) -> None:
+        path = kit.packages(tmp_path)[0]
+        renamed = path.with_name(f"other-{path.name}")
+        path.rename(renamed)
+        with pytest.raises(SourceInvalid, match=r" inside$"):
+            kit.toolchain.inspect(renamed)
+
+    def test_plain_packages_give_no_rights(self, kit: Kit, tmp_path: Path) -> None:
+        assert kit.toolchain.risky_files(kit.packages(tmp_path)[0]) == RiskyFiles()
+
     @pytest.mark.parametrize("name", ["x.rpm", "x.deb"])
     @pytest.mark.parametrize("content", [b"", b"not a package", b"!<arch>\n", b"\xed\xab\xee\xdb\x03\x00"])
     def test_a_file_that_is_not_what_its_name_says_is_refused(
@@ -246,6 +264,17 @@ class TestEveryToolchain:
 
 
 class TestDeb:
+    def test_what_the_dsc_declares_is_its_own(self, tmp_path: Path) -> None:
+        source = deb_source(tmp_path / "source")
+        (tmp_path / "debs").mkdir()
+        own = deb_with(tmp_path / "debs/a", "greeting", "")
+        debug = deb_with(tmp_path / "debs/b", "greeting-dbgsym", "Source: greeting (1.0-1)\n")
+        foreign = deb_with(tmp_path / "debs/c", "greeting", "Source: other\n")
+        assert DebToolchain().foreign(source, [own, debug]) == ()
+        assert DebToolchain().foreign(source, [foreign]) == (
+            "greeting_1.0-1_all.deb: it says that it was built from 'other'",
+        )
+
     def test_the_archive_is_named_after_the_source_package_and_its_version(self) -> None:
         plan = KITS["deb"].toolchain.source_plan(KITS["deb"].render_input(), KITS["deb"].packaging)
         name, version, prefix = plan.arguments
@@ -291,6 +320,41 @@ class TestDeb:
 
 
 class TestRpm:
+    def test_what_the_spec_declares_is_its_own(self, tmp_path: Path) -> None:
+        more = (
+            "%package doc\nSummary: x\n%description doc\n%files doc\n%package -n lib\nSummary: x\n%description -n lib\n"
+        )
+        (package, _), (source, _) = rpm_with(tmp_path / "a", "greeting", "")
+        assert RpmToolchain().foreign([source], [package]) == ()
+        assert set(declared_names({rpm.RPMTAG_SPEC: f"Name: greeting\n{more}", rpm.RPMTAG_NAME: "greeting"})) == {
+            "greeting",
+            "greeting-doc",
+            "lib",
+        }
+        assert set(declared_names({rpm.RPMTAG_SPEC: None})) == set()
+        (other, _), _ = rpm_with(tmp_path / "b", "greeting-doc", "")
+        assert "declares no package greeting-doc" in RpmToolchain().foreign([source], [other])[0]
+
+    def test_setuid_files_capabilities_and_devices_are_told(self, tmp_path: Path) -> None:
+        text = (
+            "%attr(4755, root, root) /usr/share/rights/greeting\n%caps(cap_net_raw=ep) /usr/share/rights/ping\n"
+            "%dev(c, 1, 3) /usr/share/rights/null\n"
+        )
+        need("rpmbuild")
+        spec = SPEC.format(name="rights", version="1.0", release="1").replace(
+            "%files\n/usr/share/rights\n", f"%files\n{text}"
+        )
+        (tmp_path / "rights.spec").write_text(
+            spec.replace("%files", "touch %{buildroot}/usr/share/rights/ping\n%files", 1)
+        )
+        command = ["rpmbuild", "-bb", "--quiet", "--define", f"_topdir {tmp_path}/top", str(tmp_path / "rights.spec")]
+        subprocess.run(command, check=True, capture_output=True)
+        (path,) = (tmp_path / "top/RPMS").rglob("*.rpm")
+        folder = "/usr/share/rights"
+        assert RpmToolchain().risky_files(path) == RiskyFiles(
+            privileged=(f"{folder}/greeting", f"{folder}/ping"), devices=(f"{folder}/null",)
+        )
+
     def test_build_requirements_of_an_srpm(self, tmp_path: Path) -> None:
         source = rpm_with(tmp_path, "x", "BuildRequires: gcc\nBuildRequires: python3dist(six) >= 1.2\n")[1][0]
         assert RpmToolchain().build_requirements([source]) == ("gcc", "python3dist(six) >= 1.2")

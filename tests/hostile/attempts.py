@@ -154,7 +154,8 @@ class Ending:
         formats: the formats that it is tried in.
         outcome: of the build.
         kind: the error's name; empty for a success.
-        says: part of the one line that tells it; of the log for a success.
+        says: part of the one line that tells it; of the log for a success. "@SECONDS@", "@MEMORY@" and "@DISK@"
+            stand for the limits.
         limits: changes to the target's limits.
         every_builder: whether it is up to the builder; what the pipeline itself sees is tried with one builder only.
     """
@@ -202,7 +203,7 @@ ENDINGS = (
         name="run-for-ever",
         scripts={"build.sh": "trap '' TERM HUP INT\nsetsid sleep @NAP@ &\nwhile :; do sleep @NAP@; done"},
         kind="LimitExceeded",
-        says="it took longer than 3 s and was killed",
+        says="it took longer than @SECONDS@ s and was killed",
         limits={"seconds": 3},
         every_builder=True,
     ),
@@ -210,7 +211,7 @@ ENDINGS = (
         name="endless-log",
         scripts={"build.sh": "yes 'all work and no play'"},
         kind="LimitExceeded",
-        says="it took longer than 3 s and was killed",
+        says="it took longer than @SECONDS@ s and was killed",
         limits={"seconds": 3},
         every_builder=True,
     ),
@@ -226,7 +227,7 @@ ENDINGS = (
         name="fill-memory",
         scripts={"build.sh": "perl -e '$x .= \"x\" x 1_000_000 while 1'"},
         kind="LimitExceeded",
-        says="it used more than 96 MiB of memory",
+        says="it used more than @MEMORY@ MiB of memory",
         limits={"memory": 96 * MIB, "disk": 128 * MIB, "seconds": 40},
         every_builder=True,
     ),
@@ -234,7 +235,7 @@ ENDINGS = (
         name="fill-disk",
         scripts={"build.sh": "cat /dev/zero > large"},
         kind="LimitExceeded",
-        says="it used more than 128 MiB of disk",
+        says="it used more than @DISK@ MiB of disk",
         limits={"disk": 128 * MIB, "seconds": 40},
         every_builder=True,
     ),
@@ -242,7 +243,7 @@ ENDINGS = (
         name="sparse-results",
         scripts={"after.sh": "truncate --size=100G $OUT/large.buildinfo"},
         kind="LimitExceeded",
-        says="it used more than 128 MiB of disk",
+        says="it used more than @DISK@ MiB of disk",
         limits={"disk": 128 * MIB},
     ),
     Ending(
@@ -327,7 +328,7 @@ fi"""
         name="endless-install",
         scripts={"postinst": "trap '' TERM\nsetsid sleep @NAP@ &\nsleep @NAP@"},
         kind="LimitExceeded",
-        says="it took longer than 6 s and was killed",
+        says="it took longer than @SECONDS@ s and was killed",
         limits={"seconds": 6},
     ),
 )

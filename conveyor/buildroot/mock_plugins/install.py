@@ -13,6 +13,8 @@ from pathlib import Path
 # See prctl(2) and capabilities(7).
 PR_CAPBSET_DROP = 24
 PR_SET_NO_NEW_PRIVS = 38
+MS_RDONLY, MS_REMOUNT, MS_BIND = 1, 32, 4096
+DEVICES = ("full", "null", "random", "tty", "urandom", "zero")
 CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, SETPCAP, AUDIT_WRITE, SETFCAP = (
     0,
     1,
@@ -37,7 +39,9 @@ def main(root: Path, packages: list[Path]) -> None:
     place.mkdir()
     for package in packages:
         shutil.copyfile(package, place / package.name)
-    _check(LIBC.mount(b"proc", os.fsencode(root / "proc"), b"proc", 0, b""))
+    _mount("proc", root / "proc", "proc", 0)
+    _lock(root / "proc")
+    _few_devices(root / "dev")
     last = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
     os.chroot(root)
     os.chdir("/")
@@ -48,6 +52,26 @@ def main(root: Path, packages: list[Path]) -> None:
     options = ("--define", "__transaction_unshare %{nil}", "--nosignature", "--oldpackage", "--upgrade", "--verbose")
     names = [f"/{PLACE}/{package.name}" for package in packages]
     os.execve("/usr/bin/rpm", ["rpm", *options, *names], ENVIRONMENT)  # noqa: S606 - the end of this program
+
+
+def _lock(proc: Path) -> None:
+    """Make the kernel's settings read-only: who may write to them could have the host run a program."""
+    for path in (proc / "sys", proc / "sysrq-trigger", proc / "irq", proc / "bus"):
+        if path.exists():
+            _mount(str(path), path, "none", MS_BIND)
+            _mount("none", path, "none", MS_BIND | MS_REMOUNT | MS_RDONLY)
+
+
+def _few_devices(folder: Path) -> None:
+    """Show harmless devices only: mock's roots have loop devices, and with them other builds' disks."""
+    _mount("dev", folder, "tmpfs", 0)
+    for name in DEVICES:
+        (folder / name).touch()
+        _mount(f"/dev/{name}", folder / name, "none", MS_BIND)
+
+
+def _mount(source: str, target: Path, kind: str, flags: int) -> None:
+    _check(LIBC.mount(os.fsencode(source), os.fsencode(target), kind.encode(), flags, b""))
 
 
 def _check(result: int) -> None:
