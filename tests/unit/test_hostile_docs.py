@@ -9,7 +9,7 @@ from conveyor.model.build import Outcome
 from tests.hostile.attempts import ENDINGS, NAMES
 
 PAGE = Path(__file__).parents[2] / "docs/operating.md"
-ROW = re.compile(r"\| `(?P<name>[a-z-]+)` \| [^|]+ \| (?P<outcome>[^|]+) \| [^|]+ \| [^|]+ \|")
+ROW = re.compile(r"\| `(?P<name>[a-z-]+)` \| [^|]+ \| (?P<outcome>[^|]+) \| [^|]+ \| [^|]+ \| [^|]+ \|")
 
 
 def rows() -> dict[str, str]:
