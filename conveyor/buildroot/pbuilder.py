@@ -311,7 +311,7 @@ class PbuilderBuilder:
         )
         files = {
             "pbuilderrc": config.configuration(told),
-            "unmount": config.unmounting(told.places.root),
+            "unmount": "IGNORE_UMOUNT=\n",
             "etc/pbuilderrc": "",
             "conf/hostname": "build\n",
             "conf/mailname": "build\n",

@@ -105,7 +105,7 @@ def configuration(told: Configuration) -> str:
         "HOOKDIR": str(places.order / "hooks"),
         "CONFDIR": str(places.order / "conf"),
         "BINDMOUNTS": binds,
-        "CHROOTEXEC": " ".join(("sh", places.script("into-root.sh"), *within(places.root))),
+        "CHROOTEXEC": " ".join(chroot_exec(places.root)),
         "SOURCE_ONLY_CHANGES": "no",
         "PKGNAME_LOGFILE": "",
         "DEBBUILDOPTS": BUILD_OPTIONS,
@@ -124,15 +124,10 @@ def configuration(told: Configuration) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def unmounting(root: Path) -> str:
-    """The settings of a run that unmounts what it has mounted, and so must not mount more on top."""
-    return f"IGNORE_UMOUNT=\nCHROOTEXEC={_quoted(' '.join(('chroot', *within(root))))}\n"
-
-
-def within(root: Path) -> tuple[str, ...]:
-    """The root, and the command before each command that runs in it."""
+def chroot_exec(root: Path) -> tuple[str, ...]:
+    """The command before each command that runs in the root."""
     withheld = ",".join(f"-{name}" for name in WITHHELD)
-    return (str(root), "setpriv", "--no-new-privs", "--bounding-set", withheld, "--")
+    return ("chroot", str(root), "setpriv", "--no-new-privs", "--bounding-set", withheld, "--")
 
 
 def creation(
@@ -157,7 +152,6 @@ def creation(
         "HOOKDIR": "",
         # There is no root yet for a script to mount anything in.
         "USEPROC": "yes",
-        "CHROOTEXEC": " ".join(("chroot", *within(places.root))),
     }
 
 

@@ -54,7 +54,7 @@ class TestConfiguration:
             "USENETWORK": "no",
             "APTCACHE": "",
             "CHROOTEXEC": (
-                "sh /jobs/1/order/bin/into-root.sh /scratch/root setpriv --no-new-privs"
+                "chroot /scratch/root setpriv --no-new-privs"
                 " --bounding-set -sys_admin,-sys_chroot,-sys_ptrace,-mknod,-net_admin --"
             ),
             "DEBBUILDOPTS": "--build=binary --no-pre-clean --unsigned-changes --unsigned-buildinfo",
@@ -65,11 +65,6 @@ class TestConfiguration:
             "PBUILDERSATISFYDEPENDSCMD": "/lib/pbuilder/pbuilder-satisfydepends-apt",
             "BUILDRESULT": "/scratch/unused",
         }
-
-    def test_what_is_mounted_can_be_unmounted_where_that_is_asked_for(self) -> None:
-        values = read(config.unmounting(PLACES.root), "IGNORE_UMOUNT", "CHROOTEXEC")
-        assert values["IGNORE_UMOUNT"] == ""
-        assert values["CHROOTEXEC"].startswith("chroot /scratch/root setpriv ")
 
     def test_the_root_sees_what_is_bound(self) -> None:
         told = Configuration(places=PLACES, uid=1, binds={Path("/a"): "/b", Path("/c"): "/d"})
@@ -96,10 +91,6 @@ class TestConfiguration:
             "EXTRAPACKAGES": "gcc make",
             "HOOKDIR": "",
             "USEPROC": "yes",
-            "CHROOTEXEC": (
-                "chroot /scratch/root setpriv --no-new-privs"
-                " --bounding-set -sys_admin,-sys_chroot,-sys_ptrace,-mknod,-net_admin --"
-            ),
         }
 
     def test_no_configuration_of_the_machine_is_read(self) -> None:
