@@ -11,24 +11,28 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conveyor.buildroot import cgroup, containerhealth, health, images, mock_health, rootless
-from conveyor.buildroot.compilations import Compilations
-from conveyor.buildroot.containerruntime import Runtimes
-from conveyor.buildroot.containertool import ContainerTools
-from conveyor.buildroot.eviction import Eviction
-from conveyor.buildroot.hosttool import HostTools
+from conveyor.buildroot import health
+from conveyor.buildroot.isolation import cgroup, rootless
+from conveyor.buildroot.isolation.sandbox import Sandbox, ScratchKind
 from conveyor.buildroot.jobs import Jobs
-from conveyor.buildroot.layers import LayerStore, hash_of
-from conveyor.buildroot.mock import MockBuilder
-from conveyor.buildroot.overlay import OverlayBuilder
-from conveyor.buildroot.overlay_stock import OverlayBuildroots
-from conveyor.buildroot.pbuilder import PROGRAMS as PBUILDER_PROGRAMS
-from conveyor.buildroot.pbuilder import PbuilderBuilder
-from conveyor.buildroot.pertarget import PerTarget
-from conveyor.buildroot.roots import Roots
-from conveyor.buildroot.sandbox import Sandbox, ScratchKind
+from conveyor.buildroot.mock import health as mock_health
+from conveyor.buildroot.mock.builder import MockBuilder
+from conveyor.buildroot.overlay import images
+from conveyor.buildroot.overlay.builder import OverlayBuilder
+from conveyor.buildroot.overlay.buildroots import OverlayBuildroots
+from conveyor.buildroot.overlay.compilations import Compilations
+from conveyor.buildroot.overlay.eviction import Eviction
+from conveyor.buildroot.overlay.layers import LayerStore, hash_of
+from conveyor.buildroot.overlay.roots import Roots
+from conveyor.buildroot.pbuilder.builder import PROGRAMS as PBUILDER_PROGRAMS
+from conveyor.buildroot.pbuilder.builder import PbuilderBuilder
 from conveyor.buildroot.stock import Buildroots
-from conveyor.buildroot.toolhost import ToolHost
+from conveyor.buildroot.tools import containerhealth
+from conveyor.buildroot.tools.containerruntime import Runtimes
+from conveyor.buildroot.tools.containertool import ContainerTools
+from conveyor.buildroot.tools.hosttool import HostTools
+from conveyor.buildroot.tools.pertarget import PerTarget
+from conveyor.buildroot.tools.toolhost import ToolHost
 from conveyor.errors import CommandMissing, DiskFull, PermissionMissing, UserError
 from conveyor.formats.deb.apt import AptManager
 from conveyor.formats.deb.metadata import DebIndexWriter

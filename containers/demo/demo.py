@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from conveyor.buildroot.layers import Stack
-from conveyor.buildroot.sandbox import Bind, Call
+from conveyor.buildroot.isolation.sandbox import Bind, Call
+from conveyor.buildroot.overlay.layers import Stack
 from conveyor.cli.build import Order, carry_out
 from conveyor.cli.context import Context
 from conveyor.cli.results import Result, exit_code, print_results

@@ -7,10 +7,10 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from conveyor.buildroot import cgroup, rootless
+from conveyor.buildroot.isolation import cgroup, rootless
+from conveyor.buildroot.isolation.sandbox import Call, Sandbox
+from conveyor.buildroot.isolation.users import in_user_namespace
 from conveyor.buildroot.jobs import Jobs
-from conveyor.buildroot.sandbox import Call, Sandbox
-from conveyor.buildroot.users import in_user_namespace
 from conveyor.command import search_path
 from conveyor.errors import ConveyorError, SandboxUnusable
 from conveyor.model.health import Finding, Program

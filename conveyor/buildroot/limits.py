@@ -9,7 +9,7 @@ from conveyor.model.target import Target
 
 
 class Ended(Protocol):
-    """How something ended that ran with limits. See conveyor.buildroot.sandbox.Finished."""
+    """How something ended that ran with limits. See conveyor.buildroot.isolation.sandbox.Finished."""
 
     @property
     def disk_full(self) -> bool:

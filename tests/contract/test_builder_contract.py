@@ -15,14 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from conveyor.buildroot.hosttool import HostTools
+from conveyor.buildroot.isolation.sandbox import Sandbox, ScratchKind
 from conveyor.buildroot.jobs import Jobs
-from conveyor.buildroot.layers import LayerStore
-from conveyor.buildroot.mock import MockBuilder
-from conveyor.buildroot.overlay import OverlayBuilder
-from conveyor.buildroot.pbuilder import PROGRAMS, PbuilderBuilder
-from conveyor.buildroot.roots import Roots
-from conveyor.buildroot.sandbox import Sandbox, ScratchKind
+from conveyor.buildroot.mock.builder import MockBuilder
+from conveyor.buildroot.overlay.builder import OverlayBuilder
+from conveyor.buildroot.overlay.layers import LayerStore
+from conveyor.buildroot.overlay.roots import Roots
+from conveyor.buildroot.pbuilder.builder import PROGRAMS, PbuilderBuilder
+from conveyor.buildroot.tools.hosttool import HostTools
 from conveyor.errors import (
     BuildDependencyMissing,
     BuildFailed,

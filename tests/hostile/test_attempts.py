@@ -14,7 +14,7 @@ from typing import IO
 
 import pytest
 
-from conveyor.buildroot.sandbox import Bind, Call, Finished, Sandbox
+from conveyor.buildroot.isolation.sandbox import Bind, Call, Finished, Sandbox
 from conveyor.model.build import Build, Outcome, Stage
 from conveyor.model.target import Format
 from conveyor.pipeline import check

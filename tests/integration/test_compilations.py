@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from conveyor.buildroot import compilations
-from conveyor.buildroot.compilations import Compilations
-from conveyor.buildroot.overlay import OverlayBuilder
+from conveyor.buildroot.overlay import compilations
+from conveyor.buildroot.overlay.builder import OverlayBuilder
+from conveyor.buildroot.overlay.compilations import Compilations
 from conveyor.errors import BuildFailed
 from conveyor.ports import BuildPlan
 from tests.support.roots import fill_root, need_sandbox

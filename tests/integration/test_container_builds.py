@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from conveyor.buildroot.containertool import ContainerTools
 from conveyor.buildroot.jobs import Jobs
-from conveyor.buildroot.mock import MockBuilder
-from conveyor.buildroot.pbuilder import PbuilderBuilder
+from conveyor.buildroot.mock.builder import MockBuilder
+from conveyor.buildroot.pbuilder.builder import PbuilderBuilder
+from conveyor.buildroot.tools.containertool import ContainerTools
 from conveyor.errors import BuildDependencyMissing, BuildFailed, LimitExceeded
 from conveyor.formats.deb.apt import AptManager
 from conveyor.formats.deb.mirror import host_mirror

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from conveyor.buildroot.containerruntime import Runtimes
-from conveyor.buildroot.containers import LABEL, PREFIX
-from conveyor.buildroot.containertool import ContainerTools
 from conveyor.buildroot.jobs import Jobs
-from conveyor.buildroot.toolhost import ToolCall
+from conveyor.buildroot.tools.containerruntime import Runtimes
+from conveyor.buildroot.tools.containers import LABEL, PREFIX
+from conveyor.buildroot.tools.containertool import ContainerTools
+from conveyor.buildroot.tools.toolhost import ToolCall
 from conveyor.errors import CommandMissing, SandboxUnusable
 from conveyor.model.target import Limits
 from tests.fakes.processes import spawn

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from conveyor.buildroot import cgroup
-from conveyor.buildroot.hosttool import HostTools
+from conveyor.buildroot.isolation import cgroup
+from conveyor.buildroot.isolation.sandbox import ScratchKind
 from conveyor.buildroot.jobs import Jobs
-from conveyor.buildroot.sandbox import ScratchKind
-from conveyor.buildroot.toolhost import ToolCall
+from conveyor.buildroot.tools.hosttool import HostTools
+from conveyor.buildroot.tools.toolhost import ToolCall
 from conveyor.errors import CommandMissing, CommandTimedOut, SandboxUnusable
 from conveyor.model.target import Limits
 from tests.fakes.processes import spawn

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from conveyor.buildroot.containerhealth import look_at_base
-from conveyor.buildroot.images import Images
+from conveyor.buildroot.isolation.sandbox import Call, Sandbox, ScratchKind
 from conveyor.buildroot.jobs import Jobs
-from conveyor.buildroot.layers import LayerStore, Stack
-from conveyor.buildroot.roots import Roots
-from conveyor.buildroot.sandbox import Call, Sandbox, ScratchKind
+from conveyor.buildroot.overlay.images import Images
+from conveyor.buildroot.overlay.layers import LayerStore, Stack
+from conveyor.buildroot.overlay.roots import Roots
+from conveyor.buildroot.tools.containerhealth import look_at_base
 from conveyor.errors import BuildDependencyMissing, UserError
 from conveyor.formats.deb.apt import AptManager
 from conveyor.formats.rpm.dnf import DnfManager

@@ -15,10 +15,10 @@ from textwrap import dedent
 
 import pytest
 
-from conveyor.buildroot import cgroup
-from conveyor.buildroot.sandbox import Bind, Call, Finished, Sandbox, ScratchKind
-from conveyor.buildroot.users import ROOT_IDS
-from conveyor.buildroot.watch import _used
+from conveyor.buildroot.isolation import cgroup
+from conveyor.buildroot.isolation.sandbox import Bind, Call, Finished, Sandbox, ScratchKind
+from conveyor.buildroot.isolation.users import ROOT_IDS
+from conveyor.buildroot.isolation.watch import _used
 from conveyor.errors import CommandTimedOut
 from tests.fakes.processes import ended, spawn
 from tests.support.roots import LAYER, LIMITS, copy_program, make_sandbox, need_sandbox, script

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from conveyor.buildroot.eviction import Eviction
-from conveyor.buildroot.layers import Stack
-from conveyor.buildroot.leases import last_used, lease, unused, users
+from conveyor.buildroot.overlay.eviction import Eviction
+from conveyor.buildroot.overlay.layers import Stack
+from conveyor.buildroot.overlay.leases import last_used, lease, unused, users
 from tests.fakes.processes import ended, spawn, wait_for
 from tests.support.roots import fill_root, need_sandbox
 from tests.support.touched import Site

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from conveyor.buildroot.layers import Resolution
-from conveyor.buildroot.nearest import MAX_LAYERS
+from conveyor.buildroot.overlay.layers import Resolution
+from conveyor.buildroot.overlay.nearest import MAX_LAYERS
 from conveyor.errors import BuildDependencyMissing
 from conveyor.model.artifact import Artifact, ArtifactKind
 from conveyor.ports import Trunk

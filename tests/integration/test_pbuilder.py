@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from conveyor.buildroot import cgroup, pbuilder_config
-from conveyor.buildroot.hosttool import HostTools
+from conveyor.buildroot.isolation import cgroup
+from conveyor.buildroot.isolation.sandbox import ScratchKind
 from conveyor.buildroot.jobs import Jobs
-from conveyor.buildroot.pbuilder import PbuilderBuilder
-from conveyor.buildroot.sandbox import ScratchKind
+from conveyor.buildroot.pbuilder import configuration as pbuilder_config
+from conveyor.buildroot.pbuilder.builder import PbuilderBuilder
+from conveyor.buildroot.tools.hosttool import HostTools
 from conveyor.errors import (
     BuildFailed,
     LimitExceeded,
@@ -128,7 +129,7 @@ def test_a_build_has_neither_network_nor_rights(bench: Bench, tmp_path: Path, lo
 
 def test_disk_is_limited(bench: Bench, tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Enough for the root, and filled sooner.
-    monkeypatch.setattr("conveyor.buildroot.pbuilder.ROOT_ROOM", 1024**3)
+    monkeypatch.setattr("conveyor.buildroot.pbuilder.builder.ROOT_ROOM", 1024**3)
     small = replace(bench.target, limits=replace(bench.target.limits, disk=16 * 1024**2))
     with pytest.raises(LimitExceeded, match="of disk"):
         bench.built(Wish(build="dd if=/dev/zero of=big bs=1M"), tmp_path, log, target=small)

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from conveyor.buildroot import cgroup
+from conveyor.buildroot.isolation import cgroup
+from conveyor.buildroot.isolation.sandbox import Bind, Call, Sandbox, ScratchKind
 from conveyor.buildroot.jobs import Jobs
-from conveyor.buildroot.sandbox import Bind, Call, Sandbox, ScratchKind
 from conveyor.errors import CommandTimedOut, Fault, SandboxUnusable
 from tests.fakes.processes import spawn
 from tests.support.roots import LAYER, LIMITS, UID, make_sandbox, need_sandbox, running_as, script

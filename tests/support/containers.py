@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from conveyor.buildroot.containerruntime import Runtimes
-from conveyor.buildroot.containers import PREFIX
+from conveyor.buildroot.isolation.sandbox import Sandbox, ScratchKind
 from conveyor.buildroot.jobs import Jobs
-from conveyor.buildroot.layers import LayerStore
-from conveyor.buildroot.roots import Roots
-from conveyor.buildroot.sandbox import Sandbox, ScratchKind
+from conveyor.buildroot.overlay.layers import LayerStore
+from conveyor.buildroot.overlay.roots import Roots
+from conveyor.buildroot.tools.containerruntime import Runtimes
+from conveyor.buildroot.tools.containers import PREFIX
 from conveyor.errors import ConveyorError
 from conveyor.formats.deb.apt import AptManager
 from conveyor.formats.deb.mirror import host_mirror

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from conveyor.buildroot.isolation.sandbox import Sandbox, ScratchKind
 from conveyor.buildroot.jobs import Jobs
-from conveyor.buildroot.layers import LayerStore, Stack
-from conveyor.buildroot.roots import Roots, base_key
-from conveyor.buildroot.sandbox import Sandbox, ScratchKind
+from conveyor.buildroot.overlay.layers import LayerStore, Stack
+from conveyor.buildroot.overlay.roots import Roots, base_key
 from conveyor.formats.deb.apt import AptManager
 from conveyor.formats.deb.mirror import host_mirror
 from conveyor.formats.rpm.dnf import DnfManager

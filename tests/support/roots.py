@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from conveyor.buildroot import cgroup
+from conveyor.buildroot.isolation import cgroup
+from conveyor.buildroot.isolation.sandbox import Call, Sandbox, ScratchKind
 from conveyor.buildroot.jobs import Jobs
-from conveyor.buildroot.sandbox import Call, Sandbox, ScratchKind
 from conveyor.command import process_started
 from conveyor.model.target import Limits
 

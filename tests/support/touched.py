@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from conveyor.buildroot.eviction import Eviction
+from conveyor.buildroot.isolation.sandbox import Sandbox, ScratchKind
 from conveyor.buildroot.jobs import Jobs
-from conveyor.buildroot.layers import LayerStore, Stack
-from conveyor.buildroot.overlay import OverlayBuilder
-from conveyor.buildroot.roots import Roots
-from conveyor.buildroot.sandbox import Sandbox, ScratchKind
+from conveyor.buildroot.overlay.builder import OverlayBuilder
+from conveyor.buildroot.overlay.eviction import Eviction
+from conveyor.buildroot.overlay.layers import LayerStore, Stack
+from conveyor.buildroot.overlay.roots import Roots
 from conveyor.errors import BuildDependencyMissing, ConveyorError
 from conveyor.model.health import Program
 from conveyor.model.target import Format, Target

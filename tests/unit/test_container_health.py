@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from conveyor.buildroot.containerhealth import look
-from conveyor.buildroot.containerruntime import Runtimes
-from conveyor.buildroot.containers import Runtime
 from conveyor.buildroot.jobs import Jobs
+from conveyor.buildroot.tools.containerhealth import look
+from conveyor.buildroot.tools.containerruntime import Runtimes
+from conveyor.buildroot.tools.containers import Runtime
 from conveyor.errors import CommandMissing, ConveyorError, SandboxUnusable
 
 IMAGE = "localhost/pbuilder:latest"

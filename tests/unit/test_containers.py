@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from conveyor.buildroot.containerruntime import Status, read_status, variants
-from conveyor.buildroot.containers import (
+from conveyor.buildroot.tools.containerruntime import Status, read_status, variants
+from conveyor.buildroot.tools.containers import (
     FIRST_UID,
     Container,
     Runtime,

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from conveyor.buildroot import mock_config
-from conveyor.buildroot.mock_config import PLUGINS, Places, Root
+from conveyor.buildroot.mock import configuration as mock_config
+from conveyor.buildroot.mock.configuration import PLUGINS, Places, Root
 from conveyor.formats.rpm.dnf import DnfManager
 from conveyor.model.target import MockOptions, Target
 from tests.support.mock import MOCK

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from conveyor.buildroot.mock_log import own_failure, package_manager_lines, work_began
+from conveyor.buildroot.mock.log import own_failure, package_manager_lines, work_began
 from conveyor.errors import BuildDependencyMissing, CommandFailed, ConveyorError, MirrorUnreachable
 from conveyor.formats.rpm.dnf import DnfManager
 from tests.support.mock import MOCK

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from conveyor.buildroot.layers import Layer, Offer
-from conveyor.buildroot.nearest import MAX_LAYERS, after, nearest
+from conveyor.buildroot.overlay.layers import Layer, Offer
+from conveyor.buildroot.overlay.nearest import MAX_LAYERS, after, nearest
 from conveyor.ports import Changes, InstalledPackage
 
 

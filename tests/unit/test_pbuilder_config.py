@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from conveyor.buildroot import pbuilder_config as config
-from conveyor.buildroot.pbuilder_config import Configuration, Places
+from conveyor.buildroot.pbuilder import configuration as config
+from conveyor.buildroot.pbuilder.configuration import Configuration, Places
 from conveyor.model.target import DebianSuite
 from tests.support.workshop import TARGET
 

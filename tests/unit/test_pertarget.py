@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from conveyor.buildroot.pertarget import PerTarget
+from conveyor.buildroot.tools.pertarget import PerTarget
 from conveyor.model.target import Target
 from conveyor.ports import Builder
 from tests.fakes.builder import FakeBuilder

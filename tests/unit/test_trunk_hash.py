@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from conveyor.buildroot.roots import trunk_hash
+from conveyor.buildroot.overlay.roots import trunk_hash
 from conveyor.model.artifact import Artifact, ArtifactKind
 from conveyor.ports import Trunk
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conveyor.buildroot.jobs import Jobs
-from conveyor.buildroot.layers import Layer, LayerStore, size_of
-from conveyor.buildroot.leases import unused
+from conveyor.buildroot.overlay.layers import Layer, LayerStore, size_of
+from conveyor.buildroot.overlay.leases import unused
 
 # Of all room, the part that downloads may take, and compilations: they save less time than layers.
 FILES_PART = 8

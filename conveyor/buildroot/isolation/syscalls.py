@@ -1,6 +1,6 @@
 """The system calls that nothing in the sandbox may make, as a program that compiles them into a filter.
 
-`conveyor.buildroot.sandbox` starts it with the system's own Python, which has libseccomp's bindings, and bubblewrap
+The module `sandbox` beside it starts it with the system's own Python, which has libseccomp's bindings, and bubblewrap
 loads the file that it writes. What is not named here is allowed: builds run tests of any program, and a short list of
 what is dangerous and of no use to a build breaks none. The ideas are those of the lists that Docker, Flatpak and
 systemd-nspawn publish: what no namespace holds, and what has had one hole in the kernel after another.

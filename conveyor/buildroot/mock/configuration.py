@@ -14,7 +14,7 @@ from pathlib import Path
 
 from conveyor.model.target import RpmDistribution, Target
 
-PLUGINS = Path(__file__).with_name("mock_plugins")
+PLUGINS = Path(__file__).with_name("plugins")
 INSTALLER = PLUGINS / "install.py"
 TRUNK = "trunk"
 CONFIGURATION = "root.cfg"

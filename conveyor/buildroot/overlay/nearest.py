@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from conveyor.buildroot.layers import Layer, Offer
+from conveyor.buildroot.overlay.layers import Layer, Offer
 from conveyor.ports import Changes, InstalledPackage
 
 # Layers on top of each other, the base included, beyond which a new one is made from scratch. Each costs a little at

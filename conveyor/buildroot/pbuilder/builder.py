@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Protocol
 
 from conveyor.buildroot import limits
-from conveyor.buildroot import pbuilder_config as config
-from conveyor.buildroot.enter import collect
+from conveyor.buildroot.isolation.enter import collect
 from conveyor.buildroot.jobs import Jobs
 from conveyor.buildroot.outcome import not_installable
-from conveyor.buildroot.pbuilder_config import Configuration, Places
-from conveyor.buildroot.roots import MAKING
-from conveyor.buildroot.toolhost import ToolCall, ToolEnd, ToolHost
+from conveyor.buildroot.overlay.roots import MAKING
+from conveyor.buildroot.pbuilder import configuration as config
+from conveyor.buildroot.pbuilder.configuration import Configuration, Places
+from conveyor.buildroot.tools.toolhost import ToolCall, ToolEnd, ToolHost
 from conveyor.errors import (
     BuildFailed,
     CommandFailed,
@@ -41,7 +41,7 @@ from conveyor.model.health import Program
 from conveyor.model.target import DebianSuite, Limits, Target
 from conveyor.ports import BuildPlan, PreparedRoot, SourcePlan, Trunk
 
-SCRIPTS = Path(__file__).with_name("pbuilder_scripts")
+SCRIPTS = Path(__file__).with_name("scripts")
 PROGRAMS = (
     Program(name="pbuilder", package="pbuilder"),
     Program(name="mmdebstrap", package="mmdebstrap"),

@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from conveyor.buildroot import limits, mock_config, mock_log
+from conveyor.buildroot import limits
 from conveyor.buildroot.jobs import Jobs
-from conveyor.buildroot.mock_config import Places, Root
+from conveyor.buildroot.mock import configuration as mock_config
+from conveyor.buildroot.mock import log as mock_log
+from conveyor.buildroot.mock.configuration import Places, Root
 from conveyor.buildroot.outcome import not_installable
-from conveyor.buildroot.roots import MAKING
-from conveyor.buildroot.toolhost import ToolCall, ToolEnd, ToolHost
+from conveyor.buildroot.overlay.roots import MAKING
+from conveyor.buildroot.tools.toolhost import ToolCall, ToolEnd, ToolHost
 from conveyor.command import last_lines
 from conveyor.errors import (
     BuildDependencyMissing,

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from conveyor.buildroot.kernel import (
+from conveyor.buildroot.isolation.kernel import (
     CLONE_NEWUSER,
     PR_GET_SECUREBITS,
     PR_SET_PDEATHSIG,

@@ -25,7 +25,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
-from conveyor.buildroot.leases import Lease, last_used, lease
+from conveyor.buildroot.overlay.leases import Lease, last_used, lease
 from conveyor.command import run
 from conveyor.errors import SandboxUnusable
 from conveyor.ports import InstalledPackage

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from conveyor.buildroot.eviction import Eviction, kept_files
-from conveyor.buildroot.layers import Layer, LayerStore, size_of
-from conveyor.buildroot.leases import users
-from conveyor.buildroot.roots import Roots
-from conveyor.buildroot.sandbox import Call, Sandbox
+from conveyor.buildroot.isolation.sandbox import Call, Sandbox
+from conveyor.buildroot.overlay.eviction import Eviction, kept_files
+from conveyor.buildroot.overlay.layers import Layer, LayerStore, size_of
+from conveyor.buildroot.overlay.leases import users
+from conveyor.buildroot.overlay.roots import Roots
 from conveyor.buildroot.stock import StockItem, StockKind
 from conveyor.errors import UserError
 from conveyor.model.target import BuilderKind, Target

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from conveyor.buildroot import limits
-from conveyor.buildroot.compilations import Compilations
+from conveyor.buildroot.isolation.sandbox import SCRIPT, Bind, Call, Finished, Sandbox
 from conveyor.buildroot.jobs import Jobs
 from conveyor.buildroot.outcome import not_installable
-from conveyor.buildroot.roots import Roots
-from conveyor.buildroot.sandbox import SCRIPT, Bind, Call, Finished, Sandbox
+from conveyor.buildroot.overlay.compilations import Compilations
+from conveyor.buildroot.overlay.roots import Roots
 from conveyor.errors import (
     BuildDependencyMissing,
     BuildFailed,

@@ -17,7 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO
 
-from conveyor.buildroot import cgroup
+from conveyor.buildroot.isolation import cgroup
 from conveyor.buildroot.jobs import Jobs
 from conveyor.command import attach, run
 from conveyor.errors import CommandFailed, ConveyorError, DiskFull, SandboxUnusable
@@ -28,7 +28,7 @@ START = (
     "import sys; sys.path.append(sys.argv.pop(1)); from importlib import import_module;"
     "sys.exit(import_module(sys.argv.pop(1)).main())"
 )
-FOLDER = Path(__file__).parents[2]
+FOLDER = Path(__file__).parents[3]
 SYSCALLS = Path(__file__).with_name("syscalls.py")
 SYSTEM_PYTHON = "/usr/bin/python3"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -193,7 +193,7 @@ class Sandbox:
         }
         return [
             *("setpriv", "--pdeathsig", "KILL", "--", "unshare", "--mount", "--propagation", "private", "--"),
-            *(*program("conveyor.buildroot.enter"), json.dumps(spec)),
+            *(*program("conveyor.buildroot.isolation.enter"), json.dumps(spec)),
         ]
 
     def filter(self) -> Path:
@@ -208,7 +208,10 @@ class Sandbox:
             path.parent.mkdir(parents=True, exist_ok=True)
             with self._jobs.folder() as job:
                 try:
-                    run([*program("conveyor.buildroot.syscalls"), str(job / "filter")], timeout=COMPILE_SECONDS)
+                    run(
+                        [*program("conveyor.buildroot.isolation.syscalls"), str(job / "filter")],
+                        timeout=COMPILE_SECONDS,
+                    )
                 except CommandFailed as error:
                     raise SandboxUnusable(
                         "the filter of system calls cannot be compiled",

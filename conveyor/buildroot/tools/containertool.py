@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from conveyor.buildroot.containerruntime import Runtimes, lent, run_container
-from conveyor.buildroot.containers import CACHES, PREFIX, SCRATCH, Container, run_argv, volume_name
 from conveyor.buildroot.jobs import Jobs
-from conveyor.buildroot.toolhost import ToolCall, ToolEnd
+from conveyor.buildroot.tools.containerruntime import Runtimes, lent, run_container
+from conveyor.buildroot.tools.containers import CACHES, PREFIX, SCRATCH, Container, run_argv, volume_name
+from conveyor.buildroot.tools.toolhost import ToolCall, ToolEnd
 from conveyor.command import attach
 from conveyor.errors import CommandMissing, CommandTimedOut, SandboxUnusable
 

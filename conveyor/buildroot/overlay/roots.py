@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from conveyor.buildroot import images, limits
-from conveyor.buildroot.images import Images
+from conveyor.buildroot import limits
+from conveyor.buildroot.isolation.sandbox import Bind, Call, Finished, Sandbox
 from conveyor.buildroot.jobs import Jobs
-from conveyor.buildroot.layers import LayerStore, Offer, Purpose, Resolution, Stack, hash_of, salt_of
-from conveyor.buildroot.nearest import Start, after, nearest
-from conveyor.buildroot.sandbox import Bind, Call, Finished, Sandbox
+from conveyor.buildroot.overlay import images
+from conveyor.buildroot.overlay.images import Images
+from conveyor.buildroot.overlay.layers import LayerStore, Offer, Purpose, Resolution, Stack, hash_of, salt_of
+from conveyor.buildroot.overlay.nearest import Start, after, nearest
 from conveyor.buildroot.stock import StockKind
 from conveyor.command import last_lines, run
 from conveyor.errors import BuildDependencyMissing, CommandFailed, CommandTimedOut, ConveyorError, Fault, UserError

@@ -1,7 +1,7 @@
 """Runs one command in a root made of layers, as its own small program in a mount namespace of its own.
 
-`conveyor.buildroot.sandbox` starts it, with a specification as JSON. Whatever it mounts is seen by this process and its
-children only, so nothing stays behind when it dies, not even on kill -9. It runs as root, of the host or of a user
+The module `sandbox` beside it starts it, with a specification as JSON. Whatever it mounts is seen by this process and
+its children only, so nothing stays behind when it dies, not even on kill -9. It runs as root, of the host or of a user
 namespace, is given nothing that came from upstream but the files below its input folder, and needs the standard library
 only, as the system's own Python runs it.
 """
@@ -20,9 +20,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from conveyor.buildroot.kernel import MS_BIND, MS_NODEV, MS_NOSUID, attach, mount, unmount
-from conveyor.buildroot.users import Users, become_root, files_made_as, in_user_namespace, package_manager_users
-from conveyor.buildroot.watch import Watch
+from conveyor.buildroot.isolation.kernel import MS_BIND, MS_NODEV, MS_NOSUID, attach, mount, unmount
+from conveyor.buildroot.isolation.users import (
+    Users,
+    become_root,
+    files_made_as,
+    in_user_namespace,
+    package_manager_users,
+)
+from conveyor.buildroot.isolation.watch import Watch
 
 MERGED = "merged"
 MERGED_TARGET = "/target"  # where the root is seen by a command that runs on the host's tools

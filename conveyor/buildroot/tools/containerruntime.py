@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from conveyor.buildroot.containers import (
+from conveyor.buildroot.jobs import Jobs, is_abandoned
+from conveyor.buildroot.tools.containers import (
     DOCKER,
     FIRST_UID,
     PODMAN,
@@ -26,7 +27,6 @@ from conveyor.buildroot.containers import (
     remove_argv,
     run_argv,
 )
-from conveyor.buildroot.jobs import Jobs, is_abandoned
 from conveyor.command import run, search_path
 from conveyor.errors import CommandMissing, CommandTimedOut, ConveyorError, SandboxUnusable
 from conveyor.model.target import Limits

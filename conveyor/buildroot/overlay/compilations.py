@@ -11,7 +11,7 @@ import os
 import shutil
 from pathlib import Path
 
-from conveyor.buildroot.sandbox import Bind
+from conveyor.buildroot.isolation.sandbox import Bind
 
 SCRIPT = "/build/with-ccache.sh"
 ARCHIVE = "/build/compilations.tar"

@@ -1,4 +1,4 @@
-"""Runs a builder's own tool, as a small program of its own in new namespaces; `conveyor.buildroot.hosttool` starts it.
+"""Runs a builder's own tool, as a small program of its own in new namespaces; `hosttool` starts it.
 
 It is the first process of its PID namespace: when it ends, or is killed, the kernel ends all that the tool started and
 takes away what was mounted. It needs the standard library only, as the system's own Python runs it.
@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from conveyor.buildroot.enter import EXIT_SETUP_FAILED, is_full, mount_scratch
-from conveyor.buildroot.kernel import MS_BIND, MS_NODEV, MS_NOSUID, mount
+from conveyor.buildroot.isolation.enter import EXIT_SETUP_FAILED, is_full, mount_scratch
+from conveyor.buildroot.isolation.kernel import MS_BIND, MS_NODEV, MS_NOSUID, mount
 
 MS_RDONLY = 1
 MS_NOEXEC = 8

@@ -6,9 +6,9 @@ import json
 import re
 from collections.abc import Iterator
 
-from conveyor.buildroot.containerruntime import Runtimes
-from conveyor.buildroot.containers import Runtime
-from conveyor.buildroot.images import Images
+from conveyor.buildroot.overlay.images import Images
+from conveyor.buildroot.tools.containerruntime import Runtimes
+from conveyor.buildroot.tools.containers import Runtime
 from conveyor.errors import CommandMissing, SandboxUnusable, UserError
 from conveyor.model.health import Finding
 

@@ -11,10 +11,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from conveyor.buildroot import cgroup
+from conveyor.buildroot.isolation import cgroup
+from conveyor.buildroot.isolation.sandbox import ScratchKind, available_memory, program, setup_failure, tail
 from conveyor.buildroot.jobs import Jobs
-from conveyor.buildroot.sandbox import ScratchKind, available_memory, program, setup_failure, tail
-from conveyor.buildroot.toolhost import ToolCall, ToolEnd
+from conveyor.buildroot.tools.toolhost import ToolCall, ToolEnd
 from conveyor.command import attach, run, search_path
 from conveyor.errors import CommandMissing
 from conveyor.model.target import Limits
@@ -108,7 +108,7 @@ class HostTools:
             *("setpriv", "--pdeathsig", "KILL", "--bounding-set", ",".join(f"-{name}" for name in UNNEEDED), "--"),
             *("unshare", "--mount", "--propagation", "private", "--pid", "--ipc", "--uts", "--fork", "--kill-child"),
             *(() if call.network else ("--net",)),
-            *("--", *program("conveyor.buildroot.enter_tool"), json.dumps(spec)),
+            *("--", *program("conveyor.buildroot.tools.enter_tool"), json.dumps(spec)),
         ]
 
 

@@ -1,0 +1,1 @@
+"""What runs in a root, and cannot get out of it."""
