@@ -75,7 +75,8 @@ class Pbuilder:
             place.mkdir(exist_ok=True)
         options = [word for name, place in places.items() for word in (f"--{name}", str(place))]
         started = time.monotonic()
-        run(["pbuilder", command, *options, *arguments], timeout=SECONDS)
+        # Its mounts go with it, even if it is killed.
+        run(["unshare", "--mount", "--", "pbuilder", command, *options, *arguments], timeout=SECONDS)
         return time.monotonic() - started
 
 
