@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
+import os
+import pwd
 import shutil
 import sys
 from collections.abc import Sequence
@@ -76,7 +77,11 @@ def _forbidden() -> Obstacle | None:
 
 
 def _ranges() -> str:
-    name = getpass.getuser()
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        # An account is made with a range of its own.
+        return f"useradd --uid {os.getuid()} NAME"
     return f"usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name}"
 
 
