@@ -17,6 +17,7 @@ from conveyor.buildroot.isolation.sandbox import Sandbox, ScratchKind
 from conveyor.buildroot.jobs import Jobs
 from conveyor.buildroot.mock import health as mock_health
 from conveyor.buildroot.mock.builder import MockBuilder
+from conveyor.buildroot.mock.configuration import LAYOUT as MOCK_LAYOUT
 from conveyor.buildroot.overlay import images
 from conveyor.buildroot.overlay.builder import OverlayBuilder
 from conveyor.buildroot.overlay.buildroots import OverlayBuildroots
@@ -26,11 +27,14 @@ from conveyor.buildroot.overlay.layers import LayerStore, hash_of
 from conveyor.buildroot.overlay.roots import Roots
 from conveyor.buildroot.pbuilder.builder import PROGRAMS as PBUILDER_PROGRAMS
 from conveyor.buildroot.pbuilder.builder import PbuilderBuilder
+from conveyor.buildroot.pbuilder.configuration import LAYOUT as PBUILDER_LAYOUT
 from conveyor.buildroot.stock import Buildroots
 from conveyor.buildroot.tools import containerhealth
+from conveyor.buildroot.tools.buildroots import ToolBuildroots
 from conveyor.buildroot.tools.containerruntime import Runtimes
 from conveyor.buildroot.tools.containertool import ContainerTools
 from conveyor.buildroot.tools.hosttool import HostTools
+from conveyor.buildroot.tools.keeper import Keeper, Layout
 from conveyor.buildroot.tools.pertarget import PerTarget
 from conveyor.buildroot.tools.toolhost import ToolHost
 from conveyor.errors import CommandMissing, DiskFull, PermissionMissing, UserError
@@ -46,7 +50,7 @@ from conveyor.pipeline.parts import Parts
 from conveyor.pipeline.poll import Poll
 from conveyor.pipeline.publish import Publisher
 from conveyor.pipeline.recover import Recovery
-from conveyor.ports import Builder, IndexWriter, PackageManager, Progress, Store
+from conveyor.ports import IndexWriter, PackageManager, Progress, Store
 from conveyor.repository.tree import PublishedTree
 from conveyor.upstream.mirror import GitMirrors
 from conveyor.upstream.packaging import PackagingSources
@@ -175,14 +179,25 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
             host if target.container is None else ContainerTools(jobs=jobs, image=target.container, runtimes=containers)
         )
 
-    def pbuilder(target: Target) -> Builder:
+    def pbuilder(target: Target) -> PbuilderBuilder:
         return PbuilderBuilder(
             tools=tools(target), jobs=jobs, apt=apt, uid=settings.sandbox_uid, base_max_age=settings.base_max_age
         )
 
-    def mock(target: Target) -> Builder:
+    def mock(target: Target) -> MockBuilder:
         return MockBuilder(
             tools=tools(target), jobs=jobs, dnf=dnf, user=settings.mock_user, max_age=settings.base_max_age
+        )
+
+    def stock(kind: BuilderKind, layout: Layout, builder: Callable[[Target], Keeper]) -> Buildroots:
+        return ToolBuildroots(
+            kind=kind,
+            layout=layout,
+            targets=[target for target in repos.targets.values() if target.builder is kind],
+            tools=tools,
+            host=host,
+            builder=builder,
+            max_age=settings.base_max_age,
         )
 
     overlay = OverlayBuilder(roots=roots, sandbox=sandbox, jobs=jobs, compilations=Compilations(layers.compilations))
@@ -219,7 +234,9 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
         sandbox=sandbox,
         roots=roots,
         buildroots={
-            BuilderKind.OVERLAY: OverlayBuildroots(store=layers, roots=roots, sandbox=sandbox, eviction=eviction)
+            BuilderKind.OVERLAY: OverlayBuildroots(store=layers, roots=roots, sandbox=sandbox, eviction=eviction),
+            BuilderKind.MOCK: stock(BuilderKind.MOCK, MOCK_LAYOUT, mock),
+            BuilderKind.PBUILDER: stock(BuilderKind.PBUILDER, PBUILDER_LAYOUT, pbuilder),
         },
         managers=managers,
         containers=containers,

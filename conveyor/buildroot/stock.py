@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -46,6 +46,13 @@ class StockItem:
     used_at: float | None
     users: tuple[int, ...] = ()
     current: bool = False
+
+
+def shares(stock: Mapping[BuilderKind, Sequence[StockItem]], limit: int) -> dict[BuilderKind, int]:
+    """How many of all bytes that may be kept are for each builder: its part of what all have now."""
+    sizes = {kind: sum(item.size for item in items) for kind, items in stock.items()}
+    total = sum(sizes.values())
+    return {kind: limit if total == 0 else limit * size // total for kind, size in sizes.items()}
 
 
 class Buildroots(Protocol):

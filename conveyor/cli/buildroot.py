@@ -11,14 +11,14 @@ from typing import Annotated, Any
 
 import typer
 
-from conveyor.buildroot.stock import Buildroots, StockItem, StockKind
+from conveyor.buildroot.stock import Buildroots, StockItem, StockKind, shares
 from conveyor.cli.context import Context
 from conveyor.cli.inspect import SHELL
 from conveyor.cli.results import FORMAT_VERSION
 from conveyor.cli.table import print_table
 from conveyor.cli.text import plain
-from conveyor.errors import ConveyorError, Interrupted, UserError
-from conveyor.model.target import Target
+from conveyor.errors import CommandFailed, CommandMissing, ConveyorError, Interrupted, SandboxUnusable, UserError
+from conveyor.model.target import BuilderKind, Target
 from conveyor.wiring import Conveyor, gain_root, require_programs
 
 HEADINGS = ("target", "builder", "what", "size", "age", "last use", "in use by", "id")
@@ -42,7 +42,7 @@ def list_(
     """Show what is kept between builds."""
     given: Context = context.obj
     with given.opened() as conveyor:
-        items = stocked(conveyor)
+        items = stocked(given, conveyor)
     limit = given.site.buildroot_limit
     if as_json:
         typer.echo(json.dumps(stock_as_json(items, limit), indent=2))
@@ -68,7 +68,11 @@ def refresh(
     named = [given.configuration.target(name) for name in targets or ()]
     gain_root(given.site)
     with given.opened() as conveyor:
-        chosen = [target for target in named or _made(conveyor) if not due or _of(conveyor, target).is_due(target)]
+        chosen = [
+            target
+            for target in named or _made(given, conveyor)
+            if not due or conveyor.buildroots[target.builder].is_due(target)
+        ]
         require_programs(conveyor, chosen)
         if not chosen:
             given.output.print("nothing to do: " + ("no base is due" if due else "nothing was built yet"))
@@ -92,8 +96,9 @@ def prune(
     size = 0 if everything else given.site.buildroot_limit if to is None else _size(to)
     gain_root(given.site)
     with given.opened() as conveyor:
-        freed = sum(buildroots.prune(size) for buildroots in conveyor.buildroots.values())
-        left = stocked(conveyor)
+        parts = shares(_stock(given, conveyor), size)
+        freed = sum(conveyor.buildroots[kind].prune(part) for kind, part in parts.items())
+        left = stocked(given, conveyor)
     used = sum(item.size for item in left if item.users)
     total = sum(item.size for item in left)
     given.output.print(f"{human_size(freed)} freed; {human_size(total)} left, {human_size(used)} of it in use")
@@ -113,7 +118,7 @@ def shell(
     gain_root(given.site)
     with given.opened() as conveyor:
         require_programs(conveyor, [chosen])
-        buildroots = _of(conveyor, chosen)
+        buildroots = conveyor.buildroots[chosen.builder]
         if not _has_base(buildroots, chosen):
             given.errors.print(f"making the buildroot of {target} first, which may take some minutes", soft_wrap=True)
         raise typer.Exit(buildroots.visit(chosen, SHELL, _log(given, chosen), as_root=as_root))
@@ -122,8 +127,7 @@ def shell(
 def refresh_due(given: Context, conveyor: Conveyor, targets: Iterable[Target]) -> None:
     """After builds: make anew what they found due. What goes wrong is told, and is no failure of theirs."""
     for target in targets:
-        buildroots = conveyor.buildroots.get(target.builder)
-        if buildroots is not None and buildroots.is_due(target):
+        if conveyor.buildroots[target.builder].is_due(target):
             text = f"refreshing the buildroot of {target.name} for later builds; Ctrl-C leaves it as it is"
             given.errors.print(text, soft_wrap=True)
             refresh_one(given, conveyor, target)
@@ -134,7 +138,7 @@ def refresh_one(given: Context, conveyor: Conveyor, target: Target) -> ConveyorE
     began = time.monotonic()
     log = _log(given, target)
     try:
-        made = _of(conveyor, target).refresh(target, log)
+        made = conveyor.buildroots[target.builder].refresh(target, log)
     except Interrupted:
         raise
     except ConveyorError as error:
@@ -147,15 +151,22 @@ def refresh_one(given: Context, conveyor: Conveyor, target: Target) -> ConveyorE
     return None
 
 
-def stocked(conveyor: Conveyor) -> tuple[StockItem, ...]:
+def stocked(given: Context, conveyor: Conveyor) -> tuple[StockItem, ...]:
     """All that is kept, by target and kind, the largest first."""
-    targets = conveyor.repos.targets.values()
-    items = [
-        item
-        for kind, buildroots in conveyor.buildroots.items()
-        for item in buildroots.stock([target for target in targets if target.builder is kind])
-    ]
+    items = [item for found in _stock(given, conveyor).values() for item in found]
     return tuple(sorted(items, key=lambda item: (item.target, KINDS.index(item.kind), -item.size, item.name)))
+
+
+def _stock(given: Context, conveyor: Conveyor) -> dict[BuilderKind, tuple[StockItem, ...]]:
+    """What each builder keeps; where that cannot be found out, it is told why, and the builder is left out."""
+    found = {}
+    for kind, buildroots in conveyor.buildroots.items():
+        targets = [target for target in conveyor.repos.targets.values() if target.builder is kind]
+        try:
+            found[kind] = buildroots.stock(targets)
+        except (CommandFailed, CommandMissing, SandboxUnusable) as error:
+            given.errors.print(f"conveyor: not known what {kind} keeps: {plain(error.summary)}", markup=False)
+    return found
 
 
 def stock_as_json(items: Sequence[StockItem], limit: int) -> Mapping[str, Any]:
@@ -220,17 +231,10 @@ def _size(text: str) -> int:
         raise UserError(f"--to: {error}", hint="--all removes everything that is not in use") from error
 
 
-def _of(conveyor: Conveyor, target: Target) -> Buildroots:
-    buildroots = conveyor.buildroots.get(target.builder)
-    if buildroots is None:
-        raise UserError(f"{target.name} is built by {target.builder}, which looks after its buildroots itself")
-    return buildroots
-
-
-def _made(conveyor: Conveyor) -> list[Target]:
+def _made(given: Context, conveyor: Conveyor) -> list[Target]:
     """The targets that have a base."""
-    targets = conveyor.repos.targets.values()
-    return [t for t in targets if (found := conveyor.buildroots.get(t.builder)) is not None and _has_base(found, t)]
+    made = {item.target for item in stocked(given, conveyor) if item.current}
+    return [target for target in conveyor.repos.targets.values() if target.name in made]
 
 
 def _has_base(buildroots: Buildroots, target: Target) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -91,3 +93,31 @@ def test_a_missing_build_dependency_is_told(site: Site) -> None:
     said = site.run("build", "hello", patience=600)
     assert said.code == 1
     assert "libdoesnotexist" in said.out + said.err
+
+
+def test_what_it_keeps_is_entered_listed_and_removed(site: Site, buildroots: Path) -> None:
+    switch(site)
+    shell = [sys.executable, "-m", "conveyor.cli.main", "buildroot", "shell", DEB]
+    typed = "echo $(id -un); touch /etc/x; exit 4\n"
+    shown = subprocess.run(
+        shell, cwd=site.folder, env=site.environment(), input=typed, capture_output=True, text=True, check=False
+    )
+    assert (shown.returncode, shown.stdout) == (4, "build\n"), shown.stderr
+    (name,) = [item["id"] for item in site.run("buildroot", "list", "--json").json["items"] if item["current"]]
+    # From here on with a stock of its own: hard links to the tarballs that are shared.
+    (site.data / "buildroots").unlink()
+    shared = buildroots / "tools" / f"pbuilder-{DEB}" / name
+    cache = site.data / f"buildroots/tools/pbuilder-{DEB}"
+    shutil.copytree(shared, cache / shared.name, copy_function=os.link)
+    (cache / "base-old").mkdir()
+    (cache / "base-old/base.tar.zst").write_bytes(bytes(8192))
+    found = {item["id"]: item for item in site.run("buildroot", "list", "--json").json["items"]}
+    base = found[shared.name]
+    assert (base["builder"], base["target"], base["kind"], base["users"]) == ("pbuilder", DEB, "base", [])
+    assert {name: item["current"] for name, item in found.items()} == {shared.name: True, "base-old": False}
+    assert "pbuilder  base (current)" in site.run("buildroot", "list").out
+    assert "nothing to do: no base is due" in site.run("buildroot", "refresh", "--due").out
+    assert site.run("buildroot", "prune", "--to", str(base["size"])).code == 0
+    assert [path.name for path in sorted(cache.glob("base-*"))] == [shared.name]
+    assert site.run("buildroot", "prune", "--all").code == 0
+    assert list(cache.glob("base-*")) == []

@@ -99,9 +99,16 @@ class TestConfiguration:
 
 class TestCommands:
     def test_base(self) -> None:
-        assert list(config.base_argv(PLACES, "base-1", 17.9)) == [
-            *("/bin/sh", "/jobs/1/order/bin/base.sh", "/cache", "base-1", "17", "/jobs/1/order", "/scratch/root"),
+        assert list(config.base_argv(PLACES, "base-1", oldest=17.9, unused=5.1, wait=True)) == [
+            *("/bin/sh", "/jobs/1/order/bin/base.sh", "/cache", "base-1", "17", "5", "wait"),
+            *("/jobs/1/order", "/scratch/root"),
         ]
+        assert "leave" in config.base_argv(PLACES, "base-1", oldest=17.9, unused=5.1, wait=False)
+
+    def test_visit(self) -> None:
+        argv = config.visit_argv(PLACES, "base-1", ["sh", "-c", "a b"], as_root=True)
+        assert list(argv[argv.index("--") :]) == ["--", "/jobs/1/order/bin/visit.sh", "root", "sh", "-c", "a b"]
+        assert "build" in config.visit_argv(PLACES, "base-1", ["sh"], as_root=False)
 
     def test_build(self) -> None:
         assert list(config.build_argv(PLACES, "base-1", "hello_1.dsc")) == [

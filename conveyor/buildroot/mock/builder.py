@@ -6,6 +6,7 @@ Each call has a root of its own, in a scratch folder that goes with it; what is 
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -67,7 +68,8 @@ class Run:
         job: folder of the input and the output.
         trunk: the repository of earlier builds.
         keep: folder that keeps the root.
-        old: seconds that make a kept root old; mock is not called while it is younger. None to call it.
+        old: seconds that make a kept root old; mock is not called while it is younger. None to call it, 0 to have the
+            kept root made anew.
     """
 
     target: Target
@@ -123,10 +125,34 @@ class MockBuilder:
 
     def bootstrap(self, target: Target, log: Path) -> None:
         """Have mock's root cache ready."""
-        with self._run(target, self._buildroot(target), MAKING, old=self._max_age) as run:
+        self._init(target, self._buildroot(target), log, old=self._max_age)
+
+    def refresh(self, target: Target, log: Path) -> bool:
+        """Make mock's root caches anew; False where another process is at it."""
+        roots = (self._buildroot(target), self._base_root(target))
+        return all(self._init(target, root, log, old=0) for root in roots)
+
+    def current(self, target: Target) -> frozenset[str]:
+        """The names in the target's cache that its builds use as it is configured now."""
+        return frozenset({self._buildroot(target).name, self._base_root(target).name})
+
+    def visit(self, target: Target, argv: Sequence[str], log: Path, *, as_root: bool) -> int:
+        """Run a command on the terminal in a new root, as the user of builds or as a root with less power than mock."""
+        self.bootstrap(target, log)
+        arguments = mock_config.visit_arguments if as_root else mock_config.shell_arguments
+        with self._run(target, self._buildroot(target), target.limits) as run:
+            given = arguments(target, self._places(target), run.unique, argv)
+            return self._tools.attach(self._tool_call(run, given, terminal=True, enter=as_root))
+
+    def _init(self, target: Target, root: Root, log: Path, *, old: float) -> bool:
+        """Have a root cache ready that is not so old; False where another process makes it anew."""
+        with self._run(target, root, MAKING, old=old) as run:
             end = self._call(run, mock_config.init_arguments(target, self._places(target), run.unique), log)
+            if old == 0 and end.exit_code == mock_config.BUSY:
+                return False
             if end.exit_code != 0:
                 raise self._own_failure(run, end) or CommandFailed(f"mock ended with code {end.exit_code}")
+            return True
 
     def make_source(
         self, target: Target, plan: SourcePlan, archive: Path, results: Path, log: Path
@@ -255,15 +281,15 @@ class MockBuilder:
             run.keep.mkdir(parents=True)
             (run.keep / KEPT_CONFIGURATION).write_text(run.root.text)
             (run.keep / KEPT_NAME).write_text(run.unique)
-        return self._tools.run(self._tool_call(run, arguments, install=install), log)
+        return self._tools.run(self._tool_call(run, arguments, enter=install), log)
 
     def _tool_call(
-        self, run: Run, arguments: Sequence[str], *, terminal: bool = False, install: bool = False
+        self, run: Run, arguments: Sequence[str], *, terminal: bool = False, enter: bool = False
     ) -> ToolCall:
         places = self._places(run.target)
-        minutes = "" if run.old is None else str(max(1, int(run.old / 60)))
+        minutes = "" if run.old is None else str(math.ceil(run.old / 60))
         config = run.target.mock.config or ""
-        root = str(places.base / f"{run.root.name}-{run.unique}" / "root") if install else ""
+        root = str(places.base / f"{run.root.name}-{run.unique}" / "root") if enter else ""
         return ToolCall(
             argv=(
                 *("/bin/sh", "-c", SCRIPT.read_text(), "mock.sh", self._user, str(places.scratch)),

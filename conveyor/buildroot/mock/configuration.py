@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from conveyor.buildroot.tools.keeper import Layout
 from conveyor.model.target import RpmDistribution, Target
 
 PLUGINS = Path(__file__).with_name("plugins")
@@ -27,6 +28,9 @@ MACROS = {
     "%build_mtime_policy": "clamp_to_source_date_epoch",
 }
 DAY = 24 * 3600
+LAYOUT = Layout(bases="roots/*", downloads=("*-build-*", "*-base-*"))
+# What our script ends with when another process makes the root.
+BUSY = 75
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,6 +245,11 @@ def install_arguments(
 def shell_arguments(target: Target, places: Places, unique: str, argv: Sequence[str]) -> tuple[str, ...]:
     """Run a command as the builds' user in a root that was kept."""
     return (*_arguments(target, places, unique), "--quiet", "--unpriv", "--shell", "--", shlex.join(argv))
+
+
+def visit_arguments(target: Target, places: Places, unique: str, argv: Sequence[str]) -> tuple[str, ...]:
+    """Make a root from the kept one; the command that is then run in it as root comes first."""
+    return (shlex.join(argv), *_arguments(target, places, unique), "--quiet", "--init")
 
 
 def _arguments(target: Target, places: Places, unique: str) -> tuple[str, ...]:

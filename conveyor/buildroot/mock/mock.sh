@@ -1,8 +1,9 @@
 # Runs mock for a builder, on copies that mock's unprivileged user can read wherever the originals lie.
 # Arguments: that user; the scratch folder; the folder of the kept root cache; the input folder, with the configuration
 # in it; the folder that receives results and logs, "" for a shell; the folder that keeps the root, "" for none; the
-# minutes that make a root cache old, "" to run mock without asking; the root to install the packages of the input
-# folder in when mock has ended well, "" for none, and the program that does it; mock's arguments.
+# minutes that make a root cache old, "" to run mock without asking, 0 to make it anew beside the one there is; the root
+# to install the packages of the input folder in when mock has ended well, or to enter for a shell, "" for none, and the
+# program that does it; to enter a root, the command of the person; mock's arguments.
 set -eu
 user=$1 scratch=$2 cache=$3 input=$4 output=$5 keep=$6 old=$7 root=$8 installer=$9
 shift 9
@@ -22,8 +23,18 @@ if [ -n "$keep" ]; then
     mount --bind "$keep" base
 fi
 # mock writes its cache in place. Through a link it reads the kept one; one that it makes anew is its own at first.
-mkdir -p "$cache"
-if [ -f "$cache/cache.tar" ]; then
+locks=${cache%/roots/*}/locks
+mkdir -p "$cache" "$locks"
+# Nobody removes what is kept of this root as long as this shell lives; mock and what it calls do not see the lock.
+exec 8>>"$locks/${cache##*/}"
+flock -s 8
+touch "$locks/${cache##*/}"
+if [ "$old" = 0 ]; then
+    exec 9>>"$locks/${cache##*/}.anew"
+    flock -n 9 || exit 75
+    # The package manager takes them for too old, and asks whether there are newer ones.
+    find "${cache%/roots/*}/${cache##*/}" -path '*/repodata/*' -exec touch -d @0 {} + 2>/dev/null || true
+elif [ -f "$cache/cache.tar" ]; then
     ln -s "$cache/cache.tar" root_cache/cache.tar
 fi
 if [ -L input/trunk/pool ]; then
@@ -32,16 +43,26 @@ if [ -L input/trunk/pool ]; then
     mkdir input/trunk/pool
     mount --bind "$pool" input/trunk/pool
 fi
-if [ -z "$output" ]; then
-    exec mock "$@"
+# Run the installer on a root that mock has made, with less power than mock and without network.
+in_root() {
+    unshare --mount --net --ipc --pid --fork --kill-child python3 -I "$installer" "$root" "$@" 8>&-
+}
+if [ -z "$output" ] && [ -n "$root" ]; then
+    command=$1
+    shift
+    mock "$@" 8>&-
+    in_root -- /bin/sh -c "$command"
+    exit
+elif [ -z "$output" ]; then
+    mock "$@" 8>&-
+    exit
 fi
 
 # Of a line that was written over and over, such as a progress bar, the log gets the last.
 run() {
-    mock "$@" || return
+    mock "$@" 8>&- 9>&- || return
     if [ -n "$root" ]; then
-        unshare --mount --net --ipc --pid --fork --kill-child python3 -I "$installer" "$root" input/packages/* \
-            >install.log 2>&1 || code=$?
+        in_root input/packages/* >install.log 2>&1 || code=$?
         cat install.log
         return "${code:-0}"
     fi

@@ -64,7 +64,12 @@ def users(layer: Path) -> tuple[int, ...]:
         status = (layer / USED).stat()
     except (FileNotFoundError, NotADirectoryError):
         return ()
-    name = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    return holders(status.st_dev, status.st_ino)
+
+
+def holders(device: int, inode: int) -> tuple[int, ...]:
+    """Ids of the processes that hold a lock on a file, as far as this process can see them: proc_locks(5)."""
+    name = f"{os.major(device):02x}:{os.minor(device):02x}:{inode}"
     locks = [line.split() for line in LOCKS.read_text().splitlines()]
     return tuple(sorted({int(fields[4]) for fields in locks if fields[1] == "FLOCK" and fields[5] == name}))
 

@@ -153,6 +153,17 @@ class PbuilderBuilder:
 
     def bootstrap(self, target: Target, log: Path) -> None:
         """Have the base ready, made by `pbuilder create`."""
+        self._make_base(target, log, oldest=self._now() - self._base_max_age, wait=True)
+
+    def refresh(self, target: Target, log: Path) -> bool:
+        """Make the base anew; False where another process is at it."""
+        return self._make_base(target, log, oldest=self._now(), wait=False)
+
+    def current(self, target: Target) -> frozenset[str]:
+        """The names in the target's cache that its builds use as it is configured now."""
+        return frozenset({config.base_name(target), config.ARCHIVES})
+
+    def _make_base(self, target: Target, log: Path, *, oldest: float, wait: bool) -> bool:
         name = config.base_name(target)
         with self._order(target, MAKING) as order:
             places = self._places(order)
@@ -165,11 +176,15 @@ class PbuilderBuilder:
                 places,
             )
             self._configure(order, settings)
-            argv = config.base_argv(places, name, self._now() - self._base_max_age)
+            unused = self._now() - self._base_max_age
+            argv = config.base_argv(places, name, oldest=oldest, unused=unused, wait=wait)
             end, said = self._run(order, argv, log, network=True)
+        if end.exit_code == config.BUSY and not wait:
+            return False
         if end.exit_code != 0:
             raise self._apt.failure(target, said)
         self._ready.add((target.name, name))
+        return True
 
     def make_source(
         self, target: Target, plan: SourcePlan, archive: Path, results: Path, log: Path
@@ -186,7 +201,7 @@ class PbuilderBuilder:
             (order.folder / "script.sh").write_bytes(plan.script)
             self._configure(order)
             argv = config.source_argv(self._places(order), base, plan.arguments)
-            end, _ = self._run(order, argv, log, network=False)
+            end, _ = self._run_on_base(order, argv, log, network=False)
             if end.exit_code == 0:
                 return _collected(order, results)
             _check_started(order, end)
@@ -214,7 +229,7 @@ class PbuilderBuilder:
                 keep.mkdir(mode=0o700, parents=True)
             self._configure(order)
             argv = config.build_argv(self._places(order), base, dsc)
-            end, said = self._run(order, argv, log, network=True)
+            end, said = self._run_on_base(order, argv, log, network=True)
             if end.exit_code == 0 and order.reached("built"):
                 return _collected(order, results)
             raise self._build_failure(order, end, said)
@@ -230,7 +245,7 @@ class PbuilderBuilder:
                 shutil.copyfile(path, order.input / path.name)
             self._configure(order)
             argv = config.install_argv(self._places(order), base, requirements)
-            end, said = self._run(order, argv, log, network=True)
+            end, said = self._run_on_base(order, argv, log, network=True)
             if end.exit_code == 0:
                 return
             _check_started(order, end)
@@ -248,12 +263,24 @@ class PbuilderBuilder:
         with self._order(target, _with_root(target.limits)) as prepared:
             order = replace(prepared, keep=keep)
             self._configure(order, {"LOGLEVEL": "E"})
-            call = self._call(order, config.shell_argv(self._places(order), argv), network=False)
-            self._tools.attach(replace(call, environment={**call.environment, "TERM": "xterm"}))
-            code = order.out / "state/code"
-            if not code.exists():
-                raise SandboxUnusable("the root could not be entered", hint="build it again with --shell")
-            return int(code.read_text())
+            return self._attach(order, config.shell_argv(self._places(order), argv), "build it again with --shell")
+
+    def visit(self, target: Target, argv: Sequence[str], log: Path, *, as_root: bool) -> int:
+        """Run a command by `pbuilder execute` in a new root, without network, unprivileged if not said otherwise."""
+        base = self._base(target, log)
+        with self._order(target, _with_root(target.limits)) as order:
+            self._configure(order, {"LOGLEVEL": "E"})
+            command = config.visit_argv(self._places(order), base, argv, as_root=as_root)
+            return self._attach(order, command, "'conveyor doctor' tells what this machine lacks")
+
+    def _attach(self, order: Order, argv: Sequence[str], hint: str) -> int:
+        """Run a script on the caller's terminal that leaves the exit code of the person's command."""
+        call = self._call(order, argv, network=False)
+        self._tools.attach(replace(call, environment={**call.environment, "TERM": "xterm"}))
+        code = order.out / "state/code"
+        if not code.exists():
+            raise SandboxUnusable("the root could not be entered", hint=hint)
+        return int(code.read_text())
 
     def _base(self, target: Target, log: Path) -> str:
         """The name of the target's base, which is there."""
@@ -294,7 +321,7 @@ class PbuilderBuilder:
         binds = {
             places.order: "/conveyor/in",
             places.out: "/conveyor/out",
-            places.cache / "archives": "/conveyor/archives",
+            places.cache / config.ARCHIVES: "/conveyor/archives",
         }
         binds |= {path: str(path) for path in self._apt.local_paths(target)}
         if order.trunk is not None:
@@ -337,6 +364,14 @@ class PbuilderBuilder:
             network=network,
             environment=config.environment(self._places(order)),
         )
+
+    def _run_on_base(self, order: Order, argv: Sequence[str], log: Path, *, network: bool) -> tuple[ToolEnd, list[str]]:
+        """Run a script that unpacks the base, which may have been removed since it was found."""
+        end, said = self._run(order, argv, log, network=network)
+        if end.exit_code != config.GONE or order.reached("unpacked"):
+            return end, said
+        self.bootstrap(order.target, log)
+        return self._run(order, argv, log, network=network)
 
     def _run(self, order: Order, argv: Sequence[str], log: Path, *, network: bool) -> tuple[ToolEnd, list[str]]:
         """Run a script; returns how it ended, and what was said from the last stage on."""

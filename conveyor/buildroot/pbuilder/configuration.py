@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from conveyor.buildroot.tools.keeper import Layout
 from conveyor.model.target import DebianSuite, Target
 
 USER = "build"
@@ -27,6 +28,11 @@ WITHHELD = ("sys_admin", "sys_chroot", "sys_ptrace", "mknod", "net_admin")
 # What pbuilder splits paths at.
 SEPARATORS = re.compile(r"[\s:]")
 DIGITS = 16
+ARCHIVES = "archives"
+LAYOUT = Layout(bases="base-*", downloads=(ARCHIVES,))
+# What our scripts end with when the base that they were given is gone, and when another process makes it.
+GONE = 66
+BUSY = 75
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,10 +166,19 @@ def build_variables(epoch: str, processors: int) -> dict[str, str]:
     return {"SOURCE_DATE_EPOCH": epoch, "DEB_BUILD_OPTIONS": f"parallel={processors}"}
 
 
-def base_argv(places: Places, name: str, oldest: float) -> tuple[str, ...]:
-    """Make the base unless there is one that was made after `oldest`, in seconds since the epoch."""
-    arguments = (str(places.cache), name, str(int(oldest)), str(places.order), str(places.root))
-    return ("/bin/sh", places.script("base.sh"), *arguments)
+def base_argv(places: Places, name: str, *, oldest: float, unused: float, wait: bool) -> tuple[str, ...]:
+    """Make the base unless there is one that is new enough.
+
+    Args:
+        places: where things are.
+        name: the base's.
+        oldest: what was made before is too old, in seconds since the epoch.
+        unused: what was not used since is removed, in the same.
+        wait: whether to wait for another process that makes one; if not, the command ends with BUSY.
+    """
+    times = (str(int(oldest)), str(int(unused)))
+    folders = (str(places.order), str(places.root))
+    return ("/bin/sh", places.script("base.sh"), str(places.cache), name, *times, "wait" if wait else "leave", *folders)
 
 
 def build_argv(places: Places, base: str, dsc: str) -> tuple[str, ...]:
@@ -181,6 +196,12 @@ def source_argv(places: Places, base: str, arguments: Sequence[str]) -> tuple[st
 def install_argv(places: Places, base: str, requirements: Sequence[str]) -> tuple[str, ...]:
     """Install the order's packages, and what they need, on the smallest root."""
     return (*_unpacking("install.sh", places, f"{base}/smallest.tar.zst"), *requirements)
+
+
+def visit_argv(places: Places, base: str, argv: Sequence[str], *, as_root: bool) -> tuple[str, ...]:
+    """Run a command in a new root."""
+    run = _unpacking("run.sh", places, f"{base}/base.tar.zst")
+    return (*run, "execute", *_options(places), "--", places.script("visit.sh"), "root" if as_root else "build", *argv)
 
 
 def shell_argv(places: Places, argv: Sequence[str]) -> tuple[str, ...]:

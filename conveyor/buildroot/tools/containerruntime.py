@@ -26,6 +26,7 @@ from conveyor.buildroot.tools.containers import (
     list_argv,
     remove_argv,
     run_argv,
+    volume_argv,
 )
 from conveyor.command import run, search_path
 from conveyor.errors import CommandMissing, CommandTimedOut, ConveyorError, SandboxUnusable
@@ -117,6 +118,11 @@ def _is_full(counts: Sequence[int]) -> bool:
 def _killed(code: int) -> Status | None:
     """A container whose first process was killed, and not for the time: the memory that it may use."""
     return Status(exit_code=KILLED, oom_kills=1, refused=0, disk_full=False) if code == KILLED else None
+
+
+def has_volume(runtime: Runtime, name: str) -> bool:
+    """Whether there is a volume of that name."""
+    return run(volume_argv(runtime, name), timeout=SECONDS, check=False).returncode == 0
 
 
 @contextmanager

@@ -122,6 +122,11 @@ def list_argv(runtime: Runtime, site: str) -> list[str]:
     return [*runtime.command, "ps", "--all", "--filter", f"label={LABEL}={site}", "--format", "{{.Names}}"]
 
 
+def volume_argv(runtime: Runtime, name: str) -> list[str]:
+    """The command that tells of a volume; it fails where there is none of that name."""
+    return [*runtime.command, "volume", "inspect", name]
+
+
 def volume_name(site: str, cache: str) -> str:
     """The name of a cache's volume. Two caches never share one."""
     spelled = "".join(

@@ -7,18 +7,21 @@ memory. When Conveyor is killed, the container ends with it: see container.sh.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from conveyor.buildroot.jobs import Jobs
-from conveyor.buildroot.tools.containerruntime import Runtimes, lent, run_container
+from conveyor.buildroot.tools.containerruntime import Runtimes, has_volume, lent, run_container
 from conveyor.buildroot.tools.containers import CACHES, PREFIX, SCRATCH, Container, run_argv, volume_name
 from conveyor.buildroot.tools.toolhost import ToolCall, ToolEnd
 from conveyor.command import attach
-from conveyor.errors import CommandMissing, CommandTimedOut, SandboxUnusable
+from conveyor.errors import CommandFailed, CommandMissing, CommandTimedOut, SandboxUnusable
+from conveyor.model.target import Limits
 
 TAIL_BYTES = 4096
+# For a short command of ours; much may be removed.
+ASKING = Limits(seconds=600, memory=256 * 1024**2, disk=16 * 1024**2, processes=64)
 
 
 class ContainerTools:
@@ -78,6 +81,27 @@ class ContainerTools:
             out_of_memory=status.oom_kills > 0,
             out_of_processes=status.refused > 0,
         )
+
+    def ask(self, name: str, argv: Sequence[str]) -> str | None:
+        """What a short command prints about a volume, in a container of the image.
+
+        Raises:
+            CommandFailed: the command failed.
+            CommandMissing: the machine has not the image or what runs it.
+            SandboxUnusable: the container could not be started.
+        """
+        runtime = self._runtimes.find(self._image)
+        volume = volume_name(self._runtimes.site, name)
+        if not has_volume(runtime, volume):
+            return None
+        place = CACHES / name
+        call = ToolCall(argv=(*argv, str(place)), limits=ASKING)
+        with self._jobs.folder() as job:
+            container = replace(self._container(call, job), volumes={place: volume})
+            status, said = run_container(runtime, container, job / "status", None)
+        if status is None or status.exit_code != 0:
+            raise CommandFailed(f"the volume {volume} cannot be looked after", details=said.splitlines()[-20:])
+        return said
 
     def attach(self, call: ToolCall) -> int:
         """Run a tool on the caller's terminal, without a time limit; returns its exit code.

@@ -20,6 +20,7 @@ from conveyor.errors import CommandMissing
 from conveyor.model.target import Limits
 
 SCRATCH = ".scratch"
+ASKING = 600  # seconds; much may be removed
 PROXIES = ("http_proxy", "https_proxy", "no_proxy")
 # Of root's capabilities, those that no tool needs to make a root and that reach far beyond one.
 UNNEEDED = (
@@ -70,6 +71,15 @@ class HostTools:
                 oom, refused = groups.killed_for_memory, groups.refused_processes
             exit_code, full = _status(call, job, tail(file), out_of_memory=oom)
         return ToolEnd(exit_code=exit_code, disk_full=full, out_of_memory=oom, out_of_processes=refused)
+
+    def ask(self, name: str, argv: Sequence[str]) -> str | None:
+        """What a short command prints about a cache; the machine's own, it needs no namespaces."""
+        path = self._folder / name
+        return run([*argv, str(path)], timeout=ASKING).output if path.is_dir() else None
+
+    def caches(self) -> tuple[str, ...]:
+        """The names of all caches that there are."""
+        return tuple(sorted(path.name for path in self._folder.glob("*-*") if path.is_dir()))
 
     def attach(self, call: ToolCall) -> int:
         """Run a tool for the person at the terminal, without limits but for the size of its scratch folder.

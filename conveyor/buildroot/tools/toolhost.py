@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -65,6 +65,16 @@ class ToolHost(Protocol):
             CommandMissing: the tool, or what runs containers, is not installed.
             CommandTimedOut: it took longer than its limit; all of it was killed.
             SandboxUnusable: the surroundings could not be set up.
+        """
+
+    def ask(self, name: str, argv: Sequence[str]) -> str | None:
+        """What a short command of ours prints that looks after the cache of that name; None where there is none yet.
+
+        The path of the cache, as the tool sees it, is the command's last argument.
+
+        Raises:
+            CommandFailed: the command failed.
+            CommandMissing, SandboxUnusable: as `run` does.
         """
 
     def attach(self, call: ToolCall) -> int:

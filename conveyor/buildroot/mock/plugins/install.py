@@ -1,7 +1,8 @@
 """Installs packages in a root that mock has made, with the root's own rpm; run by the Python of mock's host.
 
 mock would run their scripts as the host's root, with the network. Here they have a root and a PID namespace of their
-own, no network, and no more power than a package manager needs to write to its root. Arguments: the root, the packages.
+own, no network, and no more power than a package manager needs to write to its root. Arguments: the root, the packages;
+or the root, "--", a command to run instead.
 """
 
 import ctypes
@@ -33,12 +34,26 @@ PLACE = "conveyor-packages"
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
-def main(root: Path, packages: list[Path]) -> None:
+def install(root: Path, packages: list[Path]) -> None:
     """Become rpm."""
     place = root / PLACE
     place.mkdir()
     for package in packages:
         shutil.copyfile(package, place / package.name)
+    _enter(root)
+    # rpm 4.20 and newer would put scriptlets into namespaces of their own, which takes more power.
+    options = ("--define", "__transaction_unshare %{nil}", "--nosignature", "--oldpackage", "--upgrade", "--verbose")
+    names = [f"/{PLACE}/{package.name}" for package in packages]
+    os.execve("/usr/bin/rpm", ["rpm", *options, *names], ENVIRONMENT)  # noqa: S606 - the end of this program
+
+
+def visit(root: Path, argv: list[str]) -> None:
+    """Become a command of the person who looks into the root."""
+    _enter(root)
+    os.execve(argv[0], argv, {**ENVIRONMENT, "TERM": "xterm"})  # noqa: S606 - the end of this program
+
+
+def _enter(root: Path) -> None:
     _mount("proc", root / "proc", "proc", 0)
     _lock(root / "proc")
     _few_devices(root / "dev")
@@ -48,10 +63,6 @@ def main(root: Path, packages: list[Path]) -> None:
     for capability in set(range(last + 1)) - set(KEPT):
         _check(LIBC.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0))
     _check(LIBC.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-    # rpm 4.20 and newer would put scriptlets into namespaces of their own, which takes more power.
-    options = ("--define", "__transaction_unshare %{nil}", "--nosignature", "--oldpackage", "--upgrade", "--verbose")
-    names = [f"/{PLACE}/{package.name}" for package in packages]
-    os.execve("/usr/bin/rpm", ["rpm", *options, *names], ENVIRONMENT)  # noqa: S606 - the end of this program
 
 
 def _lock(proc: Path) -> None:
@@ -81,4 +92,7 @@ def _check(result: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), [Path(argument) for argument in sys.argv[2:]])
+    if sys.argv[2:3] == ["--"]:
+        visit(Path(sys.argv[1]), sys.argv[3:])
+    else:
+        install(Path(sys.argv[1]), [Path(argument) for argument in sys.argv[2:]])

@@ -9,6 +9,20 @@ unshare --net -- /usr/lib/pbuilder/pbuilder-unshare-wrapper true
 
 . "$order/bin/devices.sh"
 
+# Keep a base, and what was downloaded, from being removed as long as this shell lives. What it calls in the root is to be
+# called with 7>&- 8>&-, for the locks are none of its business.
+use() {
+    base=${1%/*}
+    locks=${base%/*}/locks
+    mkdir -p "$locks"
+    exec 7>>"$locks/archives" 8>>"$locks/${base##*/}"
+    flock -s 7
+    flock -s 8
+    touch "$locks/archives" "$locks/${base##*/}"
+    mkdir -p "${base%/*}/archives"
+    test -e "$1" || exit 66
+}
+
 unpack() {
     mkdir -p "$2"
     tar --extract --preserve-permissions --numeric-owner --file "$1" --directory "$2"

@@ -4,6 +4,7 @@ set -eu
 order=$1 out=$2 tarball=$3 root=$4
 shift 4
 . "$order/bin/prepare.sh"
+use "$tarball"
 unpack "$tarball" "$root"
 : >"$out/state/unpacked"
-exec pbuilder "$@"
+pbuilder "$@" 7>&- 8>&-

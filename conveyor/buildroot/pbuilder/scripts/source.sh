@@ -1,12 +1,7 @@
 #!/bin/sh
 # In the root: run the script that makes a source package, as an unprivileged user. Arguments: the script's.
 set -eu
-uid=$(cat /conveyor/in/uid)
-echo "build:x:$uid:$uid::/build/home:/bin/sh" >>/etc/passwd
-echo "build:x:$uid:" >>/etc/group
-mkdir -p /build/tree /build/results /build/home
-cp -R /conveyor/in/input/. /build/tree
-chown -R build:build /build/tree /build/results /build/home
+. /conveyor/in/bin/user.sh
 perl /conveyor/in/bin/end-processes.pl build "$(cat /conveyor/in/seconds)" /conveyor/out/state/time </dev/null >/dev/null 2>&1 &
 : >/conveyor/out/state/building
 code=0
