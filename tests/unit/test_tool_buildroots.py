@@ -33,7 +33,7 @@ def kept(name: str, used_at: float | None, *, outdated: bool = False, users: Seq
 
 
 def test_lines_are_read() -> None:
-    assert listed(["roots/a b-bootstrap 4096 50 0 0 0", "archives 8192 0 70 2049 17"]) == (
+    assert listed(["roots/a b-bootstrap 4096 50 0 0 0", "WARN: a word", "archives 8192 0 70 2049 17"]) == (
         Listed(path="roots/a b-bootstrap", size=4096, made_at=50, used_at=50, device=0, inode=0),
         Listed(path="archives", size=8192, made_at=0, used_at=70, device=2049, inode=17),
     )

@@ -22,13 +22,13 @@ chown "$user" results
 if [ -n "$keep" ]; then
     mount --bind "$keep" base
 fi
-# mock writes its cache in place. Through a link it reads the kept one; one that it makes anew is its own at first.
 locks=${cache%/roots/*}/locks
 mkdir -p "$cache" "$locks"
 # Nobody removes what is kept of this root as long as this shell lives; mock and what it calls do not see the lock.
 exec 8>>"$locks/${cache##*/}"
 flock -s 8
 touch "$locks/${cache##*/}"
+# mock writes its cache in place. Through a link it reads the kept one; one that it makes anew is its own at first.
 if [ "$old" = 0 ]; then
     exec 9>>"$locks/${cache##*/}.anew"
     flock -n 9 || exit 75

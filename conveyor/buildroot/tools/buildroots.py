@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from conveyor.buildroot.tools.toolhost import ToolHost
 from conveyor.model.target import BuilderKind, Target
 
 SCRIPT = Path(__file__).with_name("stock.sh")
-FIELDS = 6
+LINE = re.compile(r"(\S.*)" + r" (\d+)" * 5)
 BOOTSTRAP = "-bootstrap"  # what mock adds to the name of a root that others are made with
 
 
@@ -174,11 +175,11 @@ class ToolBuildroots:
 
 
 def listed(lines: Sequence[str]) -> tuple[Listed, ...]:
-    """What the script told; of what nobody has used yet, the making is the last use."""
+    """What the script told, among what podman says; of what nobody has used yet, the making is the last use."""
     found = []
-    for line in lines:
-        path, *numbers = line.rsplit(" ", FIELDS - 1)
-        size, made_at, used_at, device, inode = map(int, numbers)
+    for match in filter(None, map(LINE.fullmatch, lines)):
+        path = match[1]
+        size, made_at, used_at, device, inode = map(int, match.groups()[1:])
         found.append(
             Listed(path=path, size=size, made_at=made_at, used_at=max(made_at, used_at), device=device, inode=inode)
         )

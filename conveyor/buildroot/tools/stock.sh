@@ -14,7 +14,8 @@ list() {
         name=${folder##*/}
         lock=$(stat -c '%Y %d %i' "locks/${name%-bootstrap}" 2>/dev/null) || lock="0 0 0"
         made=$(stat -c %Y "$folder"/*.tar "$folder"/*.tar.* 2>/dev/null | sort -n | tail -n 1)
-        echo "$folder $(($(du -sk "$folder" | cut -f 1) * 1024)) ${made:-0} $lock"
+        size=$(du -sk "$folder" 2>/dev/null | cut -f 1)
+        echo "$folder $((${size:-0} * 1024)) ${made:-0} $lock"
     done
 }
 

@@ -14,13 +14,13 @@ if test "$others" = leave; then flock -n 9 || exit 75; else flock 9; fi
 ! is_fresh || exit 0
 
 # What a kill has left, and what nobody uses, or has used for long.
-rm -rf "$cache"/.new-* "$cache"/archives/tmp.*
 for base in "$cache"/base-*; do
     lock=$cache/locks/${base##*/}
     test -d "$base" && test "${base##*/}" != "$name" || continue
     test -z "$(find "$base" "$lock" -maxdepth 0 -newermt "@$unused" 2>/dev/null)" || continue
-    flock -n "$lock" rm -rf "$base" || true
+    flock -n "$lock" mv "$base" "$cache/.new-${base##*/}" || true
 done
+rm -rf "$cache"/.new-* "$cache"/archives/tmp.*
 find "$cache/archives" -type f ! -newermt "@$unused" -delete
 # Nobody removes this one meanwhile.
 exec 8>>"$cache/locks/$name"
