@@ -142,7 +142,7 @@ def _install(conveyor: Conveyor, target: Target, lines: str) -> list[str]:
         ),
         environment={"HOME": "/root", "APT_CONFIG": "/apt.conf", "DEBIAN_FRONTEND": "noninteractive"},
     )
-    finished = conveyor.sandbox.run(call)
+    finished = conveyor.builders.sandbox.run(call)
     with log.open("a") as file:
         file.write(finished.output)
     if finished.exit_code != 0:
@@ -153,8 +153,8 @@ def _install(conveyor: Conveyor, target: Target, lines: str) -> list[str]:
 
 def _client(conveyor: Conveyor, target: Target, log: Path) -> Stack:
     """A small root of the target that has its own package manager."""
-    base = conveyor.roots.base(target, log)
-    return conveyor.roots.satisfy(target, base, ("dnf",), None, log) if target.format is Format.RPM else base
+    base = conveyor.builders.roots.base(target, log)
+    return conveyor.builders.roots.satisfy(target, base, ("dnf",), None, log) if target.format is Format.RPM else base
 
 
 def _shared(conveyor: Conveyor, target: Target) -> tuple[Bind, ...]:

@@ -71,7 +71,7 @@ def refresh(
         chosen = [
             target
             for target in named or _made(given, conveyor)
-            if not due or conveyor.buildroots[target.builder].is_due(target)
+            if not due or conveyor.builders.stocks[target.builder].is_due(target)
         ]
         require_programs(conveyor, chosen)
         if not chosen:
@@ -97,7 +97,7 @@ def prune(
     gain_root(given.site)
     with given.opened() as conveyor:
         parts = shares(_stock(given, conveyor), size)
-        freed = sum(conveyor.buildroots[kind].prune(part) for kind, part in parts.items())
+        freed = sum(conveyor.builders.stocks[kind].prune(part) for kind, part in parts.items())
         left = stocked(given, conveyor)
     used = sum(item.size for item in left if item.users)
     total = sum(item.size for item in left)
@@ -118,7 +118,7 @@ def shell(
     gain_root(given.site)
     with given.opened() as conveyor:
         require_programs(conveyor, [chosen])
-        buildroots = conveyor.buildroots[chosen.builder]
+        buildroots = conveyor.builders.stocks[chosen.builder]
         if not _has_base(buildroots, chosen):
             given.errors.print(f"making the buildroot of {target} first, which may take some minutes", soft_wrap=True)
         raise typer.Exit(buildroots.visit(chosen, SHELL, _log(given, chosen), as_root=as_root))
@@ -127,7 +127,7 @@ def shell(
 def refresh_due(given: Context, conveyor: Conveyor, targets: Iterable[Target]) -> None:
     """After builds: make anew what they found due. What goes wrong is told, and is no failure of theirs."""
     for target in targets:
-        if conveyor.buildroots[target.builder].is_due(target):
+        if conveyor.builders.stocks[target.builder].is_due(target):
             text = f"refreshing the buildroot of {target.name} for later builds; Ctrl-C leaves it as it is"
             given.errors.print(text, soft_wrap=True)
             refresh_one(given, conveyor, target)
@@ -138,7 +138,7 @@ def refresh_one(given: Context, conveyor: Conveyor, target: Target) -> ConveyorE
     began = time.monotonic()
     log = _log(given, target)
     try:
-        made = conveyor.buildroots[target.builder].refresh(target, log)
+        made = conveyor.builders.stocks[target.builder].refresh(target, log)
     except Interrupted:
         raise
     except ConveyorError as error:
@@ -160,7 +160,7 @@ def stocked(given: Context, conveyor: Conveyor) -> tuple[StockItem, ...]:
 def _stock(given: Context, conveyor: Conveyor) -> dict[BuilderKind, tuple[StockItem, ...]]:
     """What each builder keeps; where that cannot be found out, it is told why, and the builder is left out."""
     found = {}
-    for kind, buildroots in conveyor.buildroots.items():
+    for kind, buildroots in conveyor.builders.stocks.items():
         targets = [target for target in conveyor.repos.targets.values() if target.builder is kind]
         try:
             found[kind] = buildroots.stock(targets)

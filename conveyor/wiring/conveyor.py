@@ -1,0 +1,197 @@
+"""A running Conveyor, and what is needed to look at what it did."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from conveyor.errors import DiskFull, UserError
+from conveyor.formats.deb.metadata import DebIndexWriter
+from conveyor.formats.deb.toolchain import DebToolchain
+from conveyor.model.target import Format
+from conveyor.pipeline.orders import Orders, disk_full
+from conveyor.pipeline.parts import Parts
+from conveyor.pipeline.poll import Poll
+from conveyor.pipeline.publish import Publisher
+from conveyor.pipeline.recover import Recovery
+from conveyor.ports import IndexWriter, Progress, Store
+from conveyor.repository.tree import PublishedTree
+from conveyor.upstream.mirror import GitMirrors
+from conveyor.upstream.packaging import PackagingSources
+from conveyor.upstream.versions import upstream_version
+from conveyor.wiring.builders import Builders, make_builders
+
+if TYPE_CHECKING:
+    from conveyor.config import Repos, Settings
+
+
+# Pydantic, SQLAlchemy, Jinja2, createrepo_c and rpm are imported where they are needed: together they take longer than
+# most commands that look at something.
+
+
+class SystemClock:
+    """The port Clock on the system's clock."""
+
+    def now(self) -> datetime:
+        """The current time in UTC."""
+        return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conveyor:
+    """Everything put together.
+
+    Attributes:
+        settings: the site's settings.
+        repos: packages and targets.
+        parts: the implementations behind the ports.
+        tree: the published tree.
+        builders: what builds.
+        poll: finds commits.
+        orders: carries out builds.
+        recovery: brings everything to the state it would have had without a kill.
+    """
+
+    settings: Settings
+    repos: Repos
+    parts: Parts
+    tree: PublishedTree
+    builders: Builders
+    poll: Poll
+    orders: Orders
+    recovery: Recovery
+
+    def close(self) -> None:
+        """Let go of the store, and of whatever else this process holds."""
+        self.parts.store.close()
+        self.builders.jobs.clear()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Records:
+    """What is needed to look at what happened.
+
+    Attributes:
+        store: what happened.
+        tree: the published tree, for reading.
+    """
+
+    store: Store
+    tree: PublishedTree
+
+
+def open_records(settings: Settings) -> Records:
+    """Open what has been recorded, without what builds. The caller closes the store.
+
+    Raises:
+        UserError: the data directory cannot be made.
+        StoreUnusable: the store cannot be opened.
+    """
+    _make(settings.data_dir)
+    return Records(store=_store(settings), tree=_tree(settings, {}))
+
+
+def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conveyor:
+    """Put a Conveyor together. The caller closes it.
+
+    Raises:
+        UserError: the data directory cannot be made.
+        StoreUnusable: the store cannot be opened.
+    """
+    from conveyor.formats.rpm.toolchain import RpmToolchain  # noqa: PLC0415
+    from conveyor.formats.templates.renderer import JinjaRenderer  # noqa: PLC0415
+
+    data = settings.data_dir
+    _make(data)
+    # The caller's umask decides who enters the data directory. Below it, builds as their own user and a web
+    # server must read what is there.
+    os.umask(0o022)
+    builders = make_builders(settings, repos)
+    tree = _tree(settings, _writers(settings, repos))
+    store = _store(settings)
+    git = GitMirrors(data / "mirrors", rewrites=settings.rewrites, fetch_limit=settings.git_timeout)
+    parts = Parts(
+        git=git,
+        packaging=PackagingSources(git),
+        upstream_version=upstream_version,
+        renderer=JinjaRenderer(),
+        toolchains={Format.DEB: DebToolchain(), Format.RPM: RpmToolchain()},
+        builders=builders.by_kind,
+        repository=tree,
+        store=store,
+        clock=SystemClock(),
+        progress=progress,
+        configured=_configured(repos),
+        builds=data / "builds",
+    )
+    publisher = Publisher(store, tree, data, frozenset(repos.packages))
+    orders = Orders(parts, publisher, data)
+    return Conveyor(
+        settings=settings,
+        repos=repos,
+        parts=parts,
+        tree=tree,
+        builders=builders,
+        poll=Poll(git, parts.packaging),
+        orders=orders,
+        recovery=Recovery(
+            orders=orders,
+            publisher=publisher,
+            store=store,
+            repository=tree,
+            targets=repos.targets,
+            sweepers=builders.sweepers,
+        ),
+    )
+
+
+def disk_full_error(error: OSError, data: Path | None = None) -> DiskFull | None:
+    """The intended error for a full disk; None for any other."""
+    return disk_full(data or Path(error.filename or "/")) if error.errno == errno.ENOSPC else None
+
+
+def _make(data: Path) -> None:
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise
+        raise UserError(
+            f"the data directory {data} cannot be made",
+            cause=error.strerror or "",
+            hint="name another with --data-dir, or 'data_dir' in conveyor.toml",
+        ) from error
+
+
+def _configured(repos: Repos) -> Mapping[str, frozenset[str]]:
+    return {
+        target: frozenset(name for name, package in repos.packages.items() if target in package.targets)
+        for target in repos.targets
+    }
+
+
+def _store(settings: Settings) -> Store:
+    from conveyor.store import open_store  # noqa: PLC0415
+
+    return open_store(settings.database)
+
+
+def _writers(settings: Settings, repos: Repos) -> Mapping[str, IndexWriter]:
+    from conveyor.formats.rpm.metadata import RpmIndexWriter  # noqa: PLC0415
+
+    cache = settings.data_dir / "metadata"
+    by_format: dict[Format, IndexWriter] = {
+        Format.DEB: DebIndexWriter(cache / "deb"),
+        Format.RPM: RpmIndexWriter(cache / "rpm"),
+    }
+    return {name: by_format[target.format] for name, target in repos.targets.items()}
+
+
+def _tree(settings: Settings, writers: Mapping[str, IndexWriter]) -> PublishedTree:
+    root: Path = settings.data_dir / "repos"
+    return PublishedTree(root, writers=writers, base_url=settings.base_url, client_name=settings.repository_name)
