@@ -1,8 +1,8 @@
-"""pbuilder in a container: the main cases of what every builder does. And mock, where its image can be had."""
+"""pbuilder in a container: the main cases of what every builder does. And mock, all, where its image can be had."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from conveyor.formats.deb.apt import AptManager
 from conveyor.formats.deb.mirror import host_mirror
 from conveyor.formats.rpm.dnf import DnfManager
 from conveyor.model.target import BuilderKind
+from conveyor.model.version import PackageVersion
+from tests.contract import test_builder_contract as contract
 from tests.contract.test_builder_contract import Bench, Wish, assert_nothing_left, deb_bench, rpm_bench
 from tests.support.containers import CACHE, SHARED_SITE, mock_image, need_containers, pbuilder_image, shared_runtimes
 from tests.support.mock import MOCK_USER
@@ -74,7 +76,9 @@ def test_a_build_that_hangs_is_ended(bench: Bench, tmp_path: Path, log: Path) ->
         bench.built(Wish(build="sleep 1000"), tmp_path, log, target=hurried)
 
 
-class TestMock:
+class InMock:
+    """What the cases of mock in a container share."""
+
     @pytest.fixture
     def bench(self) -> Iterator[Bench]:
         need_containers()
@@ -86,12 +90,53 @@ class TestMock:
         yield replace(overlay, builder=builder, target=target, resolves_beforehand=False)
         assert_nothing_left(CACHE)
 
-    def test_a_package_is_built_and_can_be_installed(self, bench: Bench, tmp_path: Path, log: Path) -> None:
-        made = bench.built(Wish(needs=bench.good, depends=bench.good), tmp_path, log)
-        (package,) = [path for path in made if path.match(bench.result)]
-        bench.builder.check_install(bench.target, [package], bench.toolchain.runtime_requirements([package]), None, log)
 
-    def test_a_missing_build_dependency_is_named(self, bench: Bench, tmp_path: Path, log: Path) -> None:
-        with pytest.raises(BuildDependencyMissing) as caught:
-            bench.built(Wish(needs="libdoesnotexist"), tmp_path, log)
-        assert "libdoesnotexist" in caught.value.cause
+class TestMockSource(InMock, contract.TestSource):
+    """The source package."""
+
+
+class TestMockPrepare(InMock, contract.TestPrepare):
+    """Build dependencies."""
+
+
+class TestMockBuild(InMock, contract.TestBuild):
+    """Builds, good and bad."""
+
+
+class TestMockInstall(InMock, contract.TestInstall):
+    """The install check."""
+
+
+class TestMock(InMock):
+    """What containers make difficult."""
+
+    def test_a_kept_root_can_be_entered(self, bench: Bench, tmp_path: Path, log: Path) -> None:
+        keep = tmp_path / "keep"
+        with pytest.raises(BuildFailed):
+            bench.built(Wish(build="echo half > %{_builddir}/done; exit 3"), tmp_path, log, keep=keep)
+        look = "test $(id -u) != 0 && grep -r half /builddir/build/BUILD && exit 7"
+        assert bench.builder.shell(bench.target, keep, ["/bin/sh", "-c", look]) == 7
+
+    def test_the_build_has_devices_and_no_network(self, bench: Bench, tmp_path: Path, log: Path) -> None:
+        devices = "test -c /dev/null && echo x > /dev/null"
+        bench.built(Wish(build=f"{devices} && sed 's/^/route: /' /proc/net/route"), tmp_path, log)
+        assert [line.split()[1] for line in log.read_text().splitlines() if line.startswith("route: ")] == ["Iface"]
+
+    def test_the_kept_root_cache_is_used_again(self, bench: Bench, tmp_path: Path, log: Path) -> None:
+        bench.builder.bootstrap(bench.target, log)
+        bench.source(Wish(), tmp_path, tmp_path / "again")
+        said = (tmp_path / "again").read_text()
+        assert "Start: unpacking root cache" in said
+        assert "installing minimal buildroot" not in said
+
+    def test_scripts_of_what_was_built_run_at_the_install_check(self, bench: Bench, tmp_path: Path, log: Path) -> None:
+        def packaging(wish: Wish, version: PackageVersion) -> Mapping[str, str]:
+            (spec,) = bench.packaging(wish, version).values()
+            tries = "mount -t tmpfs x /mnt || mknod /tmp/sda b 8 0"
+            return {
+                "greeting.spec": spec.replace("%prep\n", f"%post\nif ! {{ {tries}; }}; then echo held; fi\n%prep\n")
+            }
+
+        made = replace(bench, packaging=packaging).built(Wish(), tmp_path, log)
+        bench.builder.check_install(bench.target, made, (), None, log)
+        assert "held" in log.read_text().splitlines()
