@@ -1,11 +1,14 @@
-"""A limit that a package's own code has reached, in words."""
+"""The limits of making roots; and a limit that a package's own code has reached, in words."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
 from conveyor.errors import LimitExceeded
-from conveyor.model.target import Target
+from conveyor.model.target import Limits, Target
+
+# Making a root is the distribution's work, not the package's: it has limits of its own, far from any real use.
+MAKING = Limits(seconds=3600, memory=8 * 1024**3, disk=16 * 1024**3, processes=4096)
 
 
 class Ended(Protocol):

@@ -21,7 +21,6 @@ from conveyor.buildroot.mock import configuration as mock_config
 from conveyor.buildroot.mock import log as mock_log
 from conveyor.buildroot.mock.configuration import Places, Root
 from conveyor.buildroot.outcome import not_installable
-from conveyor.buildroot.overlay.roots import MAKING
 from conveyor.buildroot.tools.toolhost import ToolCall, ToolEnd, ToolHost
 from conveyor.command import last_lines
 from conveyor.errors import (
@@ -146,7 +145,7 @@ class MockBuilder:
 
     def _init(self, target: Target, root: Root, log: Path, *, old: float) -> bool:
         """Have a root cache ready that is not so old; False where another process makes it anew."""
-        with self._run(target, root, MAKING, old=old) as run:
+        with self._run(target, root, limits.MAKING, old=old) as run:
             end = self._call(run, mock_config.init_arguments(target, self._places(target), run.unique), log)
             if old == 0 and end.exit_code == mock_config.BUSY:
                 return False

@@ -18,14 +18,12 @@ from conveyor.buildroot.overlay.nearest import Start, after, nearest
 from conveyor.buildroot.stock import StockKind
 from conveyor.command import last_lines, run
 from conveyor.errors import BuildDependencyMissing, CommandFailed, CommandTimedOut, ConveyorError, Fault, UserError
-from conveyor.model.target import Format, Limits, Target
+from conveyor.model.target import Format, Target
 from conveyor.ports import Changes, InstalledPackage, PackageManager, Place, RootCommand, Trunk
 
 # A base that is so many times as old as one should be is not used any more. Until then a build takes it as it is, and
 # it is made anew aside.
 TOO_OLD = 4
-# Making a layer is the distribution's work, not the package's: it has limits of its own, far from any real use.
-MAKING = Limits(seconds=3600, memory=8 * 1024**3, disk=16 * 1024**3, processes=4096)
 NOT_OF_THE_FORMAT = "it must be of the target's distribution; for RPMs, 'database' says where it has its packages"
 IN_NAMESPACES = ("setpriv", "--pdeathsig", "KILL", "--", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--")
 
@@ -378,7 +376,11 @@ class Roots:
                 places = {"{root}": str(setting.upper), "{files}": str(job)}
                 argv = [_filled(argument, places) for argument in step.argv]
                 return run(
-                    [*IN_NAMESPACES, *argv], env={"TMPDIR": str(job)}, timeout=MAKING.seconds, log=file, check=False
+                    [*IN_NAMESPACES, *argv],
+                    env={"TMPDIR": str(job)},
+                    timeout=limits.MAKING.seconds,
+                    log=file,
+                    check=False,
                 ).returncode
             try:
                 return self._sandbox.run(_call(step, setting, self._shown(step, setting, job)), file).exit_code
@@ -473,7 +475,7 @@ def _call(step: RootCommand, setting: Setting, binds: tuple[Bind, ...]) -> Call:
     return Call(
         argv=step.argv,
         layers=setting.layers,
-        limits=MAKING,
+        limits=limits.MAKING,
         upper=setting.upper,
         privileged=True,
         host_tools=step.place is Place.HOST_TOOLS,

@@ -20,7 +20,6 @@ from conveyor.buildroot import limits
 from conveyor.buildroot.isolation.enter import collect
 from conveyor.buildroot.jobs import Jobs
 from conveyor.buildroot.outcome import not_installable
-from conveyor.buildroot.overlay.roots import MAKING
 from conveyor.buildroot.pbuilder import configuration as config
 from conveyor.buildroot.pbuilder.configuration import Configuration, Places
 from conveyor.buildroot.tools.toolhost import ToolCall, ToolEnd, ToolHost
@@ -165,7 +164,7 @@ class PbuilderBuilder:
 
     def _make_base(self, target: Target, log: Path, *, oldest: float, wait: bool) -> bool:
         name = config.base_name(target)
-        with self._order(target, MAKING) as order:
+        with self._order(target, limits.MAKING) as order:
             places = self._places(order)
             (order.folder / "repositories.sources").write_text(self._apt.repositories(target))
             settings = config.creation(
@@ -239,7 +238,7 @@ class PbuilderBuilder:
     ) -> None:
         """Install by apt and dpkg in `pbuilder execute`, on the root from before build packages were added."""
         base = self._base(target, log)
-        with self._order(target, MAKING) as prepared:
+        with self._order(target, limits.MAKING) as prepared:
             order = replace(prepared, trunk=trunk)
             for path in packages:
                 shutil.copyfile(path, order.input / path.name)
