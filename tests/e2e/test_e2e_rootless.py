@@ -21,6 +21,7 @@ pytestmark = pytest.mark.e2e
 CACHE = ROOT / ".cache"
 PROGRAMS = ("git", "bwrap", "setpriv", "unshare", "mmdebstrap", "apt-get", "dpkg", "dnf", "rpm")
 STRANGER = Person(uid=64126)  # has no account, so no subordinate ids
+NOBODY = Person(uid=65534)  # has an account, and no subordinate ids
 
 
 @pytest.fixture(scope="module")
@@ -93,11 +94,16 @@ def test_the_doctor_tells_that_it_is_a_user_namespace(site: Site, user: Person) 
     assert "sandbox works" in " ".join(said.out.split())
 
 
-def test_who_has_no_subordinate_ids_is_told_what_is_missing(site: Site) -> None:
-    said = STRANGER.run(site, "build", "hello")
+@pytest.mark.parametrize(
+    ("stranger", "remedy"),
+    [(STRANGER, f"useradd --uid {STRANGER.uid}"), (NOBODY, "usermod --add-subuids 100000-165535")],
+    ids=["no account", "no range"],
+)
+def test_who_has_no_subordinate_ids_is_told_what_is_missing(site: Site, stranger: Person, remedy: str) -> None:
+    said = stranger.run(site, "build", "hello")
     assert said.code == 2
     assert "building needs root, or a user namespace" in said.err
-    assert "usermod --add-subuids" in said.err
+    assert remedy in said.err
     assert "Traceback" not in said.err
 
 
