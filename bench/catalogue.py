@@ -305,12 +305,19 @@ def _build_cold(workshop: Workshop, target: Target) -> Sample:
     return _sample(workshop.build_first(target, LIBRARY))
 
 
+def _ready(workshop: Workshop, target: Target) -> None:
+    """Make the layer that the one before the change would have left: it is what a change builds upon."""
+    workshop.build(target, LIBRARY)
+
+
 def _with_another(workshop: Workshop, target: Target) -> Sample:
+    _ready(workshop, target)
     with workshop.forgetting_layers(), workshop.site.requiring(LIBRARY, target.format, ANOTHER):
         return _sample(workshop.build(target, LIBRARY))
 
 
 def _with_renewed(workshop: Workshop, target: Target) -> Sample:
+    _ready(workshop, target)
     with workshop.forgetting_layers():
         workshop.build(target, DEPENDENCY)
         return _sample(workshop.build(target, LIBRARY))
