@@ -1,0 +1,32 @@
+"""What the stages need of the world, as Protocols. Every implementation passes the same contract suite."""
+
+from conveyor.ports.building import Builder, PreparedRoot
+from conveyor.ports.formats import BuildPlan, RiskyFiles, SourcePlan, Toolchain
+from conveyor.ports.packagemanager import Changes, InstalledPackage, PackageManager, Place, RootCommand, Trunk
+from conveyor.ports.publishing import IndexWriter, Repository
+from conveyor.ports.store import Store
+from conveyor.ports.surroundings import Clock, Progress
+from conveyor.ports.upstream import Git, PackagingSource, Renderer
+
+__all__ = [
+    "BuildPlan",
+    "Builder",
+    "Changes",
+    "Clock",
+    "Git",
+    "IndexWriter",
+    "InstalledPackage",
+    "PackageManager",
+    "PackagingSource",
+    "Place",
+    "PreparedRoot",
+    "Progress",
+    "Renderer",
+    "Repository",
+    "RiskyFiles",
+    "RootCommand",
+    "SourcePlan",
+    "Store",
+    "Toolchain",
+    "Trunk",
+]

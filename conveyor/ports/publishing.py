@@ -1,0 +1,90 @@
+"""The published tree and its metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+
+from conveyor.model.artifact import Artifact, Snapshot
+from conveyor.model.target import Format
+from conveyor.ports.packagemanager import Trunk
+
+
+class IndexWriter(Protocol):
+    """Writes one format's repository metadata."""
+
+    format: Format
+
+    def write(self, folder: Path, snapshot: Snapshot, pool: Path) -> None:
+        """Write the metadata of a snapshot into its folder, the same bytes for the same snapshot.
+
+        Args:
+            folder: the snapshot's folder, not published yet.
+            snapshot: what it holds.
+            pool: the pool's folder, where `<first two digits>/<sha256>/<filename>` is each artifact.
+        """
+
+    def check(self, files: Sequence[tuple[Path, Artifact]]) -> None:
+        """See that a snapshot can hold the files of one build, before anything of them is published.
+
+        Raises:
+            SourceInvalid: a package cannot be listed: what the snapshots of all other packages would fail for, too.
+        """
+
+    def checksummed(self, folder: Path) -> tuple[str, ...]:
+        """The metadata files of a written snapshot whose names hold their checksum: paths relative to `folder`, sorted.
+
+        A client that read an older entry file (repomd.xml, Release) through a pointer still asks for them after the
+        pointer has moved, so the next snapshot has to answer for a while.
+        """
+
+    def client_file(self, *, name: str, title: str, url: str) -> tuple[str, str]:
+        """File name and content of what a client drops into its configuration to use the repository at `url`."""
+
+    def client_lines(self, client_file: tuple[str, str], packages: Sequence[str]) -> str:
+        """The shell lines that put a client file in its place and install packages from the repository."""
+
+
+class Repository(Protocol):
+    """The published tree: pool, snapshots, pointers."""
+
+    def add(self, target: str, path: Path, artifact: Artifact) -> Artifact:
+        """Bring a file into the target's pool, durably; the same content twice is stored once."""
+
+    def check(self, target: str, files: Sequence[tuple[Path, Artifact]]) -> None:
+        """See that a snapshot of the target can hold the files of one build; nothing is published.
+
+        Raises:
+            SourceInvalid: a name or a package is not fit to be published.
+        """
+
+    def artifact_path(self, target: str, artifact: Artifact) -> Path:
+        """Where an artifact lies in the pool."""
+
+    def publish(self, snapshot: Snapshot, extras: Mapping[str, bytes]) -> Path:
+        """Write a snapshot aside and rename it into place; returns its folder. One that exists stays as it is.
+
+        Args:
+            snapshot: what to publish.
+            extras: further files, such as logs, by relative path.
+        """
+
+    def point(self, target: str, pointer: str, commit_id: str) -> None:
+        """Move a pointer, atomically."""
+
+    def pointed(self, target: str, pointer: str) -> str | None:
+        """The id of the commit that a pointer points at."""
+
+    def snapshot_folder(self, target: str, commit_id: str) -> Path:
+        """Where the snapshot of a commit is or will be."""
+
+    def trunk(self, target: str, binaries: Sequence[Artifact]) -> Trunk | None:
+        """The current snapshot as a source of dependencies; None before the first."""
+
+    def writing(self, target: str) -> AbstractContextManager[None]:
+        """Hold the target's one writer's place, across processes."""
+
+    def clean(self) -> None:
+        """Remove what a killed writer left half-done."""

@@ -1,0 +1,116 @@
+"""What happened, durably."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from conveyor.model.artifact import Artifact, SnapshotEntry
+from conveyor.model.build import Build, Cause, Claim, Outcome, StageTime
+from conveyor.model.commit import Commit
+
+
+class Store(Protocol):
+    """What happened, durably. Each method is one transaction."""
+
+    def queue(self, commit: Commit, target: str, *, retry: bool) -> Build:
+        """The build of a commit on a target, made when it does not exist.
+
+        Args:
+            commit: what to build.
+            target: for what.
+            retry: put a build that finished with another outcome than "succeeded" back into the queue.
+        """
+
+    def claim(self, build_id: int, claim: Claim) -> Build | None:
+        """Take a queued build and start its next attempt; None when it is not queued (any more)."""
+
+    def heartbeat(self, build_id: int, token: str, at: datetime) -> bool:
+        """Say that the claim is alive; False when it was lost."""
+
+    def set_log(self, build_id: int, token: str, log: str) -> None:
+        """Remember where the running attempt's log is, relative to the data directory.
+
+        Raises:
+            ClaimLost: the claim with this token is not alive.
+        """
+
+    def release(self, build_id: int, cause: Cause, at: datetime, *, token: str | None = None) -> None:
+        """End the attempt of a dead claim as errored and put the build back into the queue.
+
+        Args:
+            build_id: the build; nothing happens when it is not running.
+            cause: why.
+            at: when.
+            token: the dead claim's, so that a claim made meanwhile is left alone; None for any.
+        """
+
+    def finish(
+        self,
+        build_id: int,
+        token: str,
+        *,
+        outcome: Outcome,
+        at: datetime,
+        version: str | None,
+        cause: Cause | None,
+        stages: Sequence[StageTime],
+        entry: SnapshotEntry | None,
+    ) -> Build:
+        """End the running attempt. `entry` holds the artifacts of a successful one.
+
+        Raises:
+            ClaimLost: the claim with this token is not alive.
+            ContentChanged: an artifact's name, version and architecture exists with other content.
+        """
+
+    def mark_published(self, build_id: int, publish_seconds: float) -> Build:
+        """Remember that the build's snapshot is published."""
+
+    def build(self, build_id: int) -> Build:
+        """One build.
+
+        Raises:
+            UnknownName: there is none.
+        """
+
+    def builds(self, *, package: str | None = None, target: str | None = None, limit: int = 50) -> tuple[Build, ...]:
+        """Builds, newest first."""
+
+    def running(self) -> tuple[Build, ...]:
+        """Builds that are claimed."""
+
+    def unpublished(self) -> tuple[Build, ...]:
+        """Successful builds of trunk commits whose snapshot is not published, oldest first."""
+
+    def entries(self, target: str) -> tuple[SnapshotEntry, ...]:
+        """For each package its newest successful build of a trunk commit, sorted by package.
+
+        Newest is the build that finished last; `latest_succeeded` says whether a later one did not succeed.
+        """
+
+    def entry(self, build_id: int) -> SnapshotEntry:
+        """What a successful build of a trunk commit brings into a snapshot.
+
+        Raises:
+            UnknownName: there is no such build.
+        """
+
+    def failing(self, target: str) -> tuple[str, ...]:
+        """Packages whose latest finished build of a trunk commit did not succeed, sorted; cancelled ones left out."""
+
+    def published_versions(self, target: str, package: str) -> tuple[str, ...]:
+        """EVR strings of the package's successful trunk builds, of other commits included."""
+
+    def published_artifact(self, target: str, name: str, version: str, architecture: str) -> Artifact | None:
+        """The binary artifact that is already known under this name, version and architecture."""
+
+    def publishers(self, target: str, names: Collection[str]) -> Mapping[str, tuple[str, ...]]:
+        """Who publishes binary packages of these names: the packages whose entries have them, sorted, by name.
+
+        An entry is that of `entries`; a name that no entry has is left out.
+        """
+
+    def close(self) -> None:
+        """Let go of the database."""
