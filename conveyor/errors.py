@@ -77,6 +77,10 @@ class PermissionMissing(UserError):
     """The calling user may not do what this needs, such as mounting."""
 
 
+class PromotionRefused(UserError):
+    """A pointer may not be moved there; `details` holds one line for each thing that is missing."""
+
+
 class PackageError(ConveyorError):
     """The upstream or its packaging is at fault."""
 
@@ -145,6 +149,10 @@ class MirrorUnreachable(NetworkError):
     """A distribution's package mirror cannot be reached."""
 
 
+class MirroringFailed(NetworkError):
+    """A mirror could not be brought up to date; it is tried again."""
+
+
 class CommandFailed(ConveyorError):
     """A host command ended with an exit code that was not expected; `details` ends with its last lines."""
 
@@ -169,6 +177,18 @@ class DiskFull(ConveyorError):
 
 class StoreUnusable(ConveyorError):
     """The store cannot be opened, or is of a version that this Conveyor does not know."""
+
+
+class SigningFailed(ConveyorError):
+    """The signing key is missing, expired or locked, or gpg did not sign; nothing was published."""
+
+
+class ArtifactDamaged(ConveyorError):
+    """A file in the pool is not what it was when it was published; `what` names it."""
+
+
+class LedgerBroken(ConveyorError):
+    """An entry of the ledger was changed, or does not follow from the one before."""
 
 
 class ClaimLost(ConveyorError):

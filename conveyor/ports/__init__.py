@@ -2,8 +2,9 @@
 
 from conveyor.ports.building import Builder, PreparedRoot
 from conveyor.ports.formats import BuildPlan, RiskyFiles, SourcePlan, Toolchain
+from conveyor.ports.ledger import Ledger, Votes
 from conveyor.ports.packagemanager import Changes, InstalledPackage, PackageManager, Place, RootCommand, Trunk
-from conveyor.ports.publishing import IndexWriter, Repository
+from conveyor.ports.publishing import IndexWriter, Repository, Signer
 from conveyor.ports.store import Store
 from conveyor.ports.surroundings import Clock, Progress
 from conveyor.ports.upstream import Git, PackagingSource, Renderer
@@ -16,6 +17,7 @@ __all__ = [
     "Git",
     "IndexWriter",
     "InstalledPackage",
+    "Ledger",
     "PackageManager",
     "PackagingSource",
     "Place",
@@ -25,8 +27,10 @@ __all__ = [
     "Repository",
     "RiskyFiles",
     "RootCommand",
+    "Signer",
     "SourcePlan",
     "Store",
     "Toolchain",
     "Trunk",
+    "Votes",
 ]

@@ -88,3 +88,25 @@ class Repository(Protocol):
 
     def clean(self) -> None:
         """Remove what a killed writer left half-done."""
+
+
+class Signer(Protocol):
+    """Signs what is published. Only the publisher has one."""
+
+    @property
+    def public_keys(self) -> bytes:
+        """The public keys that clients need, those of earlier signatures included; ASCII-armoured."""
+
+    def clear_sign(self, content: bytes) -> bytes:
+        """Text in a clear-signed frame (RFC 4880, section 7), such as InRelease.
+
+        Raises:
+            SigningFailed: the key is missing, expired or locked.
+        """
+
+    def sign(self, content: bytes) -> bytes:
+        """A detached signature, ASCII-armoured, such as Release.gpg and repomd.xml.asc.
+
+        Raises:
+            SigningFailed: the key is missing, expired or locked.
+        """

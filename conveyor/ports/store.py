@@ -9,6 +9,7 @@ from typing import Protocol
 from conveyor.model.artifact import Artifact, SnapshotEntry
 from conveyor.model.build import Build, Cause, Claim, Outcome, StageTime
 from conveyor.model.commit import Commit
+from conveyor.model.published import PublishedSnapshot
 
 
 class Store(Protocol):
@@ -111,6 +112,21 @@ class Store(Protocol):
 
         An entry is that of `entries`; a name that no entry has is left out.
         """
+
+    def published(
+        self, target: str, *, until: datetime | None = None, package: str | None = None, limit: int | None = None
+    ) -> tuple[PublishedSnapshot, ...]:
+        """Snapshots of a target, the one published last first, collected ones included.
+
+        Args:
+            target: the target's name.
+            until: leaves out those published later.
+            package: leaves out those of other packages' builds.
+            limit: how many at most.
+        """
+
+    def mark_collected(self, builds: Collection[int], at: datetime) -> None:
+        """Remember that the snapshots of these builds were removed; what was remembered first stays."""
 
     def close(self) -> None:
         """Let go of the database."""

@@ -9,7 +9,8 @@ from conveyor.errors import UnknownName
 from conveyor.model.artifact import Artifact, SnapshotEntry
 from conveyor.model.build import Build, Cause, Claim, Outcome, StageTime
 from conveyor.model.commit import Commit
-from conveyor.store import builds, entries
+from conveyor.model.published import PublishedSnapshot
+from conveyor.store import builds, entries, snapshots
 from conveyor.store.builds import Ending
 from conveyor.store.database import Database
 
@@ -148,6 +149,22 @@ class SqlStore:
         """See the port."""
         with self._database.reading() as connection:
             return entries.publishers(connection, target, names)
+
+    def published(
+        self, target: str, *, until: datetime | None = None, package: str | None = None, limit: int | None = None
+    ) -> tuple[PublishedSnapshot, ...]:
+        """See the port. Of two published at the same moment the one made later comes first."""
+        with self._database.reading() as connection:
+            return snapshots.published(connection, target, until=until, package=package, limit=limit)
+
+    def mark_collected(self, builds: Collection[int], at: datetime) -> None:
+        """See the port.
+
+        Raises:
+            ValueError: a build has no published snapshot.
+        """
+        with self._database.writing() as connection:
+            snapshots.mark_collected(connection, builds, at)
 
     def close(self) -> None:
         """See the port."""

@@ -30,6 +30,7 @@ from sqlalchemy import (
 from conveyor.errors import Fault
 from conveyor.model.artifact import ArtifactKind
 from conveyor.model.build import Outcome, State
+from conveyor.model.promotion import MoveKind
 from conveyor.store.types import HarmlessText, UtcDateTime
 
 SHA1_DIGITS = 40
@@ -231,4 +232,127 @@ trunk_package = Table(
     PrimaryKeyConstraint("target", "name", "version", "architecture"),
     ForeignKeyConstraint(["build_id", "position"], ["build_artifact.build_id", "build_artifact.position"]),
     sqlite_with_rowid=False,
+)
+
+# What was installed in a build's root, known by its hash: most builds share it with the one before.
+buildroot = Table(
+    "buildroot",
+    metadata,
+    Column("sha256", HarmlessText, primary_key=True),  # of the list's JSON
+    Column("packages", JSON, nullable=False),  # list of [name, version, architecture], sorted
+    _hex("sha256", SHA256_DIGITS),
+    sqlite_with_rowid=False,
+)
+
+# How an entry was made: what its provenance says, and what only DLRN's commit.yaml wants to know.
+provenance = Table(
+    "provenance",
+    metadata,
+    Column("build_id", Integer, ForeignKey("entry.build_id"), primary_key=True, autoincrement=False),
+    Column("builder", HarmlessText, nullable=False),  # overlay, mock or pbuilder
+    Column("buildroot_sha256", HarmlessText, ForeignKey("buildroot.sha256")),  # null where the builder did not tell
+    Column("upstream_branch", HarmlessText, nullable=False),
+    Column("packaging_branch", HarmlessText, nullable=False),  # empty for a folder
+    Column("packaged_at", UtcDateTime),  # the packaging commit's date; null for a folder
+)
+
+# Snapshots that retention removed. Their builds and entries stay.
+collected_snapshot = Table(
+    "collected_snapshot",
+    metadata,
+    Column("build_id", Integer, ForeignKey("entry.build_id"), primary_key=True, autoincrement=False),
+    Column("collected_at", UtcDateTime, nullable=False),
+)
+# Which entries have a content, for whoever wants to remove it.
+Index("ix_build_artifact_sha256", build_artifact.c.sha256)
+# The snapshots of a target by when they were published.
+Index(None, entry.c.target, entry.c.published_at, entry.c.build_id)
+
+# Pointers that move together. A row that is not done was interrupted, and is carried out at the next start.
+pointer_move = Table(
+    "pointer_move",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("kind", HarmlessText, nullable=False),
+    Column("actor", HarmlessText, nullable=False),
+    Column("note", HarmlessText, nullable=False),
+    Column("evidence", JSON, nullable=False),
+    Column("keep", Boolean, nullable=False),  # whether retention keeps the snapshots for ever
+    Column("began_at", UtcDateTime, nullable=False),
+    Column("done_at", UtcDateTime),  # null until the ledger has it
+    _one_of("kind", MoveKind, "kind"),
+    sqlite_autoincrement=True,
+)
+Index(
+    "ix_pointer_move_pending",
+    pointer_move.c.id,
+    sqlite_where=text("done_at IS NULL"),
+    postgresql_where=text("done_at IS NULL"),
+)
+pointer_step = Table(
+    "pointer_step",
+    metadata,
+    Column("move_id", Integer, ForeignKey("pointer_move.id"), nullable=False),
+    Column("position", Integer, nullable=False),  # from 0
+    Column("target", HarmlessText, nullable=False),
+    Column("pointer", HarmlessText, nullable=False),
+    Column("before", HarmlessText),  # id of a commit; null where there was no such pointer
+    Column("after", HarmlessText, nullable=False),  # id of a commit
+    PrimaryKeyConstraint("move_id", "position"),
+    UniqueConstraint("move_id", "target", "pointer"),
+    sqlite_with_rowid=False,
+)
+
+# What pointers did, one row a step. Only ever added to; a row's hash covers the row before. See docs/store.md.
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),  # from 1, without gaps
+    Column("move_id", Integer, ForeignKey("pointer_move.id"), nullable=False),
+    Column("kind", HarmlessText, nullable=False),
+    Column("actor", HarmlessText, nullable=False),
+    Column("note", HarmlessText, nullable=False),
+    Column("evidence", HarmlessText, nullable=False),  # JSON as it was hashed
+    Column("keep", Boolean, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("target", HarmlessText, nullable=False),
+    Column("pointer", HarmlessText, nullable=False),
+    Column("before", HarmlessText),
+    Column("after", HarmlessText, nullable=False),
+    Column("previous", HarmlessText, nullable=False, unique=True),  # one follower for each row
+    Column("hash", HarmlessText, nullable=False, unique=True),
+    Index(None, "target", "pointer", "number"),
+    _hex("previous", SHA256_DIGITS),
+    _hex("hash", SHA256_DIGITS),
+    CheckConstraint("number > 0", name="number"),
+)
+
+# What tests say of published commits. A later vote of the same job counts; earlier ones stay.
+vote = Table(
+    "vote",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("subject", HarmlessText, nullable=False),  # id of a commit, or md5 of an aggregated repository file
+    Column("target", HarmlessText, nullable=False),  # empty for all
+    Column("job", HarmlessText, nullable=False),
+    Column("success", Boolean),  # null while it runs
+    Column("url", HarmlessText, nullable=False),
+    Column("notes", HarmlessText, nullable=False),
+    Column("voter", HarmlessText, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Index(None, "subject", "id"),
+)
+
+# How each mirror stands with each target's tree.
+mirror_state = Table(
+    "mirror_state",
+    metadata,
+    Column("mirror", HarmlessText, nullable=False),  # its name in the settings
+    Column("target", HarmlessText, nullable=False),
+    Column("synced_at", UtcDateTime),  # when it last had everything
+    Column("failed_at", UtcDateTime),  # when a try last failed; null after a good one
+    Column("failures", Integer, nullable=False),  # in a row
+    Column("cause", HarmlessText, nullable=False),  # of the last failure; empty after a good try
+    PrimaryKeyConstraint("mirror", "target"),
+    CheckConstraint("failures >= 0", name="failures"),
 )

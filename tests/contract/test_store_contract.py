@@ -538,3 +538,34 @@ class TestPublished:
         assert store.publishers(TARGET, asked) == {"lib": ("glance", "heat"), "nova": ("nova",)}
         assert store.publishers(TARGET, ()) == {}
         assert store.publishers(OTHER_TARGET, asked) == {}
+
+
+class TestPublishedSnapshots:
+    def test_the_one_published_last_comes_first(self, store: Store) -> None:
+        first = succeed(store, commit("1"), minute(1))
+        second = succeed(store, commit("2", package="glance"), minute(2), artifact("glance_1_all.deb", name="glance"))
+        store.mark_published(first.id, 0.5)
+        assert [one.build for one in store.published(TARGET)] == [first.id]
+        store.mark_published(second.id, 0.5)
+
+        newest, oldest = store.published(TARGET)
+        assert (newest.build, newest.commit, newest.package) == (second.id, commit("2").id, "glance")
+        assert (oldest.build, oldest.published_at, oldest.collected_at) == (first.id, QUEUED_AT, None)
+        assert store.published(TARGET, limit=1) == (newest,)
+        assert store.published(TARGET, package="nova") == (oldest,)
+        assert store.published(TARGET, until=QUEUED_AT) == (newest, oldest)
+        assert store.published(TARGET, until=QUEUED_AT - timedelta(seconds=1)) == ()
+        assert store.published(OTHER_TARGET) == ()
+
+    def test_what_was_collected_is_told_with_its_first_date(self, store: Store) -> None:
+        build = succeed(store, commit(), minute(1))
+        store.mark_published(build.id, 0.5)
+        store.mark_collected([build.id], minute(5))
+        store.mark_collected([build.id], minute(6))
+
+        assert [one.collected_at for one in store.published(TARGET)] == [minute(5)]
+
+    def test_only_a_published_snapshot_is_collected(self, store: Store) -> None:
+        build = succeed(store, commit(), minute(1))
+        with pytest.raises(ValueError, match="no published snapshot"):
+            store.mark_collected([build.id], minute(5))

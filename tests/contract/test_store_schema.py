@@ -28,8 +28,8 @@ REBUILD = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 
 
 def upgrade():
@@ -43,6 +43,18 @@ BROKEN = (
     op.get_bind().exec_driver_sql("INSERT INTO no_such_table VALUES (1)")
 """
 )
+# One pointer of it has moved once.
+MOVED = [
+    """
+    INSERT INTO pointer_move (id, kind, actor, note, evidence, keep, began_at)
+    VALUES (1, 'promoted', 'ada', '', '{}', false, '2026-03-01 12:00:00')
+    """,
+    "INSERT INTO pointer_step VALUES (1, 0, 'debian-13-amd64', 'tested', NULL, 'x')",
+    f"""
+    INSERT INTO ledger VALUES (1, 1, 'promoted', 'ada', '', '{{}}', false, '2026-03-01 12:00:00', 'debian-13-amd64',
+    'tested', NULL, 'x', '{64 * "0"}', '{64 * "a"}')
+    """,
+]
 # Statements against the store of `used`.
 FORBIDDEN = [
     """
@@ -72,6 +84,16 @@ FORBIDDEN = [
     "UPDATE build_artifact SET kind = 'virus'",
     "INSERT INTO trunk_package SELECT target, name, version, architecture, build_id, position FROM trunk_package",
     "DELETE FROM build WHERE id = 1",
+    "UPDATE ledger SET actor = 'nobody'",
+    "DELETE FROM ledger",
+    """
+    INSERT INTO ledger
+    SELECT number + 1, move_id, kind, actor, note, evidence, keep, at, target, pointer, before, after,
+    previous, previous
+    FROM ledger
+    """,
+    "UPDATE pointer_move SET kind = 'lost'",
+    "INSERT INTO pointer_step SELECT move_id, 1, target, pointer, before, after FROM pointer_step",
 ]
 
 
@@ -84,6 +106,9 @@ def used(database_url: str) -> Iterator[Connection]:
     start(store, commit("now"), "t")
     store.close()
     engine = create_engine(database_url)
+    with engine.begin() as connection:
+        for statement in MOVED:
+            connection.execute(text(statement))
     with engine.connect() as connection:
         if connection.dialect.name == "sqlite":
             connection.execute(text("PRAGMA foreign_keys = ON"))
@@ -142,7 +167,7 @@ def test_a_store_of_a_newer_conveyor_is_left_alone(used: Connection, database_ur
     used.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
     used.commit()
 
-    with pytest.raises(StoreUnusable, match=r"version 9999.*none above 0001[\s\S]*newer Conveyor"):
+    with pytest.raises(StoreUnusable, match=r"version 9999.*none above 0002[\s\S]*newer Conveyor"):
         open_store(database_url)
     assert used.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}")) == "9999"
 
@@ -182,7 +207,7 @@ def test_a_migration_that_fails_changes_nothing(used: Connection, database_url: 
 def _with_revision(folder: Path, code: str) -> Path:
     scripts = folder / "migrations"
     shutil.copytree(MIGRATIONS, scripts)
-    (scripts / "versions" / "v0002_later.py").write_text(code)
+    (scripts / "versions" / "v0003_later.py").write_text(code)
     return scripts
 
 
@@ -198,7 +223,7 @@ def _migrate(url: str, scripts: Path) -> None:
 def _rows(connection: Connection) -> dict[str, list[dict[str, object]]]:
     """All that is in the store, by table."""
     rows = {
-        table: [dict(row) for row in connection.execute(text(f"SELECT * FROM {table} ORDER BY 1, 2")).mappings()]
+        table: sorted((dict(row) for row in connection.execute(text(f"SELECT * FROM {table}")).mappings()), key=repr)
         for table in metadata.tables
     }
     connection.rollback()

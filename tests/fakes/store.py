@@ -11,6 +11,7 @@ from conveyor.errors import ClaimLost, ContentChanged, UnknownName
 from conveyor.model.artifact import Artifact, ArtifactKind, SnapshotEntry
 from conveyor.model.build import Build, Cause, Claim, Outcome, Stage, StageTime, State
 from conveyor.model.commit import Commit
+from conveyor.model.published import PublishedSnapshot
 from conveyor.store.types import harmless, utc
 
 
@@ -19,6 +20,8 @@ class _Record:
     build: Build
     entry: SnapshotEntry | None = None
     failed_at: datetime | None = None
+    published_at: datetime | None = None
+    collected_at: datetime | None = None
 
 
 class MemoryStore:
@@ -151,6 +154,7 @@ class MemoryStore:
         if not build.published:
             stages = (*build.stages, StageTime(stage=Stage.PUBLISH, seconds=publish_seconds))
             record.build = replace(build, published=True, stages=stages)
+            record.published_at = self._now()
         return record.build
 
     def build(self, build_id: int) -> Build:
@@ -217,6 +221,33 @@ class MemoryStore:
                 if made.kind is ArtifactKind.BINARY and made.name in names:
                     found[made.name].add(entry.package)
         return {name: tuple(sorted(packages)) for name, packages in found.items()}
+
+    def published(
+        self, target: str, *, until: datetime | None = None, package: str | None = None, limit: int | None = None
+    ) -> tuple[PublishedSnapshot, ...]:
+        found = [
+            PublishedSnapshot(
+                build=record.build.id,
+                target=target,
+                commit=record.build.commit.id,
+                package=entry.package,
+                version=entry.version,
+                published_at=record.published_at,
+                collected_at=record.collected_at,
+            )
+            for entry, record in self._of_target(target)
+            if record.published_at is not None
+            and (until is None or record.published_at <= until)
+            and package in {None, entry.package}
+        ]
+        return tuple(sorted(found, key=lambda one: (one.published_at, one.build), reverse=True)[:limit])
+
+    def mark_collected(self, builds: Collection[int], at: datetime) -> None:
+        for number in builds:
+            record = self._records.get(number)
+            if record is None or record.published_at is None:
+                raise ValueError(f"build {number} has no published snapshot")
+            record.collected_at = record.collected_at or utc(at)
 
     def close(self) -> None:
         pass

@@ -1,0 +1,45 @@
+"""What moved pointers, and what tests say of what they point at."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Protocol
+
+from conveyor.model.promotion import LedgerEntry, Move, Vote
+
+
+class Ledger(Protocol):
+    """Who moved which pointer, when, on which evidence; only ever added to. Each method is one transaction."""
+
+    def begin(self, move: Move) -> int:
+        """Say what is about to be moved, before anything is; returns the move's number."""
+
+    def complete(self, number: int, at: datetime) -> tuple[LedgerEntry, ...]:
+        """Write down that a move has happened: an entry for each step. Doing it again changes nothing."""
+
+    def abandon(self, number: int) -> None:
+        """Forget a move that was begun and taken back: nothing of it happened."""
+
+    def pending(self) -> tuple[tuple[int, Move], ...]:
+        """Moves that were begun and neither completed nor abandoned, oldest first, with their numbers."""
+
+    def entries(
+        self, *, target: str | None = None, pointer: str | None = None, limit: int | None = None
+    ) -> tuple[LedgerEntry, ...]:
+        """Entries, newest first."""
+
+    def kept(self, target: str) -> frozenset[str]:
+        """Ids of the commits whose snapshots of a target an entry says to keep."""
+
+    def broken(self) -> LedgerEntry | None:
+        """The first entry that does not follow from the ones before, or was changed; None where all is well."""
+
+
+class Votes(Protocol):
+    """What tests say of published commits. Each method is one transaction."""
+
+    def add(self, vote: Vote) -> Vote:
+        """Remember a vote; earlier ones of the same job stay."""
+
+    def of(self, subject: str, *, target: str | None = None) -> tuple[Vote, ...]:
+        """Votes on a commit or an aggregated repository file, oldest first; of one target those on all are in it."""

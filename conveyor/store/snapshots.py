@@ -1,0 +1,66 @@
+"""Statements on published snapshots. The caller brings the transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+
+from sqlalchemy import Connection, insert, literal, select
+
+from conveyor.model.published import PublishedSnapshot
+from conveyor.store import rows
+from conveyor.store.builds import find_or_insert
+from conveyor.store.tables import build, collected_snapshot, entry, upstream_commit
+
+
+def published(
+    connection: Connection, target: str, *, until: datetime | None, package: str | None, limit: int | None
+) -> tuple[PublishedSnapshot, ...]:
+    """Snapshots of a target, the one published last first."""
+    statement = (
+        select(
+            upstream_commit,
+            entry.c.build_id,
+            entry.c.target,
+            entry.c.version,
+            entry.c.published_at,
+            collected_snapshot.c.collected_at,
+        )
+        .select_from(entry)
+        .join(build, build.c.id == entry.c.build_id)
+        .join(upstream_commit, upstream_commit.c.id == build.c.commit_id)
+        .outerjoin(collected_snapshot, collected_snapshot.c.build_id == entry.c.build_id)
+        .where(entry.c.target == target, entry.c.published_at.is_not(None))
+        .order_by(entry.c.published_at.desc(), entry.c.build_id.desc())
+        .limit(limit)
+    )
+    if until is not None:
+        statement = statement.where(entry.c.published_at <= until)
+    if package is not None:
+        statement = statement.where(entry.c.package == package)
+    return tuple(
+        PublishedSnapshot(
+            build=row[entry.c.build_id],
+            target=row[entry.c.target],
+            commit=rows.to_commit(row).id,
+            package=row[upstream_commit.c.package],
+            version=row[entry.c.version],
+            published_at=row[entry.c.published_at],
+            collected_at=row[collected_snapshot.c.collected_at],
+        )
+        for row in connection.execute(statement).mappings()
+    )
+
+
+def mark_collected(connection: Connection, builds: Collection[int], at: datetime) -> None:
+    """Remember that snapshots were removed; what was remembered first stays.
+
+    Raises:
+        ValueError: a build has no published snapshot.
+    """
+    for number in sorted(builds):
+        has_snapshot = select(literal(1)).where(entry.c.build_id == number, entry.c.published_at.is_not(None))
+        if connection.scalar(has_snapshot) is None:
+            raise ValueError(f"build {number} has no published snapshot")
+        known = select(literal(1)).where(collected_snapshot.c.build_id == number)
+        find_or_insert(connection, known, insert(collected_snapshot).values(build_id=number, collected_at=at))
