@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from conveyor.errors import CommandMissing, SandboxUnusable
 from conveyor.model.target import Limits
 from tests.fakes.processes import spawn
 from tests.support.containers import need_containers, shared_runtimes
+from tests.support.left import wait
 
 pytestmark = pytest.mark.integration
 
@@ -51,13 +51,6 @@ def names_of(pid: int) -> list[str]:
     """The containers of a process."""
     argv = ["podman", "ps", "--all", "--filter", f"name={PREFIX}{pid}-", "--format", "{{.Names}}"]
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()
-
-
-def wait(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 class TestHeld:

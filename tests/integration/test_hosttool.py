@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from conveyor.buildroot.tools.toolhost import ToolCall
 from conveyor.errors import CommandMissing, CommandTimedOut, SandboxUnusable
 from conveyor.model.target import Limits
 from tests.fakes.processes import spawn
+from tests.support.left import groups, loops, sleepers, swept, wait
 from tests.support.roots import need_sandbox
 
 pytestmark = pytest.mark.integration
@@ -46,13 +45,8 @@ def _nothing_left(tmp_path: Path) -> Iterator[None]:
     assert str(tmp_path) not in Path("/proc/1/mountinfo").read_text()
     assert not (tmp_path / "jobs").exists() or list((tmp_path / "jobs").iterdir()) == []
     assert not (tmp_path / "tools/.scratch").exists() or list((tmp_path / "tools/.scratch").iterdir()) == []
-    loops = subprocess.run(["losetup", "--list", "--noheadings"], capture_output=True, text=True, check=True)
-    assert str(tmp_path) not in loops.stdout
+    assert str(tmp_path) not in loops()
     assert groups(os.getpid()) == []
-
-
-def groups(pid: int) -> list[Path]:
-    return sorted(cgroup.HIERARCHY.glob(f"**/{cgroup.PARENT}/{pid}-*"))
 
 
 @pytest.fixture
@@ -177,12 +171,12 @@ class TestLimits:
         call = replace(script(f"setsid sleep {mark} & sleep {mark}"), limits=replace(LIMITS, seconds=1))
         with pytest.raises(CommandTimedOut):
             tools.run(call, log)
-        wait(lambda: count(mark) == 0)
+        wait(lambda: sleepers(mark) == 0)
 
     def test_what_it_leaves_running_ends_with_it(self, tools: HostTools, log: Path) -> None:
         mark = f"96{os.getpid()}"
         assert tools.run(script(f"setsid sleep {mark} & true"), log).exit_code == 0
-        wait(lambda: count(mark) == 0)
+        wait(lambda: sleepers(mark) == 0)
 
     @needs_groups
     def test_memory(self, tmp_path: Path, log: Path) -> None:
@@ -220,36 +214,12 @@ def test_a_kill_of_the_caller_leaves_nothing(tmp_path: Path, log: Path, kind: Sc
     mark = f"95{os.getpid()}"
     text = f'mount -t tmpfs x "$1"; setsid sleep {mark} & (trap "" TERM HUP; exec sleep {mark}) & sleep {mark}'
     caller = spawn(lambda: _run(tools, script(text, str(tools.cache("mounted"))), log))
-    wait(lambda: count(mark) == 3)
+    wait(lambda: sleepers(mark) == 3)
     os.kill(caller, signal.SIGKILL)
     os.waitpid(caller, 0)
-    wait(lambda: count(mark) == 0)
-    wait(lambda: _swept(tmp_path / "jobs", caller))
+    wait(lambda: sleepers(mark) == 0)
+    wait(lambda: swept(tmp_path / "jobs", caller))
 
 
 def _run(tools: HostTools, call: ToolCall, log: Path) -> None:
     tools.run(call, log)
-
-
-def _swept(jobs: Path, pid: int) -> bool:
-    """Sweep; the kernel lets go of a group a moment after its last process."""
-    cgroup.sweep()
-    Jobs(jobs).sweep()
-    return list(jobs.iterdir()) == [] and groups(pid) == []
-
-
-def count(argument: str) -> int:
-    found = 0
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            found += (folder / "cmdline").read_bytes() == f"sleep\0{argument}\0".encode()
-        except OSError:
-            continue
-    return found
-
-
-def wait(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from conveyor.buildroot.isolation.sandbox import Bind, Call, Sandbox, ScratchKin
 from conveyor.buildroot.jobs import Jobs
 from conveyor.errors import CommandTimedOut, Fault, SandboxUnusable
 from tests.fakes.processes import spawn
+from tests.support.left import groups, loops, sleepers, swept, wait
 from tests.support.roots import LAYER, LIMITS, UID, make_sandbox, need_sandbox, running_as, script
 
 pytestmark = pytest.mark.integration
@@ -36,15 +36,6 @@ def _nothing_left(tmp_path: Path) -> Iterator[None]:
     assert running_as(UID) == []
     assert str(tmp_path) not in loops()
     assert groups(os.getpid()) == []
-
-
-def loops() -> str:
-    return subprocess.run(["losetup", "--list", "--noheadings"], capture_output=True, text=True, check=True).stdout
-
-
-def groups(pid: int) -> list[Path]:
-    """The groups of a process's sandboxes."""
-    return sorted(cgroup.HIERARCHY.glob(f"**/{cgroup.PARENT}/{pid}-*"))
 
 
 @pytest.fixture
@@ -458,15 +449,15 @@ class TestKilled:
         text = f"setsid sleep {mark} & (trap '' TERM HUP; exec sleep {mark}) & echo up > /dev/stdout; sleep {mark}"
         with (tmp_path / "log").open("ab") as log:
             caller = spawn(lambda: _run(sandbox, replace(script(text), privileged=privileged), log.fileno()))
-            _wait(lambda: _count(mark) >= 3)
+            wait(lambda: sleepers(mark) >= 3)
         os.kill(caller, signal.SIGKILL)
         os.waitpid(caller, 0)
-        _wait(lambda: _count(mark) == 0)
-        _wait(lambda: str(tmp_path) not in loops())
+        wait(lambda: sleepers(mark) == 0)
+        wait(lambda: str(tmp_path) not in loops())
         folders = list((tmp_path / "jobs").iterdir())
         assert [path.name.split("-")[0] for path in folders] == [str(caller)]
         assert str(tmp_path) not in Path("/proc/1/mountinfo").read_text()
-        _wait(lambda: _swept(tmp_path / "jobs", caller))
+        wait(lambda: swept(tmp_path / "jobs", caller))
 
     def test_the_sweep_leaves_the_living_alone(self, tmp_path: Path) -> None:
         jobs = Jobs(tmp_path / "jobs")
@@ -485,27 +476,3 @@ class TestKilled:
 def _run(sandbox: Sandbox, call: Call, log: int) -> None:
     with os.fdopen(log, "ab", closefd=False) as file:
         sandbox.run(call, file)
-
-
-def _swept(jobs: Path, pid: int) -> bool:
-    """Sweep; the kernel lets go of a group a moment after its last process."""
-    cgroup.sweep()
-    Jobs(jobs).sweep()
-    return list(jobs.iterdir()) == [] and groups(pid) == []
-
-
-def _count(argument: str) -> int:
-    found = 0
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            found += (folder / "cmdline").read_bytes() == f"sleep\0{argument}\0".encode()
-        except OSError:
-            continue
-    return found
-
-
-def _wait(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
