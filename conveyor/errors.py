@@ -187,6 +187,10 @@ class ArtifactDamaged(ConveyorError):
     """A file in the pool is not what it was when it was published; `what` names it."""
 
 
+class SnapshotDamaged(ConveyorError):
+    """What a published snapshot says of itself cannot be read; `what` names the file."""
+
+
 class LedgerBroken(ConveyorError):
     """An entry of the ledger was changed, or does not follow from the one before."""
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from conveyor.model.commit import commit_id
+
 
 class ArtifactKind(StrEnum):
     """What a file is to a repository."""
@@ -72,6 +74,11 @@ class SnapshotEntry:
     succeeded_at: datetime
     latest_succeeded: bool
     artifacts: tuple[Artifact, ...]
+
+    @property
+    def commit_id(self) -> str:
+        """Id of the commit that was built."""
+        return commit_id(self.upstream_sha, self.packaging_sha, self.extended)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

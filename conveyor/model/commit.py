@@ -9,6 +9,12 @@ SHORT_SHA_DIGITS = 7
 PACKAGING_SHA_DIGITS = 8
 
 
+def commit_id(upstream_sha: str, packaging_sha: str, extended: str) -> str:
+    """`<upstream sha>_<packaging sha, 8 digits>[_<extended>]`, as DLRN names its repositories."""
+    parts = [upstream_sha, packaging_sha[:PACKAGING_SHA_DIGITS]]
+    return "_".join([*parts, extended] if extended else parts)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitInfo:
     """One commit of a git repository. Subject and author are upstream's text: hostile, never trusted.
@@ -69,8 +75,7 @@ class Commit:
     @property
     def id(self) -> str:
         """`<upstream sha>_<packaging sha, 8 digits>[_<extended>]`, as DLRN names its repositories."""
-        parts = [self.upstream.sha, self.packaging_sha[:PACKAGING_SHA_DIGITS]]
-        return "_".join([*parts, self.extended] if self.extended else parts)
+        return commit_id(self.upstream.sha, self.packaging_sha, self.extended)
 
     @property
     def short(self) -> str:

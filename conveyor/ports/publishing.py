@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from conveyor.model.artifact import Artifact, Snapshot
+from conveyor.model.manifest import Manifest
 from conveyor.model.target import Format
 from conveyor.ports.packagemanager import Trunk
 
@@ -76,6 +77,17 @@ class Repository(Protocol):
 
     def pointed(self, target: str, pointer: str) -> str | None:
         """The id of the commit that a pointer points at."""
+
+    def pointers(self, target: str) -> Mapping[str, str]:
+        """Ids of the commits that a target's pointers point at, by the pointers' names, sorted."""
+
+    def manifest(self, target: str, commit_id: str) -> Manifest:
+        """What the published snapshot of a commit holds.
+
+        Raises:
+            UnknownName: there is no such snapshot.
+            SnapshotDamaged: what it says of itself cannot be read.
+        """
 
     def snapshot_folder(self, target: str, commit_id: str) -> Path:
         """Where the snapshot of a commit is or will be."""

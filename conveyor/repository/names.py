@@ -30,18 +30,28 @@ def check_target(target: str) -> str:
     return target
 
 
+def is_commit_id(name: str) -> bool:
+    """Whether it has the form of a commit's id."""
+    return bool(_COMMIT_ID.fullmatch(name))
+
+
 def check_commit_id(commit_id: str) -> str:
     """Returns the commit's id.
 
     Raises:
         UnknownName: it is not of the form `<40 hex digits>_<8 hex digits>[_<extended>]`.
     """
-    if not _COMMIT_ID.fullmatch(commit_id):
+    if not is_commit_id(commit_id):
         raise UnknownName(
             f"{commit_id!r} is not the id of a commit",
             hint="an id is <upstream sha, 40 digits>_<packaging sha, 8 digits>[_<extended hash>]",
         )
     return commit_id
+
+
+def is_pointer(name: str) -> bool:
+    """Whether a pointer can be called that: "pool" and two hex digits are folders of the tree."""
+    return bool(_POINTER.fullmatch(name)) and name != "pool" and not _SHARD.fullmatch(name)
 
 
 def check_pointer(pointer: str) -> str:
@@ -50,7 +60,7 @@ def check_pointer(pointer: str) -> str:
     Raises:
         UnknownName: no pointer can be called that; "pool" and two hex digits are folders of the tree.
     """
-    if not _POINTER.fullmatch(pointer) or pointer == "pool" or _SHARD.fullmatch(pointer):
+    if not is_pointer(pointer):
         raise UnknownName(
             f"{pointer!r} cannot be a pointer's name",
             hint="use letters, digits, '.', '_' and '-'; 'pool' and two hex digits are taken",

@@ -22,6 +22,13 @@ def read(root: Path, pointer: str) -> str | None:
     return names.check_commit_id(link.name)
 
 
+def read_all(root: Path) -> dict[str, str]:
+    """All pointers below `root` by name, sorted, each with the id of the commit that it points at."""
+    paths = sorted(root.iterdir()) if root.is_dir() else []
+    links = {path.name: path.readlink().name for path in paths if path.is_symlink() and names.is_pointer(path.name)}
+    return {name: commit_id for name, commit_id in links.items() if names.is_commit_id(commit_id)}
+
+
 def move(root: Path, pointer: str, commit_id: str, writer: IndexWriter) -> None:
     """Point at a snapshot that exists; what clients of the last moves ask for stays readable below the pointer."""
     names.check_pointer(pointer)

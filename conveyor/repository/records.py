@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from conveyor.model.artifact import ArtifactKind, Snapshot, SnapshotEntry
 from conveyor.model.target import Format
 
-MANIFEST_VERSION = 1
+MANIFEST_VERSION = 2
 VERSIONS_COLUMNS = (
     "Project",
     "Source Repo",
@@ -114,22 +114,7 @@ def commit_yaml(snapshot: Snapshot, package_format: Format, folder: str) -> byte
 
 
 def manifest_json(snapshot: Snapshot) -> bytes:
-    """Every artifact of the snapshot with its checksum and its path in the snapshot's folder, one on a line."""
-    artifacts = [
-        {
-            "package": entry.package,
-            "name": artifact.name,
-            "version": artifact.version,
-            "architecture": artifact.architecture,
-            "kind": artifact.kind.value,
-            "filename": artifact.filename,
-            "sha256": artifact.sha256,
-            "size": artifact.size,
-            "path": f"pool/{artifact.pool_path}",
-        }
-        for entry in snapshot.entries
-        for artifact in sorted(entry.artifacts, key=lambda artifact: (artifact.filename, artifact.sha256))
-    ]
+    """What the snapshot holds: each package on a line of its own. docs/json.md describes it, manifest.py reads it."""
     head = {
         "format_version": MANIFEST_VERSION,
         "commit": snapshot.commit_id,
@@ -139,5 +124,33 @@ def manifest_json(snapshot: Snapshot) -> bytes:
         "created_at": snapshot.created_at.isoformat(),
         "updated_at": snapshot.updated_at.isoformat(),
     }
-    lines = ",\n".join(json.dumps(artifact) for artifact in artifacts)
-    return f'{json.dumps(head)[:-1]}, "artifacts": [\n{lines}\n]}}\n'.encode()
+    lines = ",\n".join(manifest_line(entry) for entry in snapshot.entries)
+    return f'{json.dumps(head)[:-1]}, "packages": [\n{lines}\n]}}\n'.encode()
+
+
+def manifest_line(entry: SnapshotEntry) -> str:
+    """What one package brings into every snapshot that has this build of it: a function of the build alone."""
+    line = {
+        "package": entry.package,
+        "commit": entry.commit_id,
+        "upstream_url": public_url(entry.upstream_url),
+        "upstream_sha": entry.upstream_sha,
+        "packaging_url": public_url(entry.packaging_url) or None,
+        "packaging_sha": entry.packaging_sha,
+        "extended": entry.extended or None,
+        "component": entry.component,
+        "version": entry.version,
+        "artifacts": [
+            {
+                "filename": artifact.filename,
+                "sha256": artifact.sha256,
+                "size": artifact.size,
+                "kind": artifact.kind.value,
+                "name": artifact.name,
+                "version": artifact.version,
+                "architecture": artifact.architecture,
+            }
+            for artifact in sorted(entry.artifacts, key=lambda artifact: (artifact.filename, artifact.sha256))
+        ],
+    }
+    return json.dumps(line, separators=(",", ":"))

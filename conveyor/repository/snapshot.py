@@ -12,6 +12,7 @@ from conveyor.ports import IndexWriter
 from conveyor.repository import files, names, pool, records
 
 POOL_LINK = "../../../pool"
+MANIFEST = "manifest.json"
 
 
 def check(snapshot: Snapshot, root: Path) -> None:
@@ -59,7 +60,7 @@ def _fill(aside: Path, snapshot: Snapshot, root: Path, writer: IndexWriter, clie
     (aside / client[0]).write_text(client[1], encoding="utf-8")
     (aside / "commit.yaml").write_bytes(records.commit_yaml(snapshot, writer.format, folder))
     (aside / "versions.csv").write_bytes(records.versions_csv(snapshot))
-    (aside / "manifest.json").write_bytes(records.manifest_json(snapshot))
+    (aside / MANIFEST).write_bytes(records.manifest_json(snapshot))
     writer.write(aside, snapshot, root / "pool")
 
 

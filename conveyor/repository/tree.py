@@ -8,9 +8,10 @@ from pathlib import Path
 
 from conveyor.errors import UnknownName
 from conveyor.model.artifact import Artifact, Snapshot
+from conveyor.model.manifest import Manifest
 from conveyor.ports import IndexWriter, Trunk
 from conveyor.repository import files as disk
-from conveyor.repository import names, pointers, pool, snapshot
+from conveyor.repository import manifest, names, pointers, pool, snapshot
 
 LOCK = ".lock"
 CURRENT = "current"
@@ -107,6 +108,19 @@ class PublishedTree:
     def pointed(self, target: str, pointer: str) -> str | None:
         """See Repository.pointed."""
         return pointers.read(self._folder(target), pointer)
+
+    def pointers(self, target: str) -> Mapping[str, str]:
+        """See Repository.pointers."""
+        return pointers.read_all(self._folder(target))
+
+    def manifest(self, target: str, commit_id: str) -> Manifest:
+        """See Repository.manifest."""
+        path = self.snapshot_folder(target, commit_id) / snapshot.MANIFEST
+        try:
+            content = path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            raise UnknownName(f"{target} has no repository of commit {commit_id}") from None
+        return manifest.read(content, where=str(path))
 
     def snapshot_folder(self, target: str, commit_id: str) -> Path:
         """See Repository.snapshot_folder."""

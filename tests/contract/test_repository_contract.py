@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from conveyor.errors import ConveyorError, DiskFull, SourceInvalid, UnknownName
+from conveyor.errors import ConveyorError, DiskFull, SnapshotDamaged, SourceInvalid, UnknownName
 from conveyor.model.artifact import Artifact, Snapshot
 from conveyor.ports import Repository
 from conveyor.repository import files
@@ -81,6 +81,23 @@ class TestEveryRepository:
             repository.point(TARGET, "current", commit_id_of(number))
             assert repository.pointed(TARGET, "current") == commit_id_of(number)
         assert repository.pointed(TARGET, "consistent") is None
+
+    def test_all_pointers_are_told(self, repository: Repository, tmp_path: Path) -> None:
+        assert repository.pointers(TARGET) == {}
+        for number, pointer in [(1, "tested"), (2, "current"), (1, "consistent")]:
+            repository.publish(make_snapshot(repository, tmp_path, number), {})
+            repository.point(TARGET, pointer, commit_id_of(number))
+        told = {"consistent": commit_id_of(1), "current": commit_id_of(2), "tested": commit_id_of(1)}
+        assert list(repository.pointers(TARGET).items()) == list(told.items())
+
+    def test_a_snapshot_says_what_it_holds(self, repository: Repository, tmp_path: Path) -> None:
+        with pytest.raises(UnknownName, match="no repository of commit"):
+            repository.manifest(TARGET, commit_id_of(1))
+        snapshot = make_snapshot(repository, tmp_path, 1)
+        repository.publish(snapshot, {})
+        manifest = repository.manifest(TARGET, snapshot.commit_id)
+        assert (manifest.target, manifest.commit, manifest.package) == (TARGET, snapshot.commit_id, "nova")
+        assert manifest.own.artifacts == snapshot.own.artifacts
 
     def test_a_pointer_to_nothing_is_refused(self, repository: Repository) -> None:
         with pytest.raises(UnknownName):
@@ -250,6 +267,20 @@ class TestTree:
         tree.point(TARGET, "current", snapshot.commit_id)
         sha = sha_of(1)
         assert str((tmp_path / "repos" / TARGET / "current").readlink()) == f"{sha[:2]}/{sha[2:4]}/{commit_id_of(1)}"
+
+    def test_a_damaged_manifest_is_named(self, tree: PublishedTree, tmp_path: Path) -> None:
+        snapshot = make_snapshot(tree, tmp_path, 1)
+        (tree.publish(snapshot, {}) / "manifest.json").write_bytes(b"{")
+        with pytest.raises(SnapshotDamaged, match=snapshot.commit_id):
+            tree.manifest(TARGET, snapshot.commit_id)
+
+    def test_links_that_are_no_pointers_are_left_out(self, tree: PublishedTree, tmp_path: Path) -> None:
+        snapshot = make_snapshot(tree, tmp_path, 1)
+        tree.publish(snapshot, {})
+        tree.point(TARGET, "current", snapshot.commit_id)
+        (tmp_path / "repos" / TARGET / "elsewhere").symlink_to("/srv/other")
+        (tmp_path / "repos" / TARGET / "-x").symlink_to("current")
+        assert list(tree.pointers(TARGET)) == ["current"]
 
     def test_the_client_file_has_the_immutable_url(self, tree: PublishedTree, tmp_path: Path) -> None:
         snapshot = make_snapshot(tree, tmp_path, 1)

@@ -11,7 +11,10 @@ from pathlib import Path
 
 from conveyor.errors import SourceInvalid, UnknownName
 from conveyor.model.artifact import Artifact, ArtifactKind, Snapshot
+from conveyor.model.manifest import Manifest
 from conveyor.ports import Trunk
+from conveyor.repository.manifest import read
+from conveyor.repository.records import manifest_json
 
 # What no repository can list.
 UNLISTABLE = b"unlistable"
@@ -23,6 +26,7 @@ class FakeRepository:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._pointers: dict[tuple[str, str], str] = {}
+        self._manifests: dict[Path, Manifest] = {}
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def add(self, target: str, path: Path, artifact: Artifact) -> Artifact:
@@ -45,6 +49,7 @@ class FakeRepository:
         if not folder.is_dir():
             folder.mkdir(parents=True)
             (folder / "pool").symlink_to("../../../pool")
+            self._manifests[folder] = read(manifest_json(snapshot), where=str(folder))
             for path, content in extras.items():
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 (folder / path).write_bytes(content)
@@ -57,6 +62,15 @@ class FakeRepository:
 
     def pointed(self, target: str, pointer: str) -> str | None:
         return self._pointers.get((target, pointer))
+
+    def pointers(self, target: str) -> Mapping[str, str]:
+        return {name: commit_id for (of, name), commit_id in sorted(self._pointers.items()) if of == target}
+
+    def manifest(self, target: str, commit_id: str) -> Manifest:
+        folder = self.snapshot_folder(target, commit_id)
+        if not folder.is_dir():
+            raise UnknownName(f"{target} has no repository of commit {commit_id}")
+        return self._manifests[folder]
 
     def snapshot_folder(self, target: str, commit_id: str) -> Path:
         return self._root / target / commit_id[:2] / commit_id[2:4] / commit_id

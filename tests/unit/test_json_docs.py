@@ -16,9 +16,12 @@ from conveyor.cli.buildroot import stock_as_json
 from conveyor.cli.main import app
 from conveyor.cli.results import FORMAT_VERSION, Result, as_json
 from conveyor.errors import Fault, UpstreamUnreachable
+from conveyor.model.artifact import ArtifactKind
 from conveyor.model.build import Build, Cause, Outcome, Stage, StageTime, State
 from conveyor.model.commit import Commit, CommitInfo
 from conveyor.model.target import BuilderKind
+from conveyor.repository.records import MANIFEST_VERSION, manifest_json
+from tests.support.published import entry_of, plain_artifact, snapshot_of
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
@@ -119,6 +122,18 @@ def test_the_document_of_the_stock_is_described() -> None:
     assert (shown["target"], shown["made_at"], shown["used_at"]) == (None, "2026-03-07T00:00:00+00:00", None)
     assert set(re.findall(r"`([a-z ]+)`", table("An item")["kind"])) == set(StockKind)
     assert words(table("An item")["builder"]) == set(BuilderKind)
+
+
+def test_the_manifest_is_described(tmp_path: Path) -> None:
+    _, artifact = plain_artifact(tmp_path, "x.rpm", b"content")
+    document = json.loads(manifest_json(snapshot_of("t", "x86_64", 1, entry_of("nova", 1, (artifact,)))))
+    assert list(table("manifest.json of a snapshot")) == list(document)
+    (package,) = document["packages"]
+    assert list(table("A package of a manifest")) == list(package)
+    assert list(table("A file of a manifest")) == list(package["artifacts"][0])
+    assert set(re.findall(r"`(\w+)` \(", table("A file of a manifest")["kind"])) == set(ArtifactKind)
+    assert table("manifest.json of a snapshot")["format_version"] == str(MANIFEST_VERSION)
+    assert f"is its own, and is {MANIFEST_VERSION}." in TEXT
 
 
 def test_the_words_are_those_of_the_model() -> None:

@@ -103,27 +103,33 @@ def test_the_nvr_without_a_source_package() -> None:
     assert source_nvr(replace(NOVA, artifacts=(BINARY,), version="3:2-1")) == "nova-2-1"
 
 
-def test_the_manifest_lists_every_artifact() -> None:
-    manifest = json.loads(manifest_json(SNAPSHOT))
-    assert manifest["format_version"] == 1
-    assert manifest["commit"] == SNAPSHOT.commit_id
+def test_the_manifest_has_a_line_for_each_package() -> None:
+    content = manifest_json(SNAPSHOT)
+    manifest = json.loads(content)
+    assert (manifest["format_version"], manifest["commit"], manifest["package"]) == (2, SNAPSHOT.commit_id, "nova")
     assert manifest["target"] == "centos-10-x86_64"
-    assert [each["path"] for each in manifest["artifacts"]] == [
-        f"pool/aa/{'a' * 64}/a.src.rpm",
-        f"pool/bb/{'b' * 64}/b.noarch.rpm",
-    ]
-    assert manifest["artifacts"][0] == {
+    glance, nova = manifest["packages"]
+    assert [json.loads(line.rstrip(b",")) for line in content.splitlines()[1:-1]] == [glance, nova]
+    assert {**nova, "artifacts": ()} == {
         "package": "nova",
-        "name": "openstack-nova",
+        "commit": f"{sha_of(1)}_cccccccc_abcd",
+        "upstream_url": "https://opendev.org/openstack/nova",
+        "upstream_sha": sha_of(1),
+        "packaging_url": None,
+        "packaging_sha": "c" * 40,
+        "extended": "abcd",
+        "component": "common",
         "version": "2:1.0-1.el10",
-        "architecture": "noarch",
-        "kind": "source",
+        "artifacts": (),
+    }
+    assert [each["filename"] for each in nova["artifacts"]] == ["a.src.rpm", "b.noarch.rpm"]
+    assert nova["artifacts"][0] == {
         "filename": "a.src.rpm",
         "sha256": "a" * 64,
         "size": 10,
-        "path": f"pool/aa/{'a' * 64}/a.src.rpm",
+        "kind": "source",
+        "name": "openstack-nova",
+        "version": "2:1.0-1.el10",
+        "architecture": "noarch",
     }
-
-
-def test_the_manifest_of_nothing_is_valid() -> None:
-    assert json.loads(manifest_json(snapshot_of("t", "x86_64", 2, GLANCE)))["artifacts"] == []
+    assert (glance["packaging_url"], glance["extended"], glance["artifacts"]) == ("https://example.org/x", None, [])
