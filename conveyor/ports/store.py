@@ -114,7 +114,13 @@ class Store(Protocol):
         """
 
     def published(
-        self, target: str, *, until: datetime | None = None, package: str | None = None, limit: int | None = None
+        self,
+        target: str,
+        *,
+        until: datetime | None = None,
+        package: str | None = None,
+        commit: str | None = None,
+        limit: int | None = None,
     ) -> tuple[PublishedSnapshot, ...]:
         """Snapshots of a target, the one published last first, collected ones included.
 
@@ -122,6 +128,7 @@ class Store(Protocol):
             target: the target's name.
             until: leaves out those published later.
             package: leaves out those of other packages' builds.
+            commit: leaves out those whose commit's id begins otherwise.
             limit: how many at most.
         """
 

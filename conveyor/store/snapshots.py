@@ -5,16 +5,31 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, literal, select
+from sqlalchemy import Connection, case, func, insert, literal, select
 
+from conveyor.model.commit import PACKAGING_SHA_DIGITS
 from conveyor.model.published import PublishedSnapshot
 from conveyor.store import rows
 from conveyor.store.builds import find_or_insert
 from conveyor.store.tables import build, collected_snapshot, entry, upstream_commit
 
+# As conveyor.model.commit.commit_id makes it.
+_COMMIT_ID = (
+    upstream_commit.c.upstream_sha
+    + "_"
+    + func.substr(upstream_commit.c.packaging_sha, 1, PACKAGING_SHA_DIGITS)
+    + case((upstream_commit.c.extended != "", literal("_") + upstream_commit.c.extended), else_="")
+)
+
 
 def published(
-    connection: Connection, target: str, *, until: datetime | None, package: str | None, limit: int | None
+    connection: Connection,
+    target: str,
+    *,
+    until: datetime | None,
+    package: str | None,
+    commit: str | None,
+    limit: int | None,
 ) -> tuple[PublishedSnapshot, ...]:
     """Snapshots of a target, the one published last first."""
     statement = (
@@ -38,6 +53,8 @@ def published(
         statement = statement.where(entry.c.published_at <= until)
     if package is not None:
         statement = statement.where(entry.c.package == package)
+    if commit is not None:
+        statement = statement.where(func.substr(_COMMIT_ID, 1, len(commit)) == commit)
     return tuple(
         PublishedSnapshot(
             build=row[entry.c.build_id],

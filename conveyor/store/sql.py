@@ -151,11 +151,17 @@ class SqlStore:
             return entries.publishers(connection, target, names)
 
     def published(
-        self, target: str, *, until: datetime | None = None, package: str | None = None, limit: int | None = None
+        self,
+        target: str,
+        *,
+        until: datetime | None = None,
+        package: str | None = None,
+        commit: str | None = None,
+        limit: int | None = None,
     ) -> tuple[PublishedSnapshot, ...]:
         """See the port. Of two published at the same moment the one made later comes first."""
         with self._database.reading() as connection:
-            return snapshots.published(connection, target, until=until, package=package, limit=limit)
+            return snapshots.published(connection, target, until=until, package=package, commit=commit, limit=limit)
 
     def mark_collected(self, builds: Collection[int], at: datetime) -> None:
         """See the port.

@@ -557,6 +557,22 @@ class TestPublishedSnapshots:
         assert store.published(TARGET, until=QUEUED_AT - timedelta(seconds=1)) == ()
         assert store.published(OTHER_TARGET) == ()
 
+    def test_those_of_a_commit_are_found_by_the_beginning_of_its_id(self, store: Store) -> None:
+        wanted = commit("1", extended="abcd")
+        for number, each in enumerate([commit("1"), wanted, commit("2")], start=1):
+            build = succeed(store, each, minute(number), artifact(f"{number}_all.deb", version=f"{number}-1"))
+            store.mark_published(build.id, 0.5)
+
+        def found(beginning: str) -> list[int]:
+            return [one.build for one in store.published(TARGET, commit=beginning)]
+
+        assert found(wanted.id) == [2]
+        assert found(wanted.id.removesuffix("bcd")) == [2]
+        assert found(commit("1").id) == [2, 1]
+        assert found(wanted.upstream.sha[:7]) == [2, 1]
+        assert found("") == [3, 2, 1]
+        assert found(wanted.upstream.sha[:6] + "%") == []
+
     def test_what_was_collected_is_told_with_its_first_date(self, store: Store) -> None:
         build = succeed(store, commit(), minute(1))
         store.mark_published(build.id, 0.5)

@@ -223,7 +223,13 @@ class MemoryStore:
         return {name: tuple(sorted(packages)) for name, packages in found.items()}
 
     def published(
-        self, target: str, *, until: datetime | None = None, package: str | None = None, limit: int | None = None
+        self,
+        target: str,
+        *,
+        until: datetime | None = None,
+        package: str | None = None,
+        commit: str | None = None,
+        limit: int | None = None,
     ) -> tuple[PublishedSnapshot, ...]:
         found = [
             PublishedSnapshot(
@@ -239,6 +245,7 @@ class MemoryStore:
             if record.published_at is not None
             and (until is None or record.published_at <= until)
             and package in {None, entry.package}
+            and record.build.commit.id.startswith(commit or "")
         ]
         return tuple(sorted(found, key=lambda one: (one.published_at, one.build), reverse=True)[:limit])
 
