@@ -9,7 +9,9 @@ from pathlib import Path
 
 from conveyor.model.artifact import Artifact, Snapshot, SnapshotEntry
 from conveyor.model.build import Build
+from conveyor.model.promotion import MoveKind
 from conveyor.model.target import Target
+from conveyor.pipeline.pointers import ACTOR, Pointers
 from conveyor.ports import Repository, Store
 
 CURRENT = "current"
@@ -23,13 +25,17 @@ class Publisher:
     Args:
         store: what happened.
         repository: the published tree.
+        pointers: moves `current` and `consistent`.
         data: the data directory, which logs are relative to.
         packages: names of the configured packages: only these can hold `consistent` back.
     """
 
-    def __init__(self, store: Store, repository: Repository, data: Path, packages: Collection[str]) -> None:
+    def __init__(
+        self, store: Store, repository: Repository, pointers: Pointers, data: Path, packages: Collection[str]
+    ) -> None:
         self._store = store
         self._repository = repository
+        self._pointers = pointers
         self._data = data
         self._packages = frozenset(packages)
 
@@ -40,17 +46,21 @@ class Publisher:
     def publish(self, build: Build, target: Target) -> Path:
         """Publish a successful build's snapshot and move the pointers; returns the snapshot's folder."""
         started = time.monotonic()
-        with self._repository.writing(target.name):
+        with self._pointers.writing([target.name]):
             own = self._store.entry(build.id)
             newest = {entry.package: entry for entry in self._store.entries(target.name)}
             is_newest = newest.get(own.package) == own
             folder = self._repository.publish(_snapshot(build, target, own, newest), self._extras(build))
             if is_newest:
-                self._repository.point(target.name, CURRENT, build.commit.id)
-                if self._packages.isdisjoint(self._store.failing(target.name)):
-                    self._repository.point(target.name, CONSISTENT, build.commit.id)
+                self._move(target.name, build.commit.id)
             self._store.mark_published(build.id, time.monotonic() - started)
         return folder
+
+    def _move(self, target: str, commit_id: str) -> None:
+        is_consistent = self._packages.isdisjoint(self._store.failing(target))
+        moved = (CURRENT, CONSISTENT) if is_consistent else (CURRENT,)
+        steps = [(target, pointer, commit_id) for pointer in moved]
+        self._pointers.move_held(MoveKind.PUBLISHED, steps, actor=ACTOR)
 
     def _extras(self, build: Build) -> dict[str, bytes]:
         log = self._data / build.log if build.log else None

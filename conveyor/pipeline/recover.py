@@ -8,6 +8,7 @@ from conveyor.errors import ConveyorError
 from conveyor.model.build import Build
 from conveyor.model.target import Target
 from conveyor.pipeline.orders import Orders
+from conveyor.pipeline.pointers import Pointers
 from conveyor.pipeline.publish import Publisher
 from conveyor.ports import Repository, Store
 
@@ -18,6 +19,7 @@ class Recovery:
     Args:
         orders: knows which builds' processes are gone.
         publisher: publishes what was built but not published.
+        pointers: completes moves of pointers.
         store: what happened.
         repository: the published tree.
         targets: the configured targets, by name.
@@ -29,6 +31,7 @@ class Recovery:
         *,
         orders: Orders,
         publisher: Publisher,
+        pointers: Pointers,
         store: Store,
         repository: Repository,
         targets: Mapping[str, Target],
@@ -36,21 +39,26 @@ class Recovery:
     ) -> None:
         self._orders = orders
         self._publisher = publisher
+        self._pointers = pointers
         self._store = store
         self._repository = repository
         self._targets = targets
         self._sweepers = sweepers
 
     def run(self) -> tuple[ConveyorError, ...]:
-        """Release dead claims, remove what was left half-done, publish what was built but not published.
+        """Release dead claims, remove what was left half-done, complete moves, publish what is built and not published.
 
-        Returns what kept builds from being published: each keeps back itself alone, and is tried again the next time.
+        Returns what kept pointers from being moved and builds from being published: each keeps back itself alone, and
+        is tried again the next time.
         """
         for sweep in self._sweepers:
             sweep()
         self._orders.release_dead()
         self._repository.clean()
-        return tuple(error for build in self._store.unpublished() if (error := self._publish(build)) is not None)
+        problems = self._pointers.recover(self._targets)
+        return problems + tuple(
+            error for build in self._store.unpublished() if (error := self._publish(build)) is not None
+        )
 
     def _publish(self, build: Build) -> ConveyorError | None:
         target = self._targets.get(build.target)

@@ -15,10 +15,18 @@ class Ledger(Protocol):
         """Say what is about to be moved, before anything is; returns the move's number."""
 
     def complete(self, number: int, at: datetime) -> tuple[LedgerEntry, ...]:
-        """Write down that a move has happened: an entry for each step. Doing it again changes nothing."""
+        """Write down that a move has happened: an entry for each step. Doing it again changes nothing.
+
+        Raises:
+            ValueError: no such move was begun.
+        """
 
     def abandon(self, number: int) -> None:
-        """Forget a move that was begun and taken back: nothing of it happened."""
+        """Forget a move that was begun and taken back: nothing of it happened.
+
+        Raises:
+            ValueError: the ledger has it.
+        """
 
     def pending(self) -> tuple[tuple[int, Move], ...]:
         """Moves that were begun and neither completed nor abandoned, oldest first, with their numbers."""
@@ -27,6 +35,16 @@ class Ledger(Protocol):
         self, *, target: str | None = None, pointer: str | None = None, limit: int | None = None
     ) -> tuple[LedgerEntry, ...]:
         """Entries, newest first."""
+
+    def entry(self, number: int) -> LedgerEntry:
+        """One entry.
+
+        Raises:
+            UnknownName: there is none.
+        """
+
+    def of_move(self, number: int) -> tuple[LedgerEntry, ...]:
+        """The entries of one move, in the order of its steps; none where it was not completed."""
 
     def kept(self, target: str) -> frozenset[str]:
         """Ids of the commits whose snapshots of a target an entry says to keep."""

@@ -72,11 +72,32 @@ class Repository(Protocol):
             extras: further files, such as logs, by relative path.
         """
 
+    def check_pointer(self, target: str, pointer: str, commit_id: str) -> None:
+        """See that a pointer can be moved to the snapshot of a commit; nothing is moved.
+
+        Raises:
+            UnknownName: there is no such target or snapshot, or no pointer can be called that.
+        """
+
     def point(self, target: str, pointer: str, commit_id: str) -> None:
-        """Move a pointer, atomically."""
+        """Move a pointer, atomically. Only Pointers calls this: it keeps the ledger.
+
+        Raises:
+            UnknownName: see `check_pointer`.
+        """
+
+    def unpoint(self, target: str, pointer: str) -> None:
+        """Remove a pointer that was not there before a move that is taken back."""
 
     def pointed(self, target: str, pointer: str) -> str | None:
-        """The id of the commit that a pointer points at."""
+        """The id of the commit that a pointer points at.
+
+        Raises:
+            UnknownName: no target or pointer can be called that.
+        """
+
+    def set_ledger_head(self, target: str, head: str) -> None:
+        """Publish which entry of the ledger was the last one when a pointer of the target last moved."""
 
     def pointers(self, target: str) -> Mapping[str, str]:
         """Ids of the commits that a target's pointers point at, by the pointers' names, sorted."""

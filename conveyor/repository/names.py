@@ -15,6 +15,8 @@ _TARGET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 _COMMIT_ID = re.compile(r"[0-9a-f]{40}_[0-9a-f]{8}(?:_[A-Za-z0-9][A-Za-z0-9._-]{0,99})?")
 _POINTER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _SHARD = re.compile(r"[0-9a-f]{2}")
+LEDGER_HEAD = "ledger-head"
+_TAKEN = frozenset({"pool", LEDGER_HEAD})
 _FILENAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+~^%=@,:-]{0,254}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -50,20 +52,20 @@ def check_commit_id(commit_id: str) -> str:
 
 
 def is_pointer(name: str) -> bool:
-    """Whether a pointer can be called that: "pool" and two hex digits are folders of the tree."""
-    return bool(_POINTER.fullmatch(name)) and name != "pool" and not _SHARD.fullmatch(name)
+    """Whether a pointer can be called that: "pool", "ledger-head" and two hex digits are the tree's own."""
+    return bool(_POINTER.fullmatch(name)) and name not in _TAKEN and not _SHARD.fullmatch(name)
 
 
 def check_pointer(pointer: str) -> str:
     """Returns the pointer's name.
 
     Raises:
-        UnknownName: no pointer can be called that; "pool" and two hex digits are folders of the tree.
+        UnknownName: no pointer can be called that.
     """
     if not is_pointer(pointer):
         raise UnknownName(
             f"{pointer!r} cannot be a pointer's name",
-            hint="use letters, digits, '.', '_' and '-'; 'pool' and two hex digits are taken",
+            hint=f"use letters, digits, '.', '_' and '-'; two hex digits, {' and '.join(sorted(_TAKEN))} are taken",
         )
     return pointer
 

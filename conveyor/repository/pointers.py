@@ -29,6 +29,12 @@ def read_all(root: Path) -> dict[str, str]:
     return {name: commit_id for name, commit_id in links.items() if names.is_commit_id(commit_id)}
 
 
+def remove(root: Path, pointer: str) -> None:
+    """Remove a pointer, durably; nothing happens where there is none."""
+    (root / names.check_pointer(pointer)).unlink(missing_ok=True)
+    files.sync_folder(root)
+
+
 def move(root: Path, pointer: str, commit_id: str, writer: IndexWriter) -> None:
     """Point at a snapshot that exists; what clients of the last moves ask for stays readable below the pointer."""
     names.check_pointer(pointer)

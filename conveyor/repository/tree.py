@@ -92,6 +92,16 @@ class PublishedTree:
             snapshot.publish(new, root, writer=self._writer(new.target), client=client, extras=extras)
         return final
 
+    def check_pointer(self, target: str, pointer: str, commit_id: str) -> None:
+        """See Repository.check_pointer."""
+        self._writer(target)
+        names.check_pointer(pointer)
+        if not self.snapshot_folder(target, commit_id).is_dir():
+            raise UnknownName(
+                f"{target} has no repository of commit {commit_id}",
+                cause="it was never published, or was collected",
+            )
+
     def point(self, target: str, pointer: str, commit_id: str) -> None:
         """See Repository.point.
 
@@ -99,11 +109,13 @@ class PublishedTree:
             UnknownName: there is no such snapshot, or the pointer's name is not possible.
             DiskFull: there is no room for it; the pointer is where it was.
         """
-        names.check_pointer(pointer)
-        if not self.snapshot_folder(target, commit_id).is_dir():
-            raise UnknownName(f"{target} has no repository of commit {commit_id}")
+        self.check_pointer(target, pointer, commit_id)
         with disk.room_needed(f"the pointer {pointer} of {target}"):
             pointers.move(self._folder(target), pointer, commit_id, self._writer(target))
+
+    def unpoint(self, target: str, pointer: str) -> None:
+        """See Repository.unpoint."""
+        pointers.remove(self._folder(target), pointer)
 
     def pointed(self, target: str, pointer: str) -> str | None:
         """See Repository.pointed."""
@@ -121,6 +133,19 @@ class PublishedTree:
         except (FileNotFoundError, NotADirectoryError):
             raise UnknownName(f"{target} has no repository of commit {commit_id}") from None
         return manifest.read(content, where=str(path))
+
+    def set_ledger_head(self, target: str, head: str) -> None:
+        """See Repository.set_ledger_head. It is for people who note it elsewhere; no step depends on it.
+
+        Raises:
+            DiskFull: there is no room for it.
+        """
+        root = self._folder(target)
+        with disk.room_needed(f"the ledger's head of {target}"), disk.temporary_folder(root) as temporary:
+            new = temporary / names.LEDGER_HEAD
+            new.write_text(f"{head}\n", encoding="ascii")
+            new.chmod(disk.FILE_MODE)
+            new.rename(root / names.LEDGER_HEAD)
 
     def snapshot_folder(self, target: str, commit_id: str) -> Path:
         """See Repository.snapshot_folder."""

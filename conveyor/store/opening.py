@@ -1,13 +1,16 @@
-"""Opens the store."""
+"""Opens the store, and with it all that is kept in its database."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from conveyor.store.database import Database
+from conveyor.store.ledger import SqlLedger
 from conveyor.store.schema import bring_up_to_date
 from conveyor.store.sql import SqlStore
+from conveyor.store.votes import SqlVotes
 
 PATIENCE = 30.0
 
@@ -16,8 +19,23 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def open_store(url: str, *, now: Callable[[], datetime] = _utc_now, patience: float = PATIENCE) -> SqlStore:
-    """Open the store, after making or migrating it where needed.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Books:
+    """What is kept in one database. Closing the store closes all.
+
+    Attributes:
+        store: builds, and what came of them.
+        ledger: what moved pointers.
+        votes: what tests say.
+    """
+
+    store: SqlStore
+    ledger: SqlLedger
+    votes: SqlVotes
+
+
+def open_books(url: str, *, now: Callable[[], datetime] = _utc_now, patience: float = PATIENCE) -> Books:
+    """Open the store, after making or migrating it where needed, and what else is in its database.
 
     Args:
         url: `sqlite:///<path of a file>` (four slashes for an absolute path), or
@@ -35,4 +53,9 @@ def open_store(url: str, *, now: Callable[[], datetime] = _utc_now, patience: fl
     except BaseException:
         database.close()
         raise
-    return SqlStore(database, now)
+    return Books(store=SqlStore(database, now), ledger=SqlLedger(database), votes=SqlVotes(database))
+
+
+def open_store(url: str, *, now: Callable[[], datetime] = _utc_now, patience: float = PATIENCE) -> SqlStore:
+    """Open the store alone; see `open_books`."""
+    return open_books(url, now=now, patience=patience).store

@@ -16,10 +16,11 @@ from conveyor.formats.deb.toolchain import DebToolchain
 from conveyor.model.target import Format
 from conveyor.pipeline.orders import Orders, disk_full
 from conveyor.pipeline.parts import Parts
+from conveyor.pipeline.pointers import Pointers
 from conveyor.pipeline.poll import Poll
 from conveyor.pipeline.publish import Publisher
 from conveyor.pipeline.recover import Recovery
-from conveyor.ports import IndexWriter, Progress, Store
+from conveyor.ports import IndexWriter, Ledger, Progress, Store, Votes
 from conveyor.repository.tree import PublishedTree
 from conveyor.upstream.mirror import GitMirrors
 from conveyor.upstream.packaging import PackagingSources
@@ -28,6 +29,7 @@ from conveyor.wiring.builders import Builders, make_builders
 
 if TYPE_CHECKING:
     from conveyor.config import Repos, Settings
+    from conveyor.store import Books
 
 
 # Pydantic, SQLAlchemy, Jinja2, createrepo_c and rpm are imported where they are needed: together they take longer than
@@ -54,6 +56,9 @@ class Conveyor:
         builders: what builds.
         poll: finds commits.
         orders: carries out builds.
+        pointers: moves pointers.
+        ledger: what moved them.
+        votes: what tests say of what was published.
         recovery: brings everything to the state it would have had without a kill.
     """
 
@@ -64,6 +69,9 @@ class Conveyor:
     builders: Builders
     poll: Poll
     orders: Orders
+    pointers: Pointers
+    ledger: Ledger
+    votes: Votes
     recovery: Recovery
 
     def close(self) -> None:
@@ -77,11 +85,15 @@ class Records:
     """What is needed to look at what happened.
 
     Attributes:
-        store: what happened.
+        store: what happened. Closing it closes the others.
+        ledger: what moved pointers.
+        votes: what tests say of what was published.
         tree: the published tree, for reading.
     """
 
     store: Store
+    ledger: Ledger
+    votes: Votes
     tree: PublishedTree
 
 
@@ -93,7 +105,8 @@ def open_records(settings: Settings) -> Records:
         StoreUnusable: the store cannot be opened.
     """
     _make(settings.data_dir)
-    return Records(store=_store(settings), tree=_tree(settings, {}))
+    books = _books(settings)
+    return Records(store=books.store, ledger=books.ledger, votes=books.votes, tree=_tree(settings, {}))
 
 
 def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conveyor:
@@ -113,7 +126,8 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
     os.umask(0o022)
     builders = make_builders(settings, repos)
     tree = _tree(settings, _writers(settings, repos))
-    store = _store(settings)
+    books = _books(settings)
+    store, clock = books.store, SystemClock()
     git = GitMirrors(data / "mirrors", rewrites=settings.rewrites, fetch_limit=settings.git_timeout)
     parts = Parts(
         git=git,
@@ -124,12 +138,13 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
         builders=builders.by_kind,
         repository=tree,
         store=store,
-        clock=SystemClock(),
+        clock=clock,
         progress=progress,
         configured=_configured(repos),
         builds=data / "builds",
     )
-    publisher = Publisher(store, tree, data, frozenset(repos.packages))
+    pointers = Pointers(books.ledger, tree, clock)
+    publisher = Publisher(store, tree, pointers, data, frozenset(repos.packages))
     orders = Orders(parts, publisher, data)
     return Conveyor(
         settings=settings,
@@ -139,9 +154,13 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
         builders=builders,
         poll=Poll(git, parts.packaging),
         orders=orders,
+        pointers=pointers,
+        ledger=books.ledger,
+        votes=books.votes,
         recovery=Recovery(
             orders=orders,
             publisher=publisher,
+            pointers=pointers,
             store=store,
             repository=tree,
             targets=repos.targets,
@@ -175,10 +194,10 @@ def _configured(repos: Repos) -> Mapping[str, frozenset[str]]:
     }
 
 
-def _store(settings: Settings) -> Store:
-    from conveyor.store import open_store  # noqa: PLC0415
+def _books(settings: Settings) -> Books:
+    from conveyor.store import open_books  # noqa: PLC0415
 
-    return open_store(settings.database)
+    return open_books(settings.database)
 
 
 def _writers(settings: Settings, repos: Repos) -> Mapping[str, IndexWriter]:

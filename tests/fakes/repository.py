@@ -13,6 +13,7 @@ from conveyor.errors import SourceInvalid, UnknownName
 from conveyor.model.artifact import Artifact, ArtifactKind, Snapshot
 from conveyor.model.manifest import Manifest
 from conveyor.ports import Trunk
+from conveyor.repository import names
 from conveyor.repository.manifest import read
 from conveyor.repository.records import manifest_json
 
@@ -25,6 +26,7 @@ class FakeRepository:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self.heads: dict[str, str] = {}
         self._pointers: dict[tuple[str, str], str] = {}
         self._manifests: dict[Path, Manifest] = {}
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
@@ -55,16 +57,26 @@ class FakeRepository:
                 (folder / path).write_bytes(content)
         return folder
 
-    def point(self, target: str, pointer: str, commit_id: str) -> None:
+    def check_pointer(self, target: str, pointer: str, commit_id: str) -> None:
+        names.check_pointer(pointer)
         if not self.snapshot_folder(target, commit_id).is_dir():
             raise UnknownName(f"{target} has no repository of commit {commit_id}")
+
+    def point(self, target: str, pointer: str, commit_id: str) -> None:
+        self.check_pointer(target, pointer, commit_id)
         self._pointers[target, pointer] = commit_id
 
+    def unpoint(self, target: str, pointer: str) -> None:
+        self._pointers.pop((target, pointer), None)
+
     def pointed(self, target: str, pointer: str) -> str | None:
-        return self._pointers.get((target, pointer))
+        return self._pointers.get((target, names.check_pointer(pointer)))
 
     def pointers(self, target: str) -> Mapping[str, str]:
-        return {name: commit_id for (of, name), commit_id in sorted(self._pointers.items()) if of == target}
+        return {name: commit for (of, name), commit in sorted(self._pointers.items()) if of == target}
+
+    def set_ledger_head(self, target: str, head: str) -> None:
+        self.heads[target] = head
 
     def manifest(self, target: str, commit_id: str) -> Manifest:
         folder = self.snapshot_folder(target, commit_id)

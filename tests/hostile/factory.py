@@ -18,11 +18,12 @@ from conveyor.model.target import Format, Target
 from conveyor.model.version import SchemeVersion
 from conveyor.pipeline.orders import Orders
 from conveyor.pipeline.parts import Parts
+from conveyor.pipeline.pointers import Pointers
 from conveyor.pipeline.poll import Poll, Wanted
 from conveyor.pipeline.publish import Publisher
 from conveyor.ports import Builder, IndexWriter, Toolchain
 from conveyor.repository.tree import PublishedTree
-from conveyor.store import open_store
+from conveyor.store import open_books
 from tests.fakes.git import FakeGit, FakeUpstream
 from tests.fakes.progress import FakeProgress
 from tests.support.workshop import package_of
@@ -168,7 +169,9 @@ class Factory:
         self.tree = PublishedTree(
             data / "repos", writers={target.name: writers[target.format]}, base_url="https://trunk.example.org"
         )
-        self.store = open_store(f"sqlite:///{data}/conveyor.db")
+        books = open_books(f"sqlite:///{data}/conveyor.db")
+        self.store = books.store
+        self._pointers = Pointers(books.ledger, self.tree, SystemClock())
         self._builder, self._toolchain = builder, toolchain
 
     def package(
@@ -209,7 +212,8 @@ class Factory:
             configured={target.name: frozenset(self._sources.files)},
             builds=self.data / "builds",
         )
-        orders = Orders(parts, Publisher(self.store, self.tree, self.data, frozenset(self._sources.files)), self.data)
+        publisher = Publisher(self.store, self.tree, self._pointers, self.data, frozenset(self._sources.files))
+        orders = Orders(parts, publisher, self.data)
         package = package_of(name)
         commit = Poll(git, self._sources).find(package, Wanted())
         return orders.build(package, target, commit, keep_root=local).build

@@ -13,13 +13,15 @@ from conveyor.model.target import BuilderKind, DebianSuite, Format, Limits, Targ
 from conveyor.model.version import SchemeVersion
 from conveyor.pipeline.orders import Orders, Report
 from conveyor.pipeline.parts import Parts
+from conveyor.pipeline.pointers import Pointers
 from conveyor.pipeline.poll import Poll, Wanted
 from conveyor.pipeline.publish import Publisher
 from conveyor.pipeline.recover import Recovery
-from conveyor.ports import Repository, Store
+from conveyor.ports import Ledger, Repository, Store
 from tests.fakes.builder import FakeBuilder
 from tests.fakes.clock import FakeClock
 from tests.fakes.git import FakeGit, FakeUpstream
+from tests.fakes.ledger import MemoryLedger
 from tests.fakes.packaging import FakePackaging, FakeRenderer
 from tests.fakes.progress import FakeProgress
 from tests.fakes.repository import FakeRepository
@@ -65,6 +67,7 @@ class World:
     data: Path
     store: Store
     repository: Repository
+    ledger: Ledger = field(default_factory=MemoryLedger)
     upstreams: Mapping[str, FakeUpstream]
     packaging: FakePackaging = field(default_factory=FakePackaging)
     clock: FakeClock = field(default_factory=FakeClock)
@@ -107,7 +110,9 @@ class Workshop:
         self._store = store or world.store
         self._repository = repository or world.repository
         names = [url.rpartition("/")[2] for url in world.upstreams]
-        self._publisher = Publisher(self._store, self._repository, world.data, configured or names)
+        self.ledger = world.ledger
+        self.pointers = Pointers(self.ledger, self._repository, world.clock)
+        self._publisher = Publisher(self._store, self._repository, self.pointers, world.data, configured or names)
         self.parts = Parts(
             git=self.git,
             packaging=world.packaging,
@@ -127,6 +132,7 @@ class Workshop:
         self.recovery = Recovery(
             orders=self.orders,
             publisher=self._publisher,
+            pointers=self.pointers,
             store=self._store,
             repository=self._repository,
             targets={TARGET.name: TARGET},

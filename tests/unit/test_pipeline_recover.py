@@ -12,12 +12,13 @@ from conveyor.errors import ConveyorError
 from conveyor.model.build import Outcome, State
 from tests.support.workshop import TARGET, Workshop, new_world, tree_of
 
-# The order of writing: pool, store, snapshot, pointers, and the store again.
+# The order of writing: pool, store, snapshot, what is about to be moved, pointers, ledger, and the store again.
 STEPS = [
     *("store.queue", "store.claim", "store.set_log"),
     *("builder.make_source", "builder.prepare", "builder.build", "builder.check_install"),
     *("repository.add", "repository.add", "repository.add", "repository.add", "store.finish"),
-    *("repository.publish", "repository.point", "repository.point", "store.mark_published"),
+    *("repository.publish", "ledger.begin", "repository.point", "repository.point", "ledger.complete"),
+    *("repository.set_ledger_head", "store.mark_published"),
 ]
 OUTCOME = STEPS.index("store.finish")
 
@@ -50,7 +51,12 @@ class Recorder:
 
 def watch(patch: pytest.MonkeyPatch, workshop: Workshop, recorder: Recorder) -> None:
     """Let the recorder hear of every step."""
-    parts = {"store": workshop.parts.store, "repository": workshop.parts.repository, "builder": workshop.builder}
+    parts = {
+        "store": workshop.parts.store,
+        "repository": workshop.parts.repository,
+        "ledger": workshop.ledger,
+        "builder": workshop.builder,
+    }
     for step in dict.fromkeys(STEPS):
         part, _, method = step.partition(".")
         patch.setattr(parts[part], method, recorder.wrap(step, getattr(parts[part], method)))
@@ -74,6 +80,8 @@ def state_of(workshop: Workshop) -> dict[str, object]:
         "published": {name: content for name, content in published.items() if "logs" not in name},
         "logs": [name for name in published if "logs" in name],
         "pointers": {name: workshop.pointed(name) for name in ("current", "consistent")},
+        "ledger": [(entry.kind, entry.actor, entry.step) for entry in workshop.ledger.entries()],
+        "moving": workshop.ledger.pending(),
         "entries": [
             (entry.package, entry.version, entry.artifacts) for entry in workshop.parts.store.entries(TARGET.name)
         ],
@@ -128,20 +136,23 @@ def test_a_kill_loses_nothing(
     assert state_of(again) == undisturbed
 
 
-@pytest.mark.parametrize("step", ["repository.publish", "repository.point", "store.mark_published"])
+@pytest.mark.parametrize(
+    "step", ["repository.publish", "ledger.begin", "repository.point", "ledger.complete", "store.mark_published"]
+)
 def test_an_error_while_publishing_loses_nothing(tmp_path: Path, undisturbed: dict[str, object], step: str) -> None:
     workshop = new_workshop(tmp_path)
     part, _, method = step.partition(".")
+    parts = {"store": workshop.parts.store, "repository": workshop.parts.repository, "ledger": workshop.ledger}
 
     def refuse(*_: object) -> None:
         raise ConveyorError("it cannot be written")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(getattr(workshop.parts, part), method, refuse)
+        patch.setattr(parts[part], method, refuse)
         with pytest.raises(ConveyorError, match="cannot be written"):
             workshop.build("nova")
-        (problem,) = workshop.recovery.run()
-        assert problem.what == "it cannot be written"
+        # A move that cannot be completed is told, and keeps back the builds of its targets.
+        assert {problem.what for problem in workshop.recovery.run()} == {"it cannot be written"}
     (build,) = workshop.parts.store.builds(package="nova")
     assert (build.state, build.outcome, build.published) == (State.FINISHED, Outcome.SUCCEEDED, False)
     assert workshop.recovery.run() == ()

@@ -1,0 +1,98 @@
+"""The ports `Ledger` and `Votes` in memory. They pass the same contract suite as the real ones."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from conveyor.errors import UnknownName
+from conveyor.model import chain
+from conveyor.model.promotion import LedgerEntry, Move, Vote
+from conveyor.store.types import harmless, utc
+
+
+class MemoryLedger:
+    """See `conveyor.ports.Ledger`."""
+
+    def __init__(self) -> None:
+        self.written: list[LedgerEntry] = []
+        self._begun: dict[int, Move] = {}
+        self._last_number = 0
+
+    def begin(self, move: Move) -> int:
+        if not move.steps or len({(step.target, step.pointer) for step in move.steps}) < len(move.steps):
+            raise ValueError("no steps, or one pointer twice")
+        evidence = json.loads(chain.canonical(move.evidence))
+        clean = replace(move, actor=harmless(move.actor), note=harmless(move.note), evidence=evidence, at=utc(move.at))
+        self._last_number += 1
+        self._begun[self._last_number] = clean
+        return self._last_number
+
+    def complete(self, number: int, at: datetime) -> tuple[LedgerEntry, ...]:
+        move = self._begun.pop(number, None)
+        if move is not None:
+            last = self.written[-1] if self.written else None
+            self.written += chain.follow(last, number, move, at.astimezone(UTC))
+        done = self.of_move(number)
+        if not done:
+            raise ValueError(f"there is no move {number}")
+        return done
+
+    def abandon(self, number: int) -> None:
+        if self.of_move(number):
+            raise ValueError(f"move {number} has happened")
+        self._begun.pop(number, None)
+
+    def pending(self) -> tuple[tuple[int, Move], ...]:
+        return tuple(sorted(self._begun.items(), key=lambda item: item[0]))
+
+    def entries(
+        self, *, target: str | None = None, pointer: str | None = None, limit: int | None = None
+    ) -> tuple[LedgerEntry, ...]:
+        found = [
+            entry
+            for entry in reversed(self.written)
+            if target in {None, entry.step.target} and pointer in {None, entry.step.pointer}
+        ]
+        return tuple(found[:limit])
+
+    def entry(self, number: int) -> LedgerEntry:
+        if not 0 < number <= len(self.written):
+            raise UnknownName(f"the ledger has no entry {number}")
+        return self.written[number - 1]
+
+    def of_move(self, number: int) -> tuple[LedgerEntry, ...]:
+        return tuple(entry for entry in self.written if entry.move == number)
+
+    def kept(self, target: str) -> frozenset[str]:
+        return frozenset(entry.step.after for entry in self.written if entry.keep and entry.step.target == target)
+
+    def broken(self) -> LedgerEntry | None:
+        return chain.first_broken(self.written)
+
+
+class MemoryVotes:
+    """See `conveyor.ports.Votes`."""
+
+    def __init__(self) -> None:
+        self._votes: list[Vote] = []
+
+    def add(self, vote: Vote) -> Vote:
+        clean = replace(
+            vote,
+            subject=harmless(vote.subject),
+            target=harmless(vote.target),
+            job=harmless(vote.job),
+            url=harmless(vote.url),
+            notes=harmless(vote.notes),
+            user=harmless(vote.user),
+            at=utc(vote.at),
+        )
+        self._votes.append(clean)
+        return self._votes[-1]
+
+    def of(self, subject: str, *, target: str | None = None) -> tuple[Vote, ...]:
+        return tuple(
+            vote for vote in self._votes if vote.subject == subject and (target is None or vote.target in {target, ""})
+        )
