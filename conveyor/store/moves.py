@@ -115,15 +115,16 @@ def first_broken(connection: Connection) -> LedgerEntry | None:
     """The first entry that was changed, or does not follow from the one before."""
     last: LedgerEntry | None = None
     statement = select_entries().order_by(ledger.c.number).execution_options(yield_per=_ROWS_AT_ONCE)
-    for row in connection.execute(statement).mappings():
-        try:
-            entry = _to_entry(row)
-            good = chain.follows(entry, last)
-        except (ValueError, TypeError):
-            return _unreadable(row)
-        if not good:
-            return entry
-        last = entry
+    with connection.execute(statement) as rows:
+        for row in rows.mappings():
+            try:
+                entry = _to_entry(row)
+                good = chain.follows(entry, last)
+            except (ValueError, TypeError):
+                return _unreadable(row)
+            if not good:
+                return entry
+            last = entry
     return None
 
 
