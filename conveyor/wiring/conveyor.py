@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conveyor.errors import DiskFull, UserError
+from conveyor.formats.deb.describe import DebDescriber
 from conveyor.formats.deb.metadata import DebIndexWriter
 from conveyor.formats.deb.toolchain import DebToolchain
 from conveyor.model.target import Format
 from conveyor.pipeline.orders import Orders, disk_full
 from conveyor.pipeline.parts import Parts
 from conveyor.pipeline.poll import Poll
+from conveyor.pipeline.provenance import Statements
 from conveyor.pipeline.publish import Publisher
 from conveyor.pipeline.recover import Recovery
 from conveyor.ports import IndexWriter, Progress, Store
@@ -103,6 +105,7 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
         UserError: the data directory cannot be made.
         StoreUnusable: the store cannot be opened.
     """
+    from conveyor.formats.rpm.describe import RpmDescriber  # noqa: PLC0415
     from conveyor.formats.rpm.toolchain import RpmToolchain  # noqa: PLC0415
     from conveyor.formats.templates.renderer import JinjaRenderer  # noqa: PLC0415
 
@@ -121,6 +124,7 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
         upstream_version=upstream_version,
         renderer=JinjaRenderer(),
         toolchains={Format.DEB: DebToolchain(), Format.RPM: RpmToolchain()},
+        describers={Format.DEB: DebDescriber(), Format.RPM: RpmDescriber()},
         builders=builders.by_kind,
         repository=tree,
         store=store,
@@ -129,7 +133,8 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
         configured=_configured(repos),
         builds=data / "builds",
     )
-    publisher = Publisher(store, tree, data, frozenset(repos.packages))
+    statements = Statements(tree, parts.describers, settings.base_url)
+    publisher = Publisher(store, tree, data, frozenset(repos.packages), statements)
     orders = Orders(parts, publisher, data)
     return Conveyor(
         settings=settings,

@@ -14,11 +14,13 @@ from conveyor.model.version import SchemeVersion
 from conveyor.pipeline.orders import Orders, Report
 from conveyor.pipeline.parts import Parts
 from conveyor.pipeline.poll import Poll, Wanted
+from conveyor.pipeline.provenance import Statements
 from conveyor.pipeline.publish import Publisher
 from conveyor.pipeline.recover import Recovery
 from conveyor.ports import Repository, Store
 from tests.fakes.builder import FakeBuilder
 from tests.fakes.clock import FakeClock
+from tests.fakes.describer import FakeDescriber
 from tests.fakes.git import FakeGit, FakeUpstream
 from tests.fakes.packaging import FakePackaging, FakeRenderer
 from tests.fakes.progress import FakeProgress
@@ -107,13 +109,16 @@ class Workshop:
         self._store = store or world.store
         self._repository = repository or world.repository
         names = [url.rpartition("/")[2] for url in world.upstreams]
-        self._publisher = Publisher(self._store, self._repository, world.data, configured or names)
+        describers = {Format.DEB: FakeDescriber()}
+        statements = Statements(self._repository, describers, "https://trunk.example.org")
+        self._publisher = Publisher(self._store, self._repository, world.data, configured or names, statements)
         self.parts = Parts(
             git=self.git,
             packaging=world.packaging,
             upstream_version=self._version,
             renderer=FakeRenderer(),
             toolchains={Format.DEB: FakeToolchain()},
+            describers=describers,
             builders={BuilderKind.OVERLAY: self.builder},
             repository=self._repository,
             store=self._store,
