@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from conveyor.model.commit import commit_id
+from conveyor.model.provenance import Provenance
 
 
 class ArtifactKind(StrEnum):
@@ -92,6 +93,7 @@ class Snapshot:
         package: the package whose build caused it.
         created_at: the upstream commit's date: a snapshot is a pure function of its content.
         entries: own artifacts and the newest good build of every other package, sorted by package.
+        provenance: how the build that caused it was made; None where an older Conveyor did not record it.
     """
 
     target: str
@@ -100,6 +102,7 @@ class Snapshot:
     package: str
     created_at: datetime
     entries: tuple[SnapshotEntry, ...]
+    provenance: Provenance | None = None
 
     @property
     def own(self) -> SnapshotEntry:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from conveyor.model.commit import Commit
+from conveyor.model.commit import Commit, CommitInfo
 from conveyor.model.package import Package
 from conveyor.model.target import Target
 from conveyor.model.version import PackageVersion
@@ -35,12 +35,14 @@ class Packaging:
         release: counts the packaging's changes, from 1, so that a packaging-only change raises the release.
         files: the package's own templates.
         shared: the archetype's templates, which the package's own replace or include.
+        commit: the packaging repository's commit; None for a folder.
     """
 
     sha: str
     release: int
     files: tuple[PackagingFile, ...]
     shared: tuple[PackagingFile, ...]
+    commit: CommitInfo | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

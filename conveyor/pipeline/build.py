@@ -16,7 +16,7 @@ from conveyor.pipeline import check
 from conveyor.pipeline.attempt import Attempt
 from conveyor.pipeline.parts import Parts
 from conveyor.pipeline.render import Rendered, render, write
-from conveyor.ports import Builder, PreparedRoot, Toolchain, Trunk
+from conveyor.ports import Builder, InstalledPackage, PreparedRoot, Toolchain, Trunk
 
 # Name of the folder with a kept root, in the attempt's folder.
 ROOT = "root"
@@ -46,10 +46,12 @@ class Made:
     Attributes:
         rendered: its packaging.
         files: path and artifact of each file.
+        buildroot: what was installed in its root; None where nobody tells.
     """
 
     rendered: Rendered
     files: tuple[tuple[Path, Artifact], ...]
+    buildroot: tuple[InstalledPackage, ...] | None
 
 
 class BuildStages:
@@ -102,7 +104,11 @@ class BuildStages:
         if self._job.target.install_check:
             with running(Stage.INSTALL):
                 self._install(files, trunk)
-        return Made(rendered=rendered, files=files)
+        return Made(rendered=rendered, files=files, buildroot=root.packages or self._described(results))
+
+    def _described(self, results: tuple[Path, ...]) -> tuple[InstalledPackage, ...] | None:
+        """What was in the root, as its results tell it where the builder does not."""
+        return self._parts.describers[self._job.target.format].buildroot(results)
 
     def _render(self) -> Rendered:
         job = self._job

@@ -13,12 +13,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from conveyor import __version__
 from conveyor.command import process_started
 from conveyor.errors import ClaimLost, ConveyorError, DiskFull, Fault, Interrupted
 from conveyor.model.artifact import Artifact, SnapshotEntry
 from conveyor.model.build import Build, Cause, Claim, Outcome, Stage, State
 from conveyor.model.commit import Commit
 from conveyor.model.package import Package, PackagingRepository
+from conveyor.model.provenance import Provenance
 from conveyor.model.target import Target
 from conveyor.pipeline.attempt import Attempt, cause_of
 from conveyor.pipeline.build import ROOT, BuildStages, Job, Made
@@ -165,7 +167,8 @@ class Orders:
             shutil.rmtree(attempt.folder / "source", ignore_errors=True)
             return self._ended(attempt, Outcome.SUCCEEDED, None, version)
         artifacts = self._publisher.keep(job.target, made.files)
-        return self._ended(attempt, Outcome.SUCCEEDED, None, version, self._entry(job, artifacts, version))
+        entry = self._entry(job, artifacts, version)
+        return self._ended(attempt, Outcome.SUCCEEDED, None, version, entry, provenance_of(job, made))
 
     def _entry(self, job: Job, artifacts: tuple[Artifact, ...], version: str | None) -> SnapshotEntry:
         packaging = job.package.packaging
@@ -190,6 +193,7 @@ class Orders:
         cause: Cause | None,
         version: str | None,
         entry: SnapshotEntry | None = None,
+        provenance: Provenance | None = None,
     ) -> Build:
         claim = attempt.build.claim
         if claim is None:
@@ -209,6 +213,7 @@ class Orders:
             cause=cause,
             stages=attempt.stages,
             entry=entry,
+            provenance=provenance,
         )
 
     def _throw_away(self, folder: Path | None) -> None:
@@ -232,6 +237,20 @@ class Orders:
             process_started=process_started(pid) or 0,
             heartbeat_at=self._parts.clock.now(),
         )
+
+
+def provenance_of(job: Job, made: Made) -> Provenance:
+    """How a build was made, as far as its stages know."""
+    packaging, commit = job.package.packaging, made.rendered.render_input.packaging.commit
+    return Provenance(
+        builder=job.target.builder,
+        conveyor_version=__version__,
+        buildroot=made.buildroot,
+        upstream_branch=job.package.branch,
+        packaging_branch=packaging.branch if isinstance(packaging, PackagingRepository) else "",
+        packaging_commit=commit.sha if commit else "",
+        packaged_at=commit.committed_at if commit else None,
+    )
 
 
 def disk_full(data: Path) -> DiskFull:

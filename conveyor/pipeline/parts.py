@@ -13,6 +13,7 @@ from conveyor.model.version import SchemeVersion
 from conveyor.ports import (
     Builder,
     Clock,
+    Describer,
     Git,
     PackagingSource,
     Progress,
@@ -33,6 +34,7 @@ class Parts:
         upstream_version: the version that a scheme makes of a history.
         renderer: turns templates into packaging.
         toolchains: what is particular to each format.
+        describers: tells what packages of each format are.
         builders: what runs builds.
         repository: the published tree.
         store: what happened.
@@ -47,6 +49,7 @@ class Parts:
     upstream_version: Callable[[History, VersionScheme], SchemeVersion]
     renderer: Renderer
     toolchains: Mapping[Format, Toolchain]
+    describers: Mapping[Format, Describer]
     builders: Mapping[BuilderKind, Builder]
     repository: Repository
     store: Store

@@ -10,8 +10,10 @@ from pathlib import Path
 from conveyor.model.artifact import Artifact, Snapshot, SnapshotEntry
 from conveyor.model.build import Build
 from conveyor.model.promotion import MoveKind
+from conveyor.model.provenance import Provenance
 from conveyor.model.target import Target
 from conveyor.pipeline.pointers import ACTOR, Pointers
+from conveyor.pipeline.provenance import Statements
 from conveyor.ports import Repository, Store
 
 CURRENT = "current"
@@ -28,16 +30,24 @@ class Publisher:
         pointers: moves `current` and `consistent`.
         data: the data directory, which logs are relative to.
         packages: names of the configured packages: only these can hold `consistent` back.
+        statements: says in each snapshot how it was made.
     """
 
     def __init__(
-        self, store: Store, repository: Repository, pointers: Pointers, data: Path, packages: Collection[str]
+        self,
+        store: Store,
+        repository: Repository,
+        pointers: Pointers,
+        data: Path,
+        packages: Collection[str],
+        statements: Statements | None = None,
     ) -> None:
         self._store = store
         self._repository = repository
         self._pointers = pointers
         self._data = data
         self._packages = frozenset(packages)
+        self._statements = statements
 
     def keep(self, target: Target, files: Sequence[tuple[Path, Artifact]]) -> tuple[Artifact, ...]:
         """Bring a build's files into the pool, before the store knows of them."""
@@ -50,7 +60,10 @@ class Publisher:
             own = self._store.entry(build.id)
             newest = {entry.package: entry for entry in self._store.entries(target.name)}
             is_newest = newest.get(own.package) == own
-            folder = self._repository.publish(_snapshot(build, target, own, newest), self._extras(build))
+            snapshot = _snapshot(build, target, own, newest, self._store.provenance(build.id))
+            folder = self._repository.publish(
+                snapshot, {**self._log(build), **self._provenance(build, target, snapshot)}
+            )
             if is_newest:
                 self._move(target.name, build.commit.id)
             self._store.mark_published(build.id, time.monotonic() - started)
@@ -62,9 +75,14 @@ class Publisher:
         steps = [(target, pointer, commit_id) for pointer in moved]
         self._pointers.move_held(MoveKind.PUBLISHED, steps, actor=ACTOR)
 
-    def _extras(self, build: Build) -> dict[str, bytes]:
+    def _log(self, build: Build) -> dict[str, bytes]:
         log = self._data / build.log if build.log else None
         return {"logs/build.log": _end_of(log)} if log is not None and log.exists() else {}
+
+    def _provenance(self, build: Build, target: Target, snapshot: Snapshot) -> dict[str, bytes]:
+        if self._statements is None:
+            return {}
+        return self._statements.files(build, target, snapshot.own, snapshot.provenance)
 
 
 def _end_of(log: Path) -> bytes:
@@ -76,7 +94,13 @@ def _end_of(log: Path) -> bytes:
         return told.encode() + file.read(PUBLISHED_LOG)
 
 
-def _snapshot(build: Build, target: Target, own: SnapshotEntry, newest: dict[str, SnapshotEntry]) -> Snapshot:
+def _snapshot(
+    build: Build,
+    target: Target,
+    own: SnapshotEntry,
+    newest: dict[str, SnapshotEntry],
+    provenance: Provenance | None,
+) -> Snapshot:
     entries = {**newest, own.package: own}
     return Snapshot(
         target=target.name,
@@ -85,4 +109,5 @@ def _snapshot(build: Build, target: Target, own: SnapshotEntry, newest: dict[str
         package=own.package,
         created_at=build.commit.upstream.committed_at,
         entries=tuple(entries[name] for name in sorted(entries)),
+        provenance=provenance,
     )

@@ -1,9 +1,10 @@
 """What the stages need of the world, as Protocols. Every implementation passes the same contract suite."""
 
+from conveyor.model.provenance import InstalledPackage
 from conveyor.ports.building import Builder, PreparedRoot
-from conveyor.ports.formats import BuildPlan, RiskyFiles, SourcePlan, Toolchain
+from conveyor.ports.formats import BuildPlan, Describer, RiskyFiles, SourcePlan, Toolchain
 from conveyor.ports.ledger import Ledger, Votes
-from conveyor.ports.packagemanager import Changes, InstalledPackage, PackageManager, Place, RootCommand, Trunk
+from conveyor.ports.packagemanager import Changes, PackageManager, Place, RootCommand, Trunk
 from conveyor.ports.publishing import IndexWriter, Repository, Signer
 from conveyor.ports.store import Store
 from conveyor.ports.surroundings import Clock, Progress
@@ -14,6 +15,7 @@ __all__ = [
     "Builder",
     "Changes",
     "Clock",
+    "Describer",
     "Git",
     "IndexWriter",
     "InstalledPackage",

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from conveyor.model.provenance import InstalledPackage
 from conveyor.model.target import Target
 from conveyor.ports.formats import BuildPlan, SourcePlan
-from conveyor.ports.packagemanager import InstalledPackage, Trunk
+from conveyor.ports.packagemanager import Trunk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

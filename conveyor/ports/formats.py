@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Protocol
 
 from conveyor.model.artifact import Artifact
+from conveyor.model.contents import Contents, PackageFacts
 from conveyor.model.packaging import PackagingFile, RenderInput
+from conveyor.model.provenance import InstalledPackage
 from conveyor.model.target import Format, Target
 from conveyor.model.version import PackageVersion
 
@@ -135,3 +137,43 @@ class Toolchain(Protocol):
 
     def explain_build_failure(self, log: Sequence[str]) -> tuple[str, tuple[str, ...]]:
         """From the log of a failed build: the cause in one line (the failing command), and the lines that matter."""
+
+
+class Describer(Protocol):
+    """Tells what package files of one format are, for provenance and comparisons. Nothing is run or unpacked."""
+
+    format: Format
+
+    @property
+    def tool(self) -> str:
+        """The package whose version tells by which tool a root builds."""
+
+    def purl(self, package: InstalledPackage, target: Target) -> str:
+        """A package's URL (purl-spec) among those of a target's distribution; architecture "source" for a source."""
+
+    def is_record(self, filename: str) -> bool:
+        """Whether a file tells of its build, so that each build of the same has another."""
+
+    def buildroot(self, files: Sequence[Path]) -> tuple[InstalledPackage, ...] | None:
+        """What was installed in the root that left these files, as they tell it, sorted; None where they do not."""
+
+    def facts(self, path: Path) -> PackageFacts:
+        """What a binary package says of itself.
+
+        Raises:
+            SourceInvalid: it cannot be read.
+        """
+
+    def fingerprint(self, path: Path) -> str:
+        """Hex sha256 of what a build made of a file: signatures that were put into it later are left out.
+
+        Raises:
+            SourceInvalid: it is not what its name says.
+        """
+
+    def contents(self, path: Path) -> Contents | None:
+        """All that is in a package; None for a file that is no package of this format.
+
+        Raises:
+            SourceInvalid: it cannot be read.
+        """

@@ -11,6 +11,7 @@ from typing import Protocol
 from conveyor.errors import ConveyorError
 from conveyor.model.artifact import Artifact
 from conveyor.model.health import Program
+from conveyor.model.provenance import InstalledPackage
 from conveyor.model.target import Target
 
 
@@ -59,18 +60,6 @@ class RootCommand:
     files: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     shared: tuple[Path, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class InstalledPackage:
-    """A package in a root, as the format's package manager names it."""
-
-    name: str
-    version: str
-    architecture: str
-
-    def __str__(self) -> str:
-        return f"{self.name}={self.version}:{self.architecture}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from typing import Protocol
 from conveyor.model.artifact import Artifact, SnapshotEntry
 from conveyor.model.build import Build, Cause, Claim, Outcome, StageTime
 from conveyor.model.commit import Commit
+from conveyor.model.provenance import Provenance
 from conveyor.model.published import PublishedSnapshot
 
 
@@ -58,8 +59,9 @@ class Store(Protocol):
         cause: Cause | None,
         stages: Sequence[StageTime],
         entry: SnapshotEntry | None,
+        provenance: Provenance | None = None,
     ) -> Build:
-        """End the running attempt. `entry` holds the artifacts of a successful one.
+        """End the running attempt. `entry` holds the artifacts of a successful one, `provenance` how they were made.
 
         Raises:
             ClaimLost: the claim with this token is not alive.
@@ -97,6 +99,9 @@ class Store(Protocol):
         Raises:
             UnknownName: there is no such build.
         """
+
+    def provenance(self, build_id: int) -> Provenance | None:
+        """How a successful build of a trunk commit was made; None where that was not recorded."""
 
     def failing(self, target: str) -> tuple[str, ...]:
         """Packages whose latest finished build of a trunk commit did not succeed, sorted; cancelled ones left out."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
-from urllib.parse import urlsplit
 
 from ruamel.yaml import YAML
 
+from conveyor.model.addresses import public_url
 from conveyor.model.artifact import ArtifactKind, Snapshot, SnapshotEntry
 from conveyor.model.target import Format
 
@@ -27,19 +26,6 @@ VERSIONS_COLUMNS = (
     "Pkg NVR",
 )
 _NOTHING = "None"  # how DLRN writes a missing extended hash, and its clients compare
-_PUBLIC_SCHEMES = ("http", "https", "git", "ssh")
-_SCP_LIKE = re.compile(r"(?:[\w.-]+@)?[\w.-]{2,}:[^:]+")
-
-
-def public_url(url: str) -> str:
-    """A repository's URL as the world may see it: without credentials; of a path on this machine only its last part."""
-    parts = urlsplit(url)
-    if parts.scheme in _PUBLIC_SCHEMES and parts.hostname:
-        login = f"{parts.username}@" if parts.scheme == "ssh" and parts.username else ""
-        return parts._replace(netloc=login + parts.netloc.rpartition("@")[2]).geturl()
-    if not parts.scheme and _SCP_LIKE.fullmatch(url):
-        return url
-    return parts.path.rstrip("/").rpartition("/")[2]
 
 
 def source_nvr(entry: SnapshotEntry) -> str:
@@ -77,25 +63,26 @@ def commit_yaml(snapshot: Snapshot, package_format: Format, folder: str) -> byte
     """DLRN's description of the commit: times in seconds since 1970, every value a string.
 
     What DLRN fills with folders of its host (repo_dir, distgit_dir) holds URLs here; what is not known of a published
-    build (branches, the packaging's date) is empty or "0".
+    build (its branches, the packaging's date) is empty or "0".
 
     Args:
         snapshot: whose commit.
         package_format: its target's.
         folder: the snapshot's path below the tree's root, which the paths of the artifacts start with.
     """
-    own = snapshot.own
+    own, made = snapshot.own, snapshot.provenance
+    packaged_at = made.packaged_at if made else None
     commit = {
         "artifacts": ",".join(sorted(f"{folder}/pool/{artifact.pool_path}" for artifact in own.artifacts)),
-        "commit_branch": "",
+        "commit_branch": made.upstream_branch if made else "",
         "commit_hash": own.upstream_sha,
         "component": own.component,
         "distgit_dir": public_url(own.packaging_url),
-        "distro_branch": "",
+        "distro_branch": made.packaging_branch if made else "",
         "distro_hash": own.packaging_sha,
         "dt_build": str(int(own.succeeded_at.timestamp())),
         "dt_commit": str(int(snapshot.created_at.timestamp())),
-        "dt_distro": "0",
+        "dt_distro": str(int(packaged_at.timestamp())) if packaged_at else "0",
         "dt_extended": "0",
         "extended_hash": own.extended or _NOTHING,
         "flags": "0",

@@ -9,8 +9,10 @@ from conveyor.errors import UnknownName
 from conveyor.model.artifact import Artifact, SnapshotEntry
 from conveyor.model.build import Build, Cause, Claim, Outcome, StageTime
 from conveyor.model.commit import Commit
+from conveyor.model.provenance import Provenance
 from conveyor.model.published import PublishedSnapshot
 from conveyor.store import builds, entries, snapshots
+from conveyor.store import provenance as made
 from conveyor.store.builds import Ending
 from conveyor.store.database import Database
 
@@ -73,6 +75,7 @@ class SqlStore:
         cause: Cause | None,
         stages: Sequence[StageTime],
         entry: SnapshotEntry | None,
+        provenance: Provenance | None = None,
     ) -> Build:
         """See the port. A successful build of a trunk commit must bring an entry, others than successful must not."""
         if entry is not None and outcome is not Outcome.SUCCEEDED:
@@ -87,6 +90,8 @@ class SqlStore:
                 entries.add_artifacts(connection, build_id, entry.artifacts)
             if finished.commit.trunk and outcome is Outcome.SUCCEEDED:
                 entries.add_entry(connection, finished, _of_build(entry, finished))
+                if provenance is not None:
+                    made.add(connection, build_id, provenance)
             return finished
 
     def mark_published(self, build_id: int, publish_seconds: float) -> Build:
@@ -129,6 +134,11 @@ class SqlStore:
         if found is None:
             raise UnknownName(f"build {build_id} is no successful build of a trunk commit")
         return found
+
+    def provenance(self, build_id: int) -> Provenance | None:
+        """See the port."""
+        with self._database.reading() as connection:
+            return made.of_build(connection, build_id)
 
     def failing(self, target: str) -> tuple[str, ...]:
         """See the port."""

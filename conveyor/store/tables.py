@@ -31,6 +31,7 @@ from conveyor.errors import Fault
 from conveyor.model.artifact import ArtifactKind
 from conveyor.model.build import Outcome, State
 from conveyor.model.promotion import MoveKind
+from conveyor.model.target import BuilderKind
 from conveyor.store.types import HarmlessText, UtcDateTime
 
 SHA1_DIGITS = 40
@@ -250,10 +251,13 @@ provenance = Table(
     metadata,
     Column("build_id", Integer, ForeignKey("entry.build_id"), primary_key=True, autoincrement=False),
     Column("builder", HarmlessText, nullable=False),  # overlay, mock or pbuilder
+    Column("conveyor_version", HarmlessText, nullable=False),
     Column("buildroot_sha256", HarmlessText, ForeignKey("buildroot.sha256")),  # null where the builder did not tell
     Column("upstream_branch", HarmlessText, nullable=False),
     Column("packaging_branch", HarmlessText, nullable=False),  # empty for a folder
+    Column("packaging_commit", HarmlessText, nullable=False),  # 40 hex digits; empty for a folder
     Column("packaged_at", UtcDateTime),  # the packaging commit's date; null for a folder
+    _one_of("builder", BuilderKind, "builder"),
 )
 
 # Snapshots that retention removed. Their builds and entries stay.

@@ -67,11 +67,13 @@ class PackagingSources:
     def _from_repository(self, url: str, branch: str, shared: tuple[PackagingFile, ...]) -> Packaging:
         self._git.update(url)
         sha = self._git.resolve(url, branch)
+        commits = self._git.commits(url, tip=sha, after=None, limit=ALL_COMMITS)
         return Packaging(
             sha=_hash([sha.encode(), *_parts(shared)]) if shared else sha,
-            release=len(self._git.commits(url, tip=sha, after=None, limit=ALL_COMMITS)),
+            release=len(commits),
             files=tuple(file for file in self._git.read(url, sha) if is_packaging(file.path)),
             shared=shared,
+            commit=commits[-1],
         )
 
     def _release(self, folders: Sequence[Path]) -> int:

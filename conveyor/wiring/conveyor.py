@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conveyor.errors import DiskFull, UserError
+from conveyor.formats.deb.describe import DebDescriber
 from conveyor.formats.deb.metadata import DebIndexWriter
 from conveyor.formats.deb.toolchain import DebToolchain
 from conveyor.model.target import Format
@@ -18,6 +19,7 @@ from conveyor.pipeline.orders import Orders, disk_full
 from conveyor.pipeline.parts import Parts
 from conveyor.pipeline.pointers import Pointers
 from conveyor.pipeline.poll import Poll
+from conveyor.pipeline.provenance import Statements
 from conveyor.pipeline.publish import Publisher
 from conveyor.pipeline.recover import Recovery
 from conveyor.ports import IndexWriter, Ledger, Progress, Store, Votes
@@ -116,6 +118,7 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
         UserError: the data directory cannot be made.
         StoreUnusable: the store cannot be opened.
     """
+    from conveyor.formats.rpm.describe import RpmDescriber  # noqa: PLC0415
     from conveyor.formats.rpm.toolchain import RpmToolchain  # noqa: PLC0415
     from conveyor.formats.templates.renderer import JinjaRenderer  # noqa: PLC0415
 
@@ -135,6 +138,7 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
         upstream_version=upstream_version,
         renderer=JinjaRenderer(),
         toolchains={Format.DEB: DebToolchain(), Format.RPM: RpmToolchain()},
+        describers={Format.DEB: DebDescriber(), Format.RPM: RpmDescriber()},
         builders=builders.by_kind,
         repository=tree,
         store=store,
@@ -144,7 +148,8 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
         builds=data / "builds",
     )
     pointers = Pointers(books.ledger, tree, clock)
-    publisher = Publisher(store, tree, pointers, data, frozenset(repos.packages))
+    statements = Statements(tree, parts.describers, settings.base_url)
+    publisher = Publisher(store, tree, pointers, data, frozenset(repos.packages), statements)
     orders = Orders(parts, publisher, data)
     return Conveyor(
         settings=settings,

@@ -27,6 +27,7 @@ from tests.fakes.store_samples import (
     end,
     entry,
     minute,
+    provenance,
     start,
     succeed,
 )
@@ -538,6 +539,74 @@ class TestPublished:
         assert store.publishers(TARGET, asked) == {"lib": ("glance", "heat"), "nova": ("nova",)}
         assert store.publishers(TARGET, ()) == {}
         assert store.publishers(OTHER_TARGET, asked) == {}
+
+
+class TestProvenance:
+    def test_it_comes_with_the_success_and_stays(self, store: Store) -> None:
+        told = provenance("dpkg", "gcc")
+        build = succeed(store, commit(), minute(1), artifact(), provenance=told)
+
+        assert store.provenance(build.id) == told
+
+    def test_nothing_recorded_is_none(self, store: Store) -> None:
+        unrecorded = succeed(store, commit("1"), minute(1), artifact())
+        failed = end(store, commit("2"), minute(2))
+
+        assert [store.provenance(number) for number in (unrecorded.id, failed.id, 4711)] == [None] * 3
+
+    def test_a_folder_and_a_builder_that_does_not_tell(self, store: Store) -> None:
+        told = replace(provenance(), buildroot=None, packaging_branch="", packaging_commit="", packaged_at=None)
+        empty = provenance()
+        builds = [
+            succeed(store, commit("1"), minute(1), artifact("1.deb", version="1"), provenance=told),
+            succeed(store, commit("2"), minute(2), artifact("2.deb", version="2"), provenance=empty),
+        ]
+
+        assert [store.provenance(build.id) for build in builds] == [told, empty]
+        assert empty.buildroot == ()
+
+    def test_builds_share_a_buildroot(self, store: Store) -> None:
+        told = provenance("dpkg", "gcc")
+        builds = [
+            succeed(store, commit(name), minute(1), artifact(f"{name}.deb", version=name), provenance=told)
+            for name in ("1", "2")
+        ]
+
+        assert [store.provenance(build.id) for build in builds] == [told, told]
+
+    def test_a_success_that_is_refused_leaves_none(self, store: Store) -> None:
+        succeed(store, commit("1"), minute(1), artifact(content="one"))
+        build = start(store, commit("2"), "t")
+        with pytest.raises(ContentChanged):
+            store.finish(
+                build.id,
+                "t",
+                outcome=Outcome.SUCCEEDED,
+                at=minute(2),
+                version="1-1",
+                cause=None,
+                stages=(),
+                entry=entry(build, minute(2), artifact(content="two")),
+                provenance=provenance("dpkg"),
+            )
+
+        assert store.provenance(build.id) is None
+
+    def test_a_working_copy_has_none(self, store: Store) -> None:
+        build = start(store, commit(trunk=False), "t")
+        store.finish(
+            build.id,
+            "t",
+            outcome=Outcome.SUCCEEDED,
+            at=minute(2),
+            version="1",
+            cause=None,
+            stages=(),
+            entry=None,
+            provenance=provenance("dpkg"),
+        )
+
+        assert store.provenance(build.id) is None
 
 
 class TestPublishedSnapshots:

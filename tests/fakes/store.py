@@ -11,6 +11,7 @@ from conveyor.errors import ClaimLost, ContentChanged, UnknownName
 from conveyor.model.artifact import Artifact, ArtifactKind, SnapshotEntry
 from conveyor.model.build import Build, Cause, Claim, Outcome, Stage, StageTime, State
 from conveyor.model.commit import Commit
+from conveyor.model.provenance import Provenance
 from conveyor.model.published import PublishedSnapshot
 from conveyor.store.types import harmless, utc
 
@@ -19,6 +20,7 @@ from conveyor.store.types import harmless, utc
 class _Record:
     build: Build
     entry: SnapshotEntry | None = None
+    provenance: Provenance | None = None
     failed_at: datetime | None = None
     published_at: datetime | None = None
     collected_at: datetime | None = None
@@ -114,12 +116,14 @@ class MemoryStore:
         cause: Cause | None,
         stages: Sequence[StageTime],
         entry: SnapshotEntry | None,
+        provenance: Provenance | None = None,
     ) -> Build:
         if entry is not None and outcome is not Outcome.SUCCEEDED:
             raise ValueError("only a successful build has artifacts")
         record = self._held(build_id, token)
         if record.build.commit.trunk and outcome is Outcome.SUCCEEDED:
             record.entry = self._checked(record.build, entry)
+            record.provenance = provenance
         if outcome in {Outcome.FAILED, Outcome.ERRORED}:
             record.failed_at = utc(at)
         record.build = replace(
@@ -190,6 +194,10 @@ class MemoryStore:
         if record is None or record.entry is None:
             raise UnknownName(f"build {build_id} is no successful build of a trunk commit")
         return replace(record.entry, latest_succeeded=not self._failed_since(record.entry, record.build))
+
+    def provenance(self, build_id: int) -> Provenance | None:
+        record = self._records.get(build_id)
+        return None if record is None else record.provenance
 
     def failing(self, target: str) -> tuple[str, ...]:
         good = {entry.package: (entry.succeeded_at, record.build.id) for entry, record in self._of_target(target)}

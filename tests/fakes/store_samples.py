@@ -9,6 +9,8 @@ from conveyor.errors import Fault
 from conveyor.model.artifact import Artifact, ArtifactKind, SnapshotEntry
 from conveyor.model.build import Build, Cause, Claim, Outcome, Stage, StageTime
 from conveyor.model.commit import Commit, CommitInfo
+from conveyor.model.provenance import InstalledPackage, Provenance
+from conveyor.model.target import BuilderKind
 from conveyor.ports import Store
 
 TARGET = "debian-13-amd64"
@@ -83,6 +85,19 @@ def entry(build: Build, at: datetime, *artifacts: Artifact, version: str = "1-1"
     )
 
 
+def provenance(*packages: str, upstream_branch: str = "master") -> Provenance:
+    """How a build was made in a root with these packages."""
+    return Provenance(
+        builder=BuilderKind.OVERLAY,
+        conveyor_version="0.1.0",
+        buildroot=tuple(InstalledPackage(name=name, version="1:2-3", architecture="amd64") for name in packages),
+        upstream_branch=upstream_branch,
+        packaging_branch="rpm-master",
+        packaging_commit=sha1("packaging"),
+        packaged_at=NOON,
+    )
+
+
 def start(store: Store, what: Commit, token: str, *, target: str = TARGET, at: datetime = NOON) -> Build:
     """Queue (again) and claim."""
     claimed = store.claim(store.queue(what, target, retry=True).id, claim(token, at))
@@ -91,7 +106,13 @@ def start(store: Store, what: Commit, token: str, *, target: str = TARGET, at: d
 
 
 def succeed(
-    store: Store, what: Commit, at: datetime, *artifacts: Artifact, target: str = TARGET, version: str = "1-1"
+    store: Store,
+    what: Commit,
+    at: datetime,
+    *artifacts: Artifact,
+    target: str = TARGET,
+    version: str = "1-1",
+    provenance: Provenance | None = None,
 ) -> Build:
     """Queue, claim and finish a build with success."""
     build = start(store, what, f"{target} {what} {at}", target=target, at=at)
@@ -104,6 +125,7 @@ def succeed(
         cause=None,
         stages=STAGES,
         entry=entry(build, at, *artifacts, version=version),
+        provenance=provenance,
     )
 
 

@@ -8,7 +8,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from conveyor.formats.deb.describe import DebDescriber
 from conveyor.formats.deb.metadata import DebIndexWriter
+from conveyor.formats.rpm.describe import RpmDescriber
 from conveyor.formats.rpm.metadata import RpmIndexWriter
 from conveyor.model.build import Build
 from conveyor.model.commit import History
@@ -204,6 +206,7 @@ class Factory:
             upstream_version=_version,
             renderer=self._sources,
             toolchains={target.format: self._toolchain},
+            describers={Format.DEB: DebDescriber(), Format.RPM: RpmDescriber()},
             builders={target.builder: self._builder},
             repository=self.tree,
             store=self.store,

@@ -15,11 +15,13 @@ from conveyor.pipeline.orders import Orders, Report
 from conveyor.pipeline.parts import Parts
 from conveyor.pipeline.pointers import Pointers
 from conveyor.pipeline.poll import Poll, Wanted
+from conveyor.pipeline.provenance import Statements
 from conveyor.pipeline.publish import Publisher
 from conveyor.pipeline.recover import Recovery
 from conveyor.ports import Ledger, Repository, Store
 from tests.fakes.builder import FakeBuilder
 from tests.fakes.clock import FakeClock
+from tests.fakes.describer import FakeDescriber
 from tests.fakes.git import FakeGit, FakeUpstream
 from tests.fakes.ledger import MemoryLedger
 from tests.fakes.packaging import FakePackaging, FakeRenderer
@@ -112,13 +114,18 @@ class Workshop:
         names = [url.rpartition("/")[2] for url in world.upstreams]
         self.ledger = world.ledger
         self.pointers = Pointers(self.ledger, self._repository, world.clock)
-        self._publisher = Publisher(self._store, self._repository, self.pointers, world.data, configured or names)
+        describers = {Format.DEB: FakeDescriber()}
+        statements = Statements(self._repository, describers, "https://trunk.example.org")
+        self._publisher = Publisher(
+            self._store, self._repository, self.pointers, world.data, configured or names, statements
+        )
         self.parts = Parts(
             git=self.git,
             packaging=world.packaging,
             upstream_version=self._version,
             renderer=FakeRenderer(),
             toolchains={Format.DEB: FakeToolchain()},
+            describers=describers,
             builders={BuilderKind.OVERLAY: self.builder},
             repository=self._repository,
             store=self._store,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,8 @@ STEPS = [
     *("repository.set_ledger_head", "store.mark_published"),
 ]
 OUTCOME = STEPS.index("store.finish")
+# What differs from attempt to attempt: the attempt's number and its times.
+VARIES = re.compile(r'"invocationId":"\d+/\d+"|"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"')
 
 
 class Killed(BaseException):
@@ -71,13 +74,13 @@ def new_workshop(folder: Path) -> Workshop:
 
 
 def state_of(workshop: Workshop) -> dict[str, object]:
-    """All that users see, but for times."""
+    """All that users see, but for times and the attempt's number."""
     (build,) = workshop.parts.store.builds(package="nova")
     published = tree_of(workshop.world.data / "repos")
     return {
         "build": (build.state, build.outcome, build.version, build.cause, build.claim, build.published),
         "stages": [time.stage for time in build.stages],
-        "published": {name: content for name, content in published.items() if "logs" not in name},
+        "published": {name: VARIES.sub("", content) for name, content in published.items() if "logs" not in name},
         "logs": [name for name in published if "logs" in name],
         "pointers": {name: workshop.pointed(name) for name in ("current", "consistent")},
         "ledger": [(entry.kind, entry.actor, entry.step) for entry in workshop.ledger.entries()],

@@ -9,9 +9,10 @@ from dataclasses import replace
 import pytest
 from ruamel.yaml import YAML
 
+from conveyor.model.addresses import public_url
 from conveyor.model.artifact import Artifact, ArtifactKind
 from conveyor.model.target import Format
-from conveyor.repository.records import commit_yaml, manifest_json, public_url, source_nvr, versions_csv
+from conveyor.repository.records import commit_yaml, manifest_json, source_nvr, versions_csv
 from tests.support.published import DAY_ONE, entry_of, sha_of, snapshot_of
 
 

@@ -7,7 +7,9 @@ the kinds "ustar" and "GNU", and GNU's long names.
 
 from __future__ import annotations
 
+import hashlib
 import lzma
+import re
 import zlib
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -93,12 +95,18 @@ class Member:
         kind: the type flag of its header.
         mode: permission bits.
         size: bytes of its content.
+        owner: "user:group", by name where it has names.
+        modified: seconds since the epoch.
+        link: what a link points at; empty for others.
     """
 
     name: str
     kind: bytes
     mode: int
     size: int
+    owner: str = ""
+    modified: int = 0
+    link: str = ""
 
     @property
     def regular(self) -> bool:
@@ -112,7 +120,11 @@ class Member:
 
 
 class Unpacked:
-    """The content of an archive, unpacked as it is read."""
+    """The content of an archive, unpacked as it is read.
+
+    Attributes:
+        position: bytes that were read or passed over.
+    """
 
     def __init__(self, file: BinaryIO, size: int, decompressor: _Decompressor | None, limit: int) -> None:
         self._file = file
@@ -120,6 +132,7 @@ class Unpacked:
         self._decompressor = decompressor
         self._limit = limit
         self._ready = b""
+        self.position = 0
 
     def read(self, count: int) -> bytes:
         """Exactly so many bytes; fewer at the end only.
@@ -132,6 +145,7 @@ class Unpacked:
             part, self._ready = self._ready[:count], self._ready[count:]
             parts.append(part)
             count -= len(part)
+            self.position += len(part)
         return b"".join(parts)
 
     def skip(self, count: int) -> None:
@@ -140,6 +154,7 @@ class Unpacked:
             passed = min(count, len(self._ready))
             self._ready = self._ready[passed:]
             count -= passed
+            self.position += passed
 
     def _fill(self) -> bool:
         """Unpack some more; False at the end."""
@@ -198,35 +213,95 @@ def members(archive: Unpacked, wanted: Collection[str] = (), most: int = 0) -> I
     Raises:
         ValueError: a header is none that dpkg unpacks, or a wanted file is larger.
     """
-    long_name = None
+
+    def content(member: Member) -> bytes:
+        return _read(archive, member, most) if member.name in wanted else b""
+
+    yield from _members(archive, content)
+
+
+def digested(archive: Unpacked) -> Iterator[tuple[Member, bytes]]:
+    """The members of a tar archive, each regular file with the sha256 of its content.
+
+    Raises:
+        ValueError: a header is none that dpkg unpacks.
+    """
+
+    def content(member: Member) -> bytes:
+        digest, left = hashlib.sha256(), member.size
+        while left > 0:
+            part = archive.read(min(_CHUNK, left))
+            if not part:
+                raise EOFError("its tar archive ends too early")
+            digest.update(part)
+            left -= len(part)
+        return digest.digest()
+
+    yield from _members(archive, content)
+
+
+def _members(archive: Unpacked, content: Callable[[Member], bytes]) -> Iterator[tuple[Member, bytes]]:
+    """Each member with what `content` reads of a regular file; what it leaves is passed over."""
+    long_name = long_link = None
     while any(header := archive.read(_BLOCK)):
-        member = _member(header, long_name)
-        content = b""
-        if member.kind == _LONG_NAME or (member.regular and member.name in wanted):
-            allowed = MAX_NAME if member.kind == _LONG_NAME else most
-            if member.size > allowed:
-                raise ValueError(f"{member.name} has {member.size} bytes")
-            content = archive.read(member.size)
-            archive.skip(-member.size % _BLOCK)
-        else:
-            archive.skip(member.size + -member.size % _BLOCK)
+        member = _member(header, long_name, long_link)
+        end = archive.position + member.size + -member.size % _BLOCK
+        found = b""
+        if member.kind in {_LONG_NAME, _LONG_LINK}:
+            found = _read(archive, member, MAX_NAME).rstrip(b"\0")
+        elif member.regular:
+            found = content(member)
+        archive.skip(end - archive.position)
         if member.kind == _LONG_NAME:
-            long_name = content.rstrip(b"\0")
-        elif member.kind != _LONG_LINK:
-            long_name = None
-            yield member, content
+            long_name = found
+        elif member.kind == _LONG_LINK:
+            long_link = found
+        else:
+            long_name = long_link = None
+            yield member, found
 
 
-def _member(header: bytes, long_name: bytes | None) -> Member:
+def _read(archive: Unpacked, member: Member, most: int) -> bytes:
+    if member.size > most:
+        raise ValueError(f"{member.name} has {member.size} bytes")
+    return archive.read(member.size)
+
+
+def _member(header: bytes, long_name: bytes | None, long_link: bytes | None) -> Member:
     if len(header) != _BLOCK or header[257:262] != b"ustar":
         raise ValueError("its tar archive is broken")
     kind = header[156:157]
     if kind not in _KINDS:
         raise ValueError(f"it has a member of type {kind!r}")
-    name = long_name if long_name is not None else header[:100].split(b"\0")[0]
+    name = long_name if long_name is not None else _text(header[:100])
+    link = long_link if long_link is not None else _text(header[157:257])
     # Links, devices and folders have none, whatever their headers say.
     size = _number(header[124:136]) if kind in {b"\0", b"0", _LONG_NAME, _LONG_LINK} else 0
-    return Member(name=name.decode("utf-8", "replace"), kind=kind, mode=_number(header[100:108]), size=size)
+    return Member(
+        name=name.decode("utf-8", "replace"),
+        kind=kind,
+        mode=_number(header[100:108]),
+        size=size,
+        owner=f"{_owner(header[265:297], header[108:116])}:{_owner(header[297:329], header[116:124])}",
+        modified=_moment(header[136:148]),
+        link=link.decode("utf-8", "replace"),
+    )
+
+
+def _text(field: bytes) -> bytes:
+    return field.split(b"\0")[0]
+
+
+def _owner(name: bytes, number: bytes) -> str:
+    return (_text(name) or number.strip(b" \0")).decode("utf-8", "replace")
+
+
+def _moment(field: bytes) -> int:
+    """A time as GNU tar writes it: in octal digits, or as a number of as many bytes where that is not possible."""
+    if field[0] & 0x80:
+        return int.from_bytes(bytes([field[0] & 0x7F]) + field[1:] if field[0] == 0x80 else field, signed=True)  # noqa: PLR2004
+    digits = field.strip(b" \0")
+    return int(digits, 8) if re.fullmatch(rb"[0-7]+", digits) else 0
 
 
 def _number(field: bytes) -> int:

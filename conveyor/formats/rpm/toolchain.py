@@ -96,13 +96,13 @@ class RpmToolchain:
     def build_requirements(self, source_files: Sequence[Path]) -> tuple[str, ...]:
         """The BuildRequires: what the header of an SRPM says it requires."""
         headers = [read_header(path) for path in source_files if path.name.endswith(".src.rpm")]
-        return tuple(sorted({text for header in headers for _, text in _requirements(header)}))
+        return tuple(sorted({text for header in headers for _, text in requirements_of(header)}))
 
     def runtime_requirements(self, packages: Sequence[Path]) -> tuple[str, ...]:
         """The Requires of packages, less what they provide themselves."""
         headers = [read_header(path) for path in packages]
         own = {name for header in headers for name in (*header[rpm.RPMTAG_PROVIDENAME], *_file_names(header))}
-        wanted = ((name, text) for header in headers for name, text in _requirements(header))
+        wanted = ((name, text) for header in headers for name, text in requirements_of(header))
         return tuple(sorted({text for name, text in wanted if name not in own}))
 
     def inspect(self, path: Path) -> Artifact:
@@ -201,8 +201,8 @@ def _foreign(header: Any, sources: Collection[str], declared: Collection[str]) -
     return "" if source in sources else f"it says that it was built from {source[:80]!r}"
 
 
-def _requirements(header: Any) -> Iterator[tuple[str, str]]:  # noqa: ANN401
-    """Name and text of each requirement but those on rpm itself."""
+def requirements_of(header: Any) -> Iterator[tuple[str, str]]:  # noqa: ANN401
+    """Name and text of each requirement of a header but those on rpm itself."""
     rows: Iterable[tuple[str, int, str]] = zip(
         header[rpm.RPMTAG_REQUIRENAME], header[rpm.RPMTAG_REQUIREFLAGS], header[rpm.RPMTAG_REQUIREVERSION], strict=True
     )

@@ -169,10 +169,13 @@ def _create_provenance() -> None:
         "provenance",
         sa.Column("build_id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("builder", sa.Text(), nullable=False),
+        sa.Column("conveyor_version", sa.Text(), nullable=False),
         sa.Column("buildroot_sha256", sa.Text()),
         sa.Column("upstream_branch", sa.Text(), nullable=False),
         sa.Column("packaging_branch", sa.Text(), nullable=False),
+        sa.Column("packaging_commit", sa.Text(), nullable=False),
         sa.Column("packaged_at", sa.DateTime(timezone=True)),
+        sa.CheckConstraint("builder IN ('overlay', 'mock', 'pbuilder')", name=op.f("ck_provenance_builder")),
         sa.ForeignKeyConstraint(["build_id"], ["entry.build_id"], name=op.f("fk_provenance_build_id")),
         sa.ForeignKeyConstraint(
             ["buildroot_sha256"], ["buildroot.sha256"], name=op.f("fk_provenance_buildroot_sha256")

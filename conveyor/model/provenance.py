@@ -1,0 +1,43 @@
+"""How a build was made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from conveyor.model.target import BuilderKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class InstalledPackage:
+    """A package in a root, as the format's package manager names it."""
+
+    name: str
+    version: str
+    architecture: str
+
+    def __str__(self) -> str:
+        return f"{self.name}={self.version}:{self.architecture}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """How a successful build of a trunk commit was made: what nobody could tell later.
+
+    Attributes:
+        builder: what ran it.
+        conveyor_version: the version of the Conveyor that did.
+        buildroot: what was installed in its root, sorted; None where the builder did not tell.
+        upstream_branch: the upstream branch that was followed.
+        packaging_branch: the packaging repository's branch; empty for a folder.
+        packaging_commit: the packaging repository's commit, 40 hex digits; empty for a folder.
+        packaged_at: that commit's date, with zone; None for a folder.
+    """
+
+    builder: BuilderKind
+    conveyor_version: str
+    buildroot: tuple[InstalledPackage, ...] | None
+    upstream_branch: str
+    packaging_branch: str
+    packaging_commit: str
+    packaged_at: datetime | None

@@ -1,0 +1,69 @@
+"""Statements on how builds were made. The caller brings the transaction."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from sqlalchemy import Connection, insert, literal, select
+
+from conveyor.model.provenance import InstalledPackage, Provenance
+from conveyor.model.target import BuilderKind
+from conveyor.store.builds import find_or_insert
+from conveyor.store.tables import buildroot, provenance
+from conveyor.store.types import harmless
+
+# A JSON column's value: [[name, version, architecture], ...]
+PackageRows = list[list[str]]
+
+
+def add(connection: Connection, build_id: int, made: Provenance) -> None:
+    """Remember how a build was made."""
+    connection.execute(
+        insert(provenance).values(
+            build_id=build_id,
+            builder=made.builder,
+            conveyor_version=made.conveyor_version,
+            buildroot_sha256=None if made.buildroot is None else _add_buildroot(connection, made.buildroot),
+            upstream_branch=made.upstream_branch,
+            packaging_branch=made.packaging_branch,
+            packaging_commit=made.packaging_commit,
+            packaged_at=made.packaged_at,
+        )
+    )
+
+
+def _add_buildroot(connection: Connection, packages: tuple[InstalledPackage, ...]) -> str:
+    listed: PackageRows = [
+        [harmless(one.name), harmless(one.version), harmless(one.architecture)] for one in sorted(packages)
+    ]
+    sha256 = hashlib.sha256(json.dumps(listed).encode()).hexdigest()
+    known = select(literal(1)).where(buildroot.c.sha256 == sha256)
+    find_or_insert(connection, known, insert(buildroot).values(sha256=sha256, packages=listed))
+    return sha256
+
+
+def of_build(connection: Connection, build_id: int) -> Provenance | None:
+    """How a build was made; None where that was not recorded."""
+    statement = (
+        select(provenance, buildroot.c.packages)
+        .select_from(provenance)
+        .outerjoin(buildroot, buildroot.c.sha256 == provenance.c.buildroot_sha256)
+        .where(provenance.c.build_id == build_id)
+    )
+    row = connection.execute(statement).one_or_none()
+    if row is None:
+        return None
+    return Provenance(
+        builder=BuilderKind(row.builder),
+        conveyor_version=row.conveyor_version,
+        buildroot=None if row.buildroot_sha256 is None else _packages(row.packages),
+        upstream_branch=row.upstream_branch,
+        packaging_branch=row.packaging_branch,
+        packaging_commit=row.packaging_commit,
+        packaged_at=row.packaged_at,
+    )
+
+
+def _packages(listed: PackageRows) -> tuple[InstalledPackage, ...]:
+    return tuple(InstalledPackage(name=name, version=version, architecture=arch) for name, version, arch in listed)

@@ -1,0 +1,53 @@
+"""The port Describer for the packages of the fake toolchain: lines of words, such as "depends NAME"."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from conveyor.model.contents import Contents, Member, PackageFacts
+from conveyor.model.provenance import InstalledPackage
+from conveyor.model.target import Format, Target
+from tests.fakes.toolchain import SUFFIX, steps
+
+RECORD = "record"
+SIGNATURE = b"\nsigned"
+
+
+class FakeDescriber:
+    """See `conveyor.ports.Describer`. What is after a line "signed" is a signature."""
+
+    format = Format.DEB
+    tool = "python3"
+
+    def purl(self, package: InstalledPackage, target: Target) -> str:
+        return f"pkg:fake/{target.naming}/{package.name}@{package.version}?arch={package.architecture}"
+
+    def is_record(self, filename: str) -> bool:
+        return filename == RECORD
+
+    def buildroot(self, files: Sequence[Path]) -> tuple[InstalledPackage, ...] | None:
+        found = [path for path in files if path.name == RECORD]
+        if not found:
+            return None
+        return (InstalledPackage(name=found[0].read_text().strip(), version="1", architecture="all"),)
+
+    def facts(self, path: Path) -> PackageFacts:
+        said = dict(steps(path.read_bytes()))
+        return PackageFacts(
+            summary=said.get("summary", ""),
+            licence=said.get("licence", ""),
+            homepage=said.get("homepage", ""),
+            requires=tuple(rest for word, rest in steps(path.read_bytes()) if word == "depends"),
+        )
+
+    def fingerprint(self, path: Path) -> str:
+        return hashlib.sha256(path.read_bytes().partition(SIGNATURE)[0]).hexdigest()
+
+    def contents(self, path: Path) -> Contents | None:
+        if path.suffix != SUFFIX:
+            return None
+        content = path.read_bytes().partition(SIGNATURE)[0]
+        member = Member(mode="-rw-r--r--", owner="root:root", size=len(content), modified=0, content=content.hex())
+        return Contents(fields={"first": content.decode().partition("\n")[0]}, members={"/content": member})
