@@ -4,7 +4,7 @@ from conveyor.ports.building import Builder, PreparedRoot
 from conveyor.ports.formats import BuildPlan, RiskyFiles, SourcePlan, Toolchain
 from conveyor.ports.ledger import Ledger, Votes
 from conveyor.ports.packagemanager import Changes, InstalledPackage, PackageManager, Place, RootCommand, Trunk
-from conveyor.ports.publishing import IndexWriter, Repository, Signer
+from conveyor.ports.publishing import ClientKeys, EntryFile, IndexWriter, PackageSigner, Repository, Signer
 from conveyor.ports.store import Store
 from conveyor.ports.surroundings import Clock, Progress
 from conveyor.ports.upstream import Git, PackagingSource, Renderer
@@ -13,12 +13,15 @@ __all__ = [
     "BuildPlan",
     "Builder",
     "Changes",
+    "ClientKeys",
     "Clock",
+    "EntryFile",
     "Git",
     "IndexWriter",
     "InstalledPackage",
     "Ledger",
     "PackageManager",
+    "PackageSigner",
     "PackagingSource",
     "Place",
     "PreparedRoot",

@@ -14,6 +14,7 @@ from conveyor.model.artifact import Artifact
 _TARGET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 _COMMIT_ID = re.compile(r"[0-9a-f]{40}_[0-9a-f]{8}(?:_[A-Za-z0-9][A-Za-z0-9._-]{0,99})?")
 _POINTER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+KEY_SUFFIX = ".asc"  # of the file with the public keys, which lies beside the pointers
 _SHARD = re.compile(r"[0-9a-f]{2}")
 _FILENAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+~^%=@,:-]{0,254}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -48,12 +49,13 @@ def check_pointer(pointer: str) -> str:
     """Returns the pointer's name.
 
     Raises:
-        UnknownName: no pointer can be called that; "pool" and two hex digits are folders of the tree.
+        UnknownName: no pointer can be called that; "pool", two hex digits and "*.asc" are other parts of the tree.
     """
-    if not _POINTER.fullmatch(pointer) or pointer == "pool" or _SHARD.fullmatch(pointer):
+    taken = pointer == "pool" or pointer.endswith(KEY_SUFFIX) or _SHARD.fullmatch(pointer)
+    if taken or not _POINTER.fullmatch(pointer):
         raise UnknownName(
             f"{pointer!r} cannot be a pointer's name",
-            hint="use letters, digits, '.', '_' and '-'; 'pool' and two hex digits are taken",
+            hint="use letters, digits, '.', '_' and '-'; 'pool', two hex digits and '*.asc' are taken",
         )
     return pointer
 

@@ -13,11 +13,13 @@ from typer.testing import CliRunner
 
 from conveyor.buildroot.stock import StockItem, StockKind
 from conveyor.cli.buildroot import stock_as_json
+from conveyor.cli.key import ALSO, RETIRED, SIGNS, key_as_json
 from conveyor.cli.main import app
 from conveyor.cli.results import FORMAT_VERSION, Result, as_json
 from conveyor.errors import Fault, UpstreamUnreachable
 from conveyor.model.build import Build, Cause, Outcome, Stage, StageTime, State
 from conveyor.model.commit import Commit, CommitInfo
+from conveyor.model.signing import KeyState, SigningKey
 from conveyor.model.target import BuilderKind
 
 ROOT = Path(__file__).parents[2]
@@ -121,6 +123,17 @@ def test_the_document_of_the_stock_is_described() -> None:
     assert words(table("An item")["builder"]) == set(BuilderKind)
 
 
+def test_the_document_of_the_keys_is_described(tmp_path: Path) -> None:
+    shown = CliRunner().invoke(app, ["--data-dir", str(tmp_path), "key", "show", "--json"])
+    document = json.loads(shown.stdout)
+    assert list(table("conveyor key show --json")) == list(document)
+    key = SigningKey(fingerprint="A" * 40, owner="Conveyor", state=KeyState.GOOD, expires_at=AT)
+    shown_key = json.loads(json.dumps(key_as_json(key, SIGNS)))
+    assert list(table("A key")) == list(shown_key)
+    assert set(re.findall(r"`([a-z ]+)`", table("A key")["role"])) == {SIGNS, ALSO, RETIRED}
+    assert set(re.findall(r"`([a-z ]+)`", table("A key")["state"])) == set(KeyState)
+
+
 def test_the_words_are_those_of_the_model() -> None:
     assert words(table("A result")["outcome"]) == set(Outcome)
     assert words(table("An error")["fault"]) == set(Fault)
@@ -130,5 +143,6 @@ def test_the_words_are_those_of_the_model() -> None:
 
 def test_the_format_version_is_the_code_s() -> None:
     assert f"`format_version` is {FORMAT_VERSION}." in TEXT
-    for heading in ("conveyor build --json", "conveyor status --json", "conveyor buildroot list --json"):
+    commands = ("build", "status", "key show", "buildroot list")
+    for heading in (f"conveyor {command} --json" for command in commands):
         assert table(heading)["format_version"] == str(FORMAT_VERSION)
