@@ -25,7 +25,7 @@ from conveyor.model.target import Target
 from conveyor.pipeline.orders import Report
 from conveyor.pipeline.poll import Wanted
 from conveyor.repository.names import shard
-from conveyor.wiring import Conveyor, gain_root, require_programs, require_room
+from conveyor.wiring import Conveyor, gain_root, require_programs, require_room, require_signing, unsigned_note
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,13 +78,22 @@ def build(
         for problem in conveyor.recovery.run():
             given.errors.print(f"conveyor: not published yet: {plain(problem.summary)}", markup=False, soft_wrap=True)
         require_room(conveyor.settings)
+        if order.wanted.publish and local is None:
+            require_signing(conveyor.settings.signing)
         results = list(carry_out(given, conveyor, chosen, order))
         if as_json_:
             typer.echo(json.dumps(as_json(results), indent=2))
         else:
             print_results(given.output, given.errors, results)
+            _tell_unsigned(given, results)
         _refresh_due(given, conveyor, targets.values())
     raise typer.Exit(exit_code(results))
+
+
+def _tell_unsigned(given: Context, results: Sequence[Result]) -> None:
+    note = unsigned_note(given.site.signing)
+    if note and any(result.build is not None and result.build.published for result in results):
+        given.errors.print(f"conveyor: {note}", markup=False, soft_wrap=True)
 
 
 def _refresh_due(given: Context, conveyor: Conveyor, targets: Collection[Target]) -> None:

@@ -27,7 +27,7 @@ from conveyor.pipeline.publish import CONSISTENT, CURRENT
 from conveyor.pipeline.render import render as render_packaging
 from conveyor.pipeline.render import write
 from conveyor.ports import Store
-from conveyor.wiring import Conveyor, gain_root
+from conveyor.wiring import Conveyor, gain_root, unsigned_note
 
 HEADINGS = ("build", "package", "target", "version", "state", "finished", "why")
 FOLLOW_SECONDS = 0.3
@@ -109,6 +109,7 @@ def status(
             "format_version": FORMAT_VERSION,
             "builds": [build_as_json(build) for build in builds],
             "pointers": pointers,
+            "signed_by": given.site.signing.key,
         }
         typer.echo(json.dumps(document, indent=2))
         return
@@ -123,14 +124,16 @@ def _latest(given: Context, store: Store, package: str | None) -> Iterator[Build
 
 
 def _print_status(given: Context, builds: Sequence[Build], pointers: dict[str, dict[str, str | None]]) -> None:
-    if not builds:
+    if builds:
+        print_table(given.output, HEADINGS, [_row(build) for build in builds])
+    else:
         given.output.print("nothing has been built yet: conveyor build PACKAGE")
-        return
-    print_table(given.output, HEADINGS, [_row(build) for build in builds])
     for target, names in pointers.items():
         if any(names.values()):
             told = ", ".join(f"{name} {commit[:12] if commit else '-'}" for name, commit in names.items())
             given.output.print(f"{target}: {told}", soft_wrap=True)
+    signed = unsigned_note(given.site.signing) or f"signed by {given.site.signing.key}"
+    given.output.print(signed, markup=False, soft_wrap=True)
 
 
 def _row(build: Build) -> tuple[Text | str, ...]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from conveyor.config.human import parse_duration, parse_size
 from conveyor.config.repos import Repos, load_repos
-from conveyor.config.settings import Settings, Surroundings, load_settings
+from conveyor.config.settings import Settings, SigningSettings, Surroundings, load_settings
 from conveyor.config.settings_schema import Scratch
 
 __all__ = [
     "Repos",
     "Scratch",
     "Settings",
+    "SigningSettings",
     "Surroundings",
     "load_repos",
     "load_settings",

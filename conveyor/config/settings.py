@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from conveyor.config.files import is_file
 from conveyor.config.mistakes import Mistake, explain, invalid
-from conveyor.config.settings_schema import Scratch, SettingsEntry
+from conveyor.config.settings_schema import Scratch, SettingsEntry, SigningEntry
 from conveyor.config.settings_sources import Raw, from_environment, from_file
 from conveyor.config.targets import DEFAULT_LIMITS, overridden
 from conveyor.model.target import Limits
@@ -20,7 +20,29 @@ from conveyor.model.target import Limits
 SETTINGS_FILE = "conveyor.toml"
 REPOS_FILE = "repos.yaml"
 SITE_FOLDER = Path("/etc/conveyor")
+KEYS_FOLDER = "gnupg"
 ROOT_DATA = Path("/var/lib/conveyor")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigningSettings:
+    """Keys that sign what is published; fingerprints are 40 hex digits, in capitals.
+
+    Attributes:
+        key: the key that signs; None where nothing is signed.
+        also: further keys that sign metadata.
+        retired: keys whose signatures clients still check.
+        home: folder of the keys, absolute.
+        passphrase_file: file of their passphrase, absolute; None where they have none.
+        unsigned: whether the site has said that nothing is signed.
+    """
+
+    key: str | None
+    also: tuple[str, ...]
+    retired: tuple[str, ...]
+    home: Path
+    passphrase_file: Path | None
+    unsigned: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +66,7 @@ class Settings:
         buildroot_limit: bytes that roots, layers and downloads may take between builds.
         min_free_disk: bytes that must be free on the disk of `data_dir` for a build to start.
         limits: what one build may use where its target says nothing else.
+        signing: keys that sign what is published.
         container_command: podman or docker, and its general options; None to find it out.
         container_run_flags: further options of its `run`; None to find them out.
     """
@@ -64,6 +87,7 @@ class Settings:
     buildroot_limit: int
     min_free_disk: int
     limits: Limits
+    signing: SigningSettings
     container_command: tuple[str, ...] | None
     container_run_flags: tuple[str, ...] | None
 
@@ -172,8 +196,20 @@ def _settings(entry: SettingsEntry, data_dir: Path, source: Path | None, around:
         buildroot_limit=entry.buildroot_limit,
         min_free_disk=entry.min_free_disk,
         limits=overridden(DEFAULT_LIMITS, entry.limits),
+        signing=_signing(entry.signing, data_dir),
         container_command=_words(entry.container_command),
         container_run_flags=_words(entry.container_run_flags),
+    )
+
+
+def _signing(entry: SigningEntry, data_dir: Path) -> SigningSettings:
+    return SigningSettings(
+        key=entry.key,
+        also=tuple(entry.also),
+        retired=tuple(entry.retired),
+        home=Path(entry.home) if entry.home else data_dir / KEYS_FOLDER,
+        passphrase_file=Path(entry.passphrase_file) if entry.passphrase_file else None,
+        unsigned=entry.unsigned,
     )
 
 

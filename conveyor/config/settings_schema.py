@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from conveyor.config import urls
 from conveyor.config.mistakes import show
@@ -92,6 +92,32 @@ WholePath = Annotated[str, AfterValidator(whole_path)]
 DataFolder = Annotated[str, AfterValidator(data_folder)]
 
 
+Fingerprint = Annotated[
+    str,
+    matching(r"[0-9A-Fa-f]{40}", "fingerprint of 40 hex digits", "70773E7B6A164A26E5028F0DF9BCDE428CBFF8F6"),
+    AfterValidator(str.upper),
+]
+
+
+class SigningEntry(Entry):
+    """Keys that sign what is published."""
+
+    key: Fingerprint | None = Field(None, examples=["70773E7B6A164A26E5028F0DF9BCDE428CBFF8F6"])
+    also: list[Fingerprint] = Field([], examples=['["70773E7B6A164A26E5028F0DF9BCDE428CBFF8F6"]'])
+    retired: list[Fingerprint] = Field([], examples=['["70773E7B6A164A26E5028F0DF9BCDE428CBFF8F6"]'])
+    home: WholePath | None = Field(None, examples=["/srv/conveyor/gnupg"])
+    passphrase_file: WholePath | None = Field(None, examples=["/etc/conveyor/passphrase"])
+    unsigned: bool = Field(False, examples=["true"])
+
+    @model_validator(mode="after")
+    def _one_way(self) -> SigningEntry:
+        if self.unsigned and self.key:
+            raise ValueError("'unsigned' and 'key' exclude each other")
+        if self.key is None and (self.also or self.retired):
+            raise ValueError("'also' and 'retired' need a 'key'")
+        return self
+
+
 class SettingsEntry(Entry):
     """All settings; None where the default follows from others or from the surroundings."""
 
@@ -118,6 +144,7 @@ class SettingsEntry(Entry):
     buildroot_limit: Size = Field(40 * 2**30, examples=["40G"])
     min_free_disk: Size = Field(2**30, examples=["1G"])
     limits: LimitsEntry = Field(LimitsEntry(), examples=["time, memory, disk and processes"])
+    signing: SigningEntry = Field(SigningEntry(), examples=["key, home"])
     container_command: list[Argument] | None = Field(
         None, examples=['["podman", "--cgroup-manager=cgroupfs", "--runtime", "runc"]'], min_length=1
     )

@@ -12,13 +12,21 @@ from typing import NamedTuple
 
 from conveyor.config.files import read_text
 from conveyor.config.mistakes import Loc, Mistake, invalid, place, suggest
-from conveyor.config.schema import LimitsEntry
-from conveyor.config.settings_schema import SettingsEntry
+from conveyor.config.schema import Entry, LimitsEntry
+from conveyor.config.settings_schema import SettingsEntry, SigningEntry
 
 PREFIX = "CONVEYOR_"
-PATHS = ("data_dir", "repos")
+PATHS = {("data_dir",), ("repos",), ("signing", "home"), ("signing", "passphrase_file")}
+SECTIONS: Mapping[str, type[Entry]] = {"limits": LimitsEntry, "signing": SigningEntry}
+SWITCHES = {("signing", "unsigned")}
 NUMBERS = {("sandbox_uid",), ("limits", "processes")}
-WRITTEN_AS_JSON = {("rewrites",), ("container_command",), ("container_run_flags",)}
+WRITTEN_AS_JSON = {
+    ("rewrites",),
+    ("container_command",),
+    ("container_run_flags",),
+    ("signing", "also"),
+    ("signing", "retired"),
+}
 MAX_NUMBER_DIGITS = 18
 # Where the keys of a TOML file stand, for mistakes; tomllib does not tell.
 HEADER = re.compile(r"\s*\[([^\[\]]+)\]")
@@ -48,13 +56,19 @@ class Raw:
 
     def nested(self) -> dict[str, object]:
         """The values as the settings' model wants them."""
-        top = {str(loc[0]): value for loc, value in self.values.items() if len(loc) == 1}
-        limits = {str(loc[1]): value for loc, value in self.values.items() if len(loc) > 1}
-        return {"limits": limits, **top} if limits else top
+        nested: dict[str, object] = {str(loc[0]): value for loc, value in self.values.items() if len(loc) == 1}
+        for section in SECTIONS:
+            inner = {str(loc[1]): value for loc, value in self.values.items() if len(loc) > 1 and loc[0] == section}
+            if inner:
+                nested.setdefault(section, inner)
+        return nested
 
     def mistake(self, loc: Loc, text: str) -> None:
         """Note a mistake at a place: in the file by its whole key, in a variable by what comes after its name."""
-        written = next(loc[:length] for length in range(len(loc), 0, -1) if loc[:length] in self.origins)
+        above = [loc[:length] for length in range(len(loc), 0, -1)]
+        # A mistake of a section as a whole stands at the first of its keys.
+        inside = [known for known in self.origins if known[: len(loc)] == loc]
+        written = next(known for known in (*above, *inside) if known in self.origins)
         origin = self.origins[written]
         below = loc if origin.line else loc[len(written) :]
         # Pydantic marks a mistake in a key, rather than in its value, so.
@@ -64,8 +78,8 @@ class Raw:
 
 def variables() -> dict[str, Loc]:
     """The variables that are read, and the setting that each of them sets."""
-    names: list[Loc] = [(name,) for name in SettingsEntry.model_fields if name != "limits"]
-    names += [("limits", name) for name in LimitsEntry.model_fields]
+    names: list[Loc] = [(name,) for name in SettingsEntry.model_fields if name not in SECTIONS]
+    names += [(section, name) for section, entry in SECTIONS.items() for name in entry.model_fields]
     return {PREFIX + "_".join(map(str, loc)).upper(): loc for loc in names}
 
 
@@ -91,7 +105,9 @@ def _typed(loc: Loc, value: str, folder: Path) -> object:
         return int(value)
     if loc in WRITTEN_AS_JSON:
         return _json(value)
-    return str(folder / value) if loc[0] in PATHS else value
+    if loc in SWITCHES and value in {"true", "false"}:
+        return value == "true"
+    return str(folder / value) if loc in PATHS else value
 
 
 def _json(text: str) -> object:
@@ -121,15 +137,15 @@ def from_file(path: Path) -> Raw:
     for loc, value in _flat(data):
         known = next((loc[:length] for length in range(len(loc), 0, -1) if loc[:length] in lines), ())
         raw.origins[loc] = Origin(str(path), lines.get(known, 1))
-        raw.values[loc] = str(path.absolute().parent / value) if loc[0] in PATHS and isinstance(value, str) else value
+        raw.values[loc] = str(path.absolute().parent / value) if loc in PATHS and isinstance(value, str) else value
     return raw
 
 
 def _flat(data: Mapping[str, object]) -> list[tuple[Loc, object]]:
     flat: list[tuple[Loc, object]] = []
     for key, value in data.items():
-        if key == "limits" and isinstance(value, dict):
-            flat += [((key, inner), limit) for inner, limit in value.items()]
+        if key in SECTIONS and isinstance(value, dict):
+            flat += [((key, inner), single) for inner, single in value.items()]
         else:
             flat.append(((key,), value))
     return flat

@@ -176,8 +176,8 @@ class BuildStages:
         self._parts.repository.check(self._job.target.name, files)
         if self._job.commit.trunk:
             self._check_publishers([artifact for _, artifact in made if _is_binary(artifact)])
-            for _, artifact in files:
-                self._check_content(artifact)
+            for path, artifact in files:
+                self._check_content(path, artifact)
         return files
 
     def _check_rights(self, binaries: tuple[Path, ...]) -> None:
@@ -194,13 +194,14 @@ class BuildStages:
         others = self._parts.store.publishers(job.target.name, names)
         check.check_publishers(job.package.name, others, self._parts.configured[job.target.name])
 
-    def _check_content(self, artifact: Artifact) -> None:
+    def _check_content(self, path: Path, artifact: Artifact) -> None:
         if not _is_binary(artifact):
             return
-        known = self._parts.store.published_artifact(
-            self._job.target.name, artifact.name, artifact.version, artifact.architecture
-        )
-        if known is not None and known.sha256 != artifact.sha256:
+        target = self._job.target.name
+        known = self._parts.store.published_artifact(target, artifact.name, artifact.version, artifact.architecture)
+        if known is None or known.sha256 == artifact.sha256:
+            return
+        if not self._parts.repository.holds(target, path, known):
             raise ContentChanged(
                 f"{artifact.filename} is already published with other content",
                 cause="the same version was built from other packaging or with other build dependencies",

@@ -7,7 +7,7 @@ import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from conveyor.model.artifact import Artifact, Snapshot, SnapshotEntry
+from conveyor.model.artifact import Artifact, ArtifactKind, Snapshot, SnapshotEntry
 from conveyor.model.build import Build
 from conveyor.model.promotion import MoveKind
 from conveyor.model.provenance import Provenance
@@ -50,8 +50,26 @@ class Publisher:
         self._statements = statements
 
     def keep(self, target: Target, files: Sequence[tuple[Path, Artifact]]) -> tuple[Artifact, ...]:
-        """Bring a build's files into the pool, before the store knows of them."""
-        return tuple(self._repository.add(target.name, path, artifact) for path, artifact in files)
+        """Bring a build's files into the pool, before the store knows of them; returns what they have become there.
+
+        Packages may be signed on the way, which changes their bytes. One that is published already stays what it is:
+        a second signature would differ from the first one.
+
+        Raises:
+            SigningFailed: a package was not signed; nothing is in the pool.
+        """
+        known = [self._known(target, path, artifact) for path, artifact in files]
+        new = [file for file, published in zip(files, known, strict=True) if published is None]
+        with self._repository.signed(target.name, new) as signed:
+            added = iter([self._repository.add(target.name, path, artifact) for path, artifact in signed])
+            return tuple(next(added) if published is None else published for published in known)
+
+    def _known(self, target: Target, path: Path, artifact: Artifact) -> Artifact | None:
+        """The published package that a file is; None where there is none."""
+        if artifact.kind is not ArtifactKind.BINARY:
+            return None
+        known = self._store.published_artifact(target.name, artifact.name, artifact.version, artifact.architecture)
+        return known if known is not None and self._repository.holds(target.name, path, known) else None
 
     def publish(self, build: Build, target: Target) -> Path:
         """Publish a successful build's snapshot and move the pointers; returns the snapshot's folder."""

@@ -5,7 +5,7 @@ from conveyor.ports.building import Builder, PreparedRoot
 from conveyor.ports.formats import BuildPlan, Describer, RiskyFiles, SourcePlan, Toolchain
 from conveyor.ports.ledger import Ledger, Votes
 from conveyor.ports.packagemanager import Changes, PackageManager, Place, RootCommand, Trunk
-from conveyor.ports.publishing import IndexWriter, Repository, Signer
+from conveyor.ports.publishing import ClientKeys, EntryFile, IndexWriter, PackageSigner, Repository, Signer
 from conveyor.ports.store import Store
 from conveyor.ports.surroundings import Clock, Progress
 from conveyor.ports.upstream import Git, PackagingSource, Renderer
@@ -14,13 +14,16 @@ __all__ = [
     "BuildPlan",
     "Builder",
     "Changes",
+    "ClientKeys",
     "Clock",
     "Describer",
+    "EntryFile",
     "Git",
     "IndexWriter",
     "InstalledPackage",
     "Ledger",
     "PackageManager",
+    "PackageSigner",
     "PackagingSource",
     "Place",
     "PreparedRoot",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +12,36 @@ from conveyor.model.artifact import Artifact, Snapshot
 from conveyor.model.manifest import Manifest
 from conveyor.model.target import Format
 from conveyor.ports.packagemanager import Trunk
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryFile:
+    """A file that leads a client to all others of a repository, so that its signature vouches for all of them.
+
+    Attributes:
+        path: relative to the snapshot's folder.
+        detached: name of its detached signature, which lies beside it.
+        inline: name of its clear-signed twin, which lies beside it; empty where clients know none.
+    """
+
+    path: str
+    detached: str
+    inline: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientKeys:
+    """The public keys of a signed repository, as a client file names them.
+
+    Attributes:
+        url: where they are published.
+        armoured: the keys themselves, one ASCII-armoured block.
+        packages: whether every package that the format's clients check has a signature of its own, too.
+    """
+
+    url: str
+    armoured: str
+    packages: bool
 
 
 class IndexWriter(Protocol):
@@ -41,8 +72,18 @@ class IndexWriter(Protocol):
         pointer has moved, so the next snapshot has to answer for a while.
         """
 
-    def client_file(self, *, name: str, title: str, url: str) -> tuple[str, str]:
-        """File name and content of what a client drops into its configuration to use the repository at `url`."""
+    def to_sign(self, folder: Path) -> tuple[EntryFile, ...]:
+        """The files of a written snapshot that are signed, where the repository is."""
+
+    def client_file(self, *, name: str, title: str, url: str, keys: ClientKeys | None = None) -> tuple[str, str]:
+        """File name and content of what a client drops into its configuration to use the repository at `url`.
+
+        Args:
+            name: the repository's name on the client.
+            title: one line for people.
+            url: where the repository is.
+            keys: what its signatures are demanded with; None where it is not signed, which the file says then.
+        """
 
     def client_lines(self, client_file: tuple[str, str], packages: Sequence[str]) -> str:
         """The shell lines that put a client file in its place and install packages from the repository."""
@@ -60,6 +101,21 @@ class Repository(Protocol):
         Raises:
             SourceInvalid: a name or a package is not fit to be published.
         """
+
+    def signed(
+        self, target: str, files: Sequence[tuple[Path, Artifact]]
+    ) -> AbstractContextManager[tuple[tuple[Path, Artifact], ...]]:
+        """The files of one build as they are published: packages that carry a signature are signed copies.
+
+        The copies are gone at the end. The files themselves stay as they are; without a key, or for a format without
+        such signatures, they are what is published.
+
+        Raises:
+            SigningFailed: a package was not signed.
+        """
+
+    def holds(self, target: str, path: Path, artifact: Artifact) -> bool:
+        """Whether an artifact of the pool is the file at `path`, but for the signature that publishing put into it."""
 
     def artifact_path(self, target: str, artifact: Artifact) -> Path:
         """Where an artifact lies in the pool."""
@@ -128,18 +184,36 @@ class Signer(Protocol):
 
     @property
     def public_keys(self) -> bytes:
-        """The public keys that clients need, those of earlier signatures included; ASCII-armoured."""
+        """The public keys that clients need, those of earlier signatures included; one ASCII-armoured block.
+
+        Raises:
+            SigningFailed: one of them is missing.
+        """
 
     def clear_sign(self, content: bytes) -> bytes:
         """Text in a clear-signed frame (RFC 4880, section 7), such as InRelease.
 
         Raises:
-            SigningFailed: the key is missing, expired or locked.
+            SigningFailed: the key is missing, expired, revoked or locked.
         """
 
     def sign(self, content: bytes) -> bytes:
         """A detached signature, ASCII-armoured, such as Release.gpg and repomd.xml.asc.
 
         Raises:
-            SigningFailed: the key is missing, expired or locked.
+            SigningFailed: the key is missing, expired, revoked or locked.
         """
+
+
+class PackageSigner(Protocol):
+    """Puts signatures into the packages of one format."""
+
+    def sign(self, paths: Sequence[Path]) -> None:
+        """Sign packages in place: all of them or, with an error, any number.
+
+        Raises:
+            SigningFailed: the key is missing, expired, revoked or locked.
+        """
+
+    def has_signature(self, path: Path) -> bool:
+        """Whether a package carries a signature, whoever's."""

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 
 from conveyor.errors import DiskFull
 
@@ -87,24 +88,37 @@ def _settle_file(path: Path, synced: set[int]) -> None:
 
 
 @contextmanager
-def temporary_folder(folder: Path) -> Iterator[Path]:
+def temporary_folder(folder: Path, *, prefix: str = TEMPORARY_PREFIX) -> Iterator[Path]:
     """A temporary folder inside `folder`, locked while it is in use and removed afterwards.
 
     The lock is the kernel's, so it ends with its holder, however that ends; `remove_abandoned` finds what is left.
     """
-    path, descriptor = _locked_folder(folder)
+    path, descriptor = _locked_folder(folder, prefix)
     try:
         yield path
     finally:
         try:
-            shutil.rmtree(path)
+            shutil.rmtree(path, onerror=_but_gone)
         finally:
             os.close(descriptor)
 
 
-def _locked_folder(folder: Path) -> tuple[Path, int]:
+def _but_gone(_function: object, _path: str, error: tuple[type[BaseException], BaseException, TracebackType]) -> None:
+    """What another process removed meanwhile, such as a socket of its own, needs not be removed."""
+    if not isinstance(error[1], FileNotFoundError):
+        raise error[1]
+
+
+def _is_own(path: Path) -> bool:
+    try:
+        return path.lstat().st_uid == os.geteuid()
+    except FileNotFoundError:
+        return False
+
+
+def _locked_folder(folder: Path, prefix: str) -> tuple[Path, int]:
     while True:
-        path = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=folder))
+        path = Path(tempfile.mkdtemp(prefix=prefix, dir=folder))
         descriptor = _lock_if_free(path)
         if descriptor is not None:
             return path, descriptor
@@ -128,10 +142,10 @@ def _lock_if_free(path: Path) -> int | None:
     return None
 
 
-def remove_abandoned(folder: Path) -> None:
-    """Remove the temporary folders in `folder` whose makers are gone."""
-    for path in sorted(folder.glob(f"{TEMPORARY_PREFIX}*")):
-        descriptor = _lock_if_free(path)
+def remove_abandoned(folder: Path, *, prefix: str = TEMPORARY_PREFIX) -> None:
+    """Remove the temporary folders in `folder` whose makers are gone. Those of other users are left alone."""
+    for path in sorted(folder.glob(f"{prefix}*")):
+        descriptor = _lock_if_free(path) if _is_own(path) else None
         if descriptor is None:
             continue
         try:

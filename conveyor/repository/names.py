@@ -14,6 +14,7 @@ from conveyor.model.artifact import Artifact
 _TARGET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 _COMMIT_ID = re.compile(r"[0-9a-f]{40}_[0-9a-f]{8}(?:_[A-Za-z0-9][A-Za-z0-9._-]{0,99})?")
 _POINTER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+KEY_SUFFIX = ".asc"  # of the file with the public keys, which lies beside the pointers
 _SHARD = re.compile(r"[0-9a-f]{2}")
 LEDGER_HEAD = "ledger-head"
 _TAKEN = frozenset({"pool", LEDGER_HEAD})
@@ -52,8 +53,9 @@ def check_commit_id(commit_id: str) -> str:
 
 
 def is_pointer(name: str) -> bool:
-    """Whether a pointer can be called that: "pool", "ledger-head" and two hex digits are the tree's own."""
-    return bool(_POINTER.fullmatch(name)) and name not in _TAKEN and not _SHARD.fullmatch(name)
+    """Whether a pointer can be called that: "pool", "ledger-head", "*.asc" and two hex digits are the tree's own."""
+    taken = name in _TAKEN or name.endswith(KEY_SUFFIX) or _SHARD.fullmatch(name)
+    return bool(_POINTER.fullmatch(name)) and not taken
 
 
 def check_pointer(pointer: str) -> str:
@@ -63,9 +65,10 @@ def check_pointer(pointer: str) -> str:
         UnknownName: no pointer can be called that.
     """
     if not is_pointer(pointer):
+        taken = " and ".join(sorted({*_TAKEN, f"*{KEY_SUFFIX}"}))
         raise UnknownName(
             f"{pointer!r} cannot be a pointer's name",
-            hint=f"use letters, digits, '.', '_' and '-'; two hex digits, {' and '.join(sorted(_TAKEN))} are taken",
+            hint=f"use letters, digits, '.', '_' and '-'; two hex digits, {taken} are taken",
         )
     return pointer
 

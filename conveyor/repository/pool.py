@@ -27,7 +27,7 @@ def add(root: Path, path: Path, artifact: Artifact) -> None:
         return
     with files.temporary_folder(root) as temporary:
         copy = temporary / artifact.filename
-        _copy(path, copy, artifact)
+        copy_checked(path, copy, artifact)
         files.make_folder(final.parent, below=root)
         copy.rename(final)
         files.sync_folder(final.parent)
@@ -45,7 +45,13 @@ def _holds(final: Path, artifact: Artifact) -> bool:
         return False
 
 
-def _copy(source: Path, copy: Path, artifact: Artifact) -> None:
+def copy_checked(source: Path, copy: Path, artifact: Artifact) -> None:
+    """Copy a file durably.
+
+    Raises:
+        SourceInvalid: it is not a regular file.
+        ConveyorError: its content is not the artifact's.
+    """
     digest = hashlib.sha256()
     with os.fdopen(_open_regular(source), "rb") as reader, copy.open("xb") as writer:
         while chunk := reader.read(_CHUNK):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from conveyor.errors import ConveyorError, SourceInvalid
@@ -32,7 +32,13 @@ def check(snapshot: Snapshot, root: Path) -> None:
 
 
 def publish(
-    snapshot: Snapshot, root: Path, *, writer: IndexWriter, client: tuple[str, str], extras: Mapping[str, bytes]
+    snapshot: Snapshot,
+    root: Path,
+    *,
+    writer: IndexWriter,
+    client: tuple[str, str],
+    extras: Mapping[str, bytes],
+    seal: Callable[[Path], None],
 ) -> None:
     """Write a snapshot into the tree of its target, `root`.
 
@@ -42,12 +48,14 @@ def publish(
         writer: writes the metadata.
         client: name and content of the client file.
         extras: further files by relative path.
+        seal: signs what is written in a folder, where the repository is signed.
     """
     final = root / names.shard(snapshot.commit_id)
     with files.temporary_folder(root) as temporary:
         aside = temporary / "snapshot"
         aside.mkdir()
         _fill(aside, snapshot, root, writer, client)
+        seal(aside)
         _add_extras(aside, extras)
         files.settle(aside)
         files.make_folder(final.parent, below=root)

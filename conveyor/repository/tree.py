@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from conveyor.errors import UnknownName
-from conveyor.model.artifact import Artifact, Snapshot
+from conveyor.model.artifact import Artifact, ArtifactKind, Snapshot
 from conveyor.model.manifest import Manifest
-from conveyor.ports import IndexWriter, Trunk
+from conveyor.ports import ClientKeys, IndexWriter, Trunk
 from conveyor.repository import files as disk
 from conveyor.repository import manifest, names, pointers, pool, snapshot
+from conveyor.repository.signing import published
+from conveyor.repository.signing.lead import content_digest
+from conveyor.repository.signing.published import Signing
 
 LOCK = ".lock"
 CURRENT = "current"
@@ -28,29 +32,66 @@ class PublishedTree:
         writers: what writes the metadata of each target, by the target's name.
         base_url: where `root` is served, without a slash at the end.
         client_name: name of the repository on clients, and of the client file.
+        signing: what signs; None where nothing is signed.
     """
 
     def __init__(
-        self, root: Path, *, writers: Mapping[str, IndexWriter], base_url: str, client_name: str = "conveyor"
+        self,
+        root: Path,
+        *,
+        writers: Mapping[str, IndexWriter],
+        base_url: str,
+        client_name: str = "conveyor",
+        signing: Signing | None = None,
     ) -> None:
         self._root = root
         self._writers = writers
         self._base_url = base_url.rstrip("/")
         self._client_name = client_name
+        self._signing = signing
 
     def url(self, target: str, place: str) -> str:
         """The URL of a snapshot (`ab/cd/<commit id>`) or a pointer of a target."""
         return f"{self._base_url}/{names.check_target(target)}/{place}"
 
     def client_file(self, target: str, place: str) -> tuple[str, str]:
-        """Name and content of a client file for a snapshot (`ab/cd/<commit id>`) or a pointer of a target."""
-        return self._writer(target).client_file(
-            name=self._client_name, title=f"Conveyor {target} {place}", url=self.url(target, place)
-        )
+        """Name and content of a client file for a snapshot (`ab/cd/<commit id>`) or a pointer of a target.
+
+        A pointer's is that of its snapshot but for the place, so that it demands the signatures that are there.
+        """
+        name, text = self._client_file(target, place, None)
+        commit_id = None if "/" in place else self.pointed(target, place)
+        shard = place if commit_id is None else names.shard(commit_id)
+        published = self._folder(target) / shard / name
+        if not published.exists():
+            return name, text
+        # The tree may be served elsewhere by now.
+        url = re.compile(rf"[^\s=]+/{re.escape(f'{target}/{shard}')}")
+        here = url.sub(lambda _: self.url(target, place), published.read_text(encoding="utf-8"))
+        return name, here.replace(shard, place)
 
     def client_lines(self, target: str, place: str, packages: Sequence[str]) -> str:
         """The shell lines that make a client install packages from a snapshot or a pointer of a target."""
         return self._writer(target).client_lines(self.client_file(target, place), packages)
+
+    @contextmanager
+    def signed(
+        self, target: str, files: Sequence[tuple[Path, Artifact]]
+    ) -> Iterator[tuple[tuple[Path, Artifact], ...]]:
+        """See Repository.signed."""
+        signer = self._signing.packages.get(self._writer(target).format) if self._signing else None
+        if signer is None:
+            yield tuple(files)
+            return
+        for _, artifact in files:
+            names.check_artifact(artifact)
+        with disk.room_needed(f"signed packages for {target}"), self._temporary(target) as folder:
+            yield published.signed_copies(files, folder, signer)
+
+    def holds(self, target: str, path: Path, artifact: Artifact) -> bool:
+        """See Repository.holds."""
+        stored = self.artifact_path(target, artifact)
+        return stored.is_file() and content_digest(stored) == content_digest(path)
 
     def add(self, target: str, path: Path, artifact: Artifact) -> Artifact:
         """See Repository.add.
@@ -81,15 +122,25 @@ class PublishedTree:
         Raises:
             SourceInvalid: a name or a package is not fit to be published.
             DiskFull: there is no room for it.
+            SigningFailed: it was not signed; nothing was published.
         """
         final = self.snapshot_folder(new.target, new.commit_id)
         if final.is_dir():
             return final
-        client = self.client_file(new.target, names.shard(new.commit_id))
+        writer, keys = self._writer(new.target), self._keys(new)
+        client = self._client_file(new.target, names.shard(new.commit_id), keys)
+
+        def seal(folder: Path) -> None:
+            if self._signing is not None and keys is not None:
+                published.seal(folder, writer.to_sign(folder), self._signing.signer)
+                (folder / self._key_name).write_text(keys.armoured, encoding="ascii")
+
         with disk.room_needed(f"the repository of {new.package} for {new.target}"):
             root = self._make_target_folder(new.target)
             snapshot.check(new, root)
-            snapshot.publish(new, root, writer=self._writer(new.target), client=client, extras=extras)
+            snapshot.publish(new, root, writer=writer, client=client, extras=extras, seal=seal)
+            if keys is not None:
+                published.put(root / self._key_name, keys.armoured)
         return final
 
     def check_pointer(self, target: str, pointer: str, commit_id: str) -> None:
@@ -171,6 +222,33 @@ class PublishedTree:
         if self._root.is_dir():
             for folder in sorted(path for path in self._root.iterdir() if path.is_dir()):
                 disk.remove_abandoned(folder)
+
+    @contextmanager
+    def _temporary(self, target: str) -> Iterator[Path]:
+        with disk.temporary_folder(self._make_target_folder(target)) as folder:
+            yield folder
+
+    @property
+    def _key_name(self) -> str:
+        return f"{self._client_name}{names.KEY_SUFFIX}"
+
+    def _keys(self, new: Snapshot) -> ClientKeys | None:
+        """What clients check a snapshot's signatures with; None where it gets none."""
+        if self._signing is None:
+            return None
+        signer = self._signing.packages.get(self._writer(new.target).format)
+        binaries = (each for entry in new.entries for each in entry.artifacts if each.kind is ArtifactKind.BINARY)
+        return ClientKeys(
+            url=f"{self.url(new.target, names.shard(new.commit_id))}/{self._key_name}",
+            armoured=self._signing.signer.public_keys.decode("ascii"),
+            packages=signer is not None
+            and all(signer.has_signature(self.artifact_path(new.target, each)) for each in binaries),
+        )
+
+    def _client_file(self, target: str, place: str, keys: ClientKeys | None) -> tuple[str, str]:
+        return self._writer(target).client_file(
+            name=self._client_name, title=f"Conveyor {target} {place}", url=self.url(target, place), keys=keys
+        )
 
     def _writer(self, target: str) -> IndexWriter:
         try:

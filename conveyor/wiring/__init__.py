@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from conveyor.repository.signing.keys import create as create_key
 from conveyor.wiring.builders import Builders
 from conveyor.wiring.conveyor import Conveyor, Records, disk_full_error, open_conveyor, open_records
 from conveyor.wiring.machine import examine, gain_root, require_programs, require_room, require_root
+from conveyor.wiring.signing import keys, require_signing, unsigned_note
 
 __all__ = [
     "Builders",
     "Conveyor",
     "Records",
+    "create_key",
     "disk_full_error",
     "examine",
     "gain_root",
+    "keys",
     "open_conveyor",
     "open_records",
     "require_programs",
     "require_room",
     "require_root",
+    "require_signing",
+    "unsigned_note",
 ]

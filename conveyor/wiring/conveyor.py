@@ -28,6 +28,7 @@ from conveyor.upstream.mirror import GitMirrors
 from conveyor.upstream.packaging import PackagingSources
 from conveyor.upstream.versions import upstream_version
 from conveyor.wiring.builders import Builders, make_builders
+from conveyor.wiring.signing import open_signing
 
 if TYPE_CHECKING:
     from conveyor.config import Repos, Settings
@@ -218,4 +219,10 @@ def _writers(settings: Settings, repos: Repos) -> Mapping[str, IndexWriter]:
 
 def _tree(settings: Settings, writers: Mapping[str, IndexWriter]) -> PublishedTree:
     root: Path = settings.data_dir / "repos"
-    return PublishedTree(root, writers=writers, base_url=settings.base_url, client_name=settings.repository_name)
+    return PublishedTree(
+        root,
+        writers=writers,
+        base_url=settings.base_url,
+        client_name=settings.repository_name,
+        signing=open_signing(settings.signing),
+    )

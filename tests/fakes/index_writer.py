@@ -9,6 +9,7 @@ from pathlib import Path
 from conveyor.errors import SourceInvalid
 from conveyor.model.artifact import Artifact, Snapshot
 from conveyor.model.target import Format
+from conveyor.ports import ClientKeys, EntryFile
 from tests.fakes.repository import UNLISTABLE
 
 
@@ -33,8 +34,12 @@ class FakeIndexWriter:
     def checksummed(self, folder: Path) -> tuple[str, ...]:
         return (f"metadata/{(folder / 'metadata/index').read_text()}",)
 
-    def client_file(self, *, name: str, title: str, url: str) -> tuple[str, str]:
-        return f"{name}.client", f"{title}\n{url}\n"
+    def to_sign(self, folder: Path) -> tuple[EntryFile, ...]:
+        del folder
+        return (EntryFile(path="metadata/index", detached="index.asc", inline="index.signed"),)
+
+    def client_file(self, *, name: str, title: str, url: str, keys: ClientKeys | None = None) -> tuple[str, str]:
+        return f"{name}.client", f"{title}\n{url}\n{'' if keys is None else keys}\n"
 
     def client_lines(self, client_file: tuple[str, str], packages: Sequence[str]) -> str:
         return f"use {client_file[0]} for {' '.join(packages)}\n"

@@ -43,6 +43,17 @@ class FakeRepository:
             if artifact.kind is ArtifactKind.BINARY and UNLISTABLE in path.read_bytes():
                 raise SourceInvalid(f"{artifact.filename} is not a package that a repository can hold")
 
+    @contextmanager
+    def signed(
+        self, target: str, files: Sequence[tuple[Path, Artifact]]
+    ) -> Iterator[tuple[tuple[Path, Artifact], ...]]:
+        del target
+        yield tuple(files)
+
+    def holds(self, target: str, path: Path, artifact: Artifact) -> bool:
+        stored = self.artifact_path(target, artifact)
+        return stored.is_file() and stored.read_bytes() == path.read_bytes()
+
     def artifact_path(self, target: str, artifact: Artifact) -> Path:
         return self._root / target / "pool" / artifact.pool_path
 

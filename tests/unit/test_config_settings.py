@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from conveyor.config import Scratch, Settings, Surroundings, load_settings
+from conveyor.config import Scratch, Settings, SigningSettings, Surroundings, load_settings
 from conveyor.config.settings_sources import toml_lines, variables
 from conveyor.errors import ConfigurationInvalid
 from conveyor.model.target import Limits
@@ -59,6 +59,14 @@ def test_nothing_needs_to_be_set(folder: Path) -> None:
         buildroot_limit=40 * 2**30,
         min_free_disk=2**30,
         limits=Limits(seconds=1800, memory=4 * 2**30, disk=8 * 2**30, processes=1000),
+        signing=SigningSettings(
+            key=None,
+            also=(),
+            retired=(),
+            home=Path("/home/ann/.local/share/conveyor/gnupg"),
+            passphrase_file=None,
+            unsigned=False,
+        ),
         container_command=None,
         container_run_flags=None,
     )
@@ -84,6 +92,12 @@ container_run_flags = []
 [limits]
 time = "1h"
 processes = 50
+
+[signing]
+key = "0123456789abcdef0123456789abcdef01234567"
+also = ["ABCDEF0123456789ABCDEF0123456789ABCDEF01"]
+home = "keys"
+passphrase_file = "unlock/passphrase"
 
 [rewrites]
 "https://opendev.org/" = "file:///srv/mirrors/"
@@ -113,6 +127,14 @@ def test_the_file_sets_everything(folder: Path) -> None:
         buildroot_limit=100 * 2**30,
         min_free_disk=5 * 2**30,
         limits=Limits(seconds=3600, memory=4 * 2**30, disk=8 * 2**30, processes=50),
+        signing=SigningSettings(
+            key="0123456789ABCDEF0123456789ABCDEF01234567",
+            also=("ABCDEF0123456789ABCDEF0123456789ABCDEF01",),
+            retired=(),
+            home=folder / "here/keys",
+            passphrase_file=folder / "here/unlock/passphrase",
+            unsigned=False,
+        ),
         container_command=("podman", "--runtime", "runc"),
         container_run_flags=(),
     )
@@ -141,7 +163,7 @@ def test_variables_win(folder: Path) -> None:
 
 def test_every_setting_has_a_variable() -> None:
     settings = {name for name in Settings.__dataclass_fields__ if name not in {"source", "limits"}}
-    assert {loc[0] for loc in variables().values()} == settings | {"limits"}
+    assert {loc[0] for loc in variables().values()} == settings | {"limits", "signing"}
     assert variables()["CONVEYOR_LIMITS_TIME"] == ("limits", "time")
 
 

@@ -13,12 +13,14 @@ from typer.testing import CliRunner
 
 from conveyor.buildroot.stock import StockItem, StockKind
 from conveyor.cli.buildroot import stock_as_json
+from conveyor.cli.key import ALSO, RETIRED, SIGNS, key_as_json
 from conveyor.cli.main import app
 from conveyor.cli.results import FORMAT_VERSION, Result, as_json
 from conveyor.errors import Fault, UpstreamUnreachable
 from conveyor.model.artifact import ArtifactKind
 from conveyor.model.build import Build, Cause, Outcome, Stage, StageTime, State
 from conveyor.model.commit import Commit, CommitInfo
+from conveyor.model.signing import KeyState, SigningKey
 from conveyor.model.target import BuilderKind
 from conveyor.repository.records import MANIFEST_VERSION, manifest_json
 from tests.support.published import entry_of, plain_artifact, snapshot_of
@@ -136,6 +138,17 @@ def test_the_manifest_is_described(tmp_path: Path) -> None:
     assert f"is its own, and is {MANIFEST_VERSION}." in TEXT
 
 
+def test_the_document_of_the_keys_is_described(tmp_path: Path) -> None:
+    shown = CliRunner().invoke(app, ["--data-dir", str(tmp_path), "key", "show", "--json"])
+    document = json.loads(shown.stdout)
+    assert list(table("conveyor key show --json")) == list(document)
+    key = SigningKey(fingerprint="A" * 40, owner="Conveyor", state=KeyState.GOOD, expires_at=AT)
+    shown_key = json.loads(json.dumps(key_as_json(key, SIGNS)))
+    assert list(table("A key")) == list(shown_key)
+    assert set(re.findall(r"`([a-z ]+)`", table("A key")["role"])) == {SIGNS, ALSO, RETIRED}
+    assert set(re.findall(r"`([a-z ]+)`", table("A key")["state"])) == set(KeyState)
+
+
 def test_the_words_are_those_of_the_model() -> None:
     assert words(table("A result")["outcome"]) == set(Outcome)
     assert words(table("An error")["fault"]) == set(Fault)
@@ -145,5 +158,6 @@ def test_the_words_are_those_of_the_model() -> None:
 
 def test_the_format_version_is_the_code_s() -> None:
     assert f"`format_version` is {FORMAT_VERSION}." in TEXT
-    for heading in ("conveyor build --json", "conveyor status --json", "conveyor buildroot list --json"):
+    commands = ("build", "status", "key show", "buildroot list")
+    for heading in (f"conveyor {command} --json" for command in commands):
         assert table(heading)["format_version"] == str(FORMAT_VERSION)

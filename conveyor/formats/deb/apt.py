@@ -16,7 +16,7 @@ from conveyor.errors import (
     MirrorUnreachable,
     SourceInvalid,
 )
-from conveyor.formats.deb.keys import public_key
+from conveyor.formats.deb.keys import public_key, signed_by
 from conveyor.model.health import Program
 from conveyor.model.target import AptRepository, DebianSuite, Target
 from conveyor.ports import Changes, InstalledPackage, Place, RootCommand, Trunk
@@ -324,8 +324,7 @@ def _stanza(repository: AptRepository, key: str) -> str:
     fields = ["Types: deb", f"URIs: {address}", f"Suites: {repository.suite}"]
     if repository.components:
         fields.append(f"Components: {' '.join(repository.components)}")
-    signed = "".join(f"\n {line or '.'}" for line in key.splitlines())
-    return "\n".join([*fields, f"Signed-By:{signed}" if key else "Trusted: yes", ""])
+    return "\n".join([*fields, signed_by(key) if key else "Trusted: yes", ""])
 
 
 def _configuration(trunk: Trunk | None, repositories: str) -> dict[str, str]:

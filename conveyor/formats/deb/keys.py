@@ -34,6 +34,11 @@ def armored(keyring: bytes) -> str:
     return "\n".join([ARMOR, "", *lines, "-----END PGP PUBLIC KEY BLOCK-----"])
 
 
+def signed_by(armoured: str) -> str:
+    """The field of a .sources file that holds keys: each line of theirs is a continuation line of deb822."""
+    return "Signed-By:" + "".join(f"\n {line or '.'}" for line in armoured.strip().splitlines())
+
+
 def _content(location: str) -> bytes:
     parts = urlsplit(location)
     try:

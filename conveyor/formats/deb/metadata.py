@@ -15,9 +15,11 @@ from pathlib import Path
 from debian.deb822 import Deb822
 
 from conveyor.formats.chunk_cache import ChunkCache
+from conveyor.formats.deb.keys import signed_by
 from conveyor.formats.deb.stanza import binary_stanza, files_of, find, source_stanza
 from conveyor.model.artifact import Artifact, ArtifactKind, Snapshot, SnapshotEntry
 from conveyor.model.target import Format
+from conveyor.ports import ClientKeys, EntryFile
 
 CACHE_SCHEMA = "deb-1"
 SUITE = "trunk"
@@ -73,16 +75,20 @@ class DebIndexWriter:
         named = (line.split() for line in lines if line.strip())
         return tuple(sorted(str(_by_hash(suite / path, sha256)) for sha256, _, path in named))
 
-    def client_file(self, *, name: str, title: str, url: str) -> tuple[str, str]:
-        """A deb822 .sources file for apt 1.1 and newer (sources.list(5))."""
+    def to_sign(self, folder: Path) -> tuple[EntryFile, ...]:
+        """See IndexWriter.to_sign."""
+        del folder
+        return (EntryFile(path=f"dists/{SUITE}/Release", detached="Release.gpg", inline="InRelease"),)
+
+    def client_file(self, *, name: str, title: str, url: str, keys: ClientKeys | None = None) -> tuple[str, str]:
+        """A deb822 .sources file for apt 1.1 and newer (sources.list(5)); 2.3.10 and newer where it holds keys."""
         lines = (
             f"# {title}",
             "Types: deb",
             f"URIs: {url}",
             f"Suites: {SUITE}",
             f"Components: {COMPONENT}",
-            "# This repository is not signed: use it over a connection that you trust.",
-            "Trusted: yes",
+            *_signatures(keys),
         )
         return f"{name}.sources", "".join(f"{line}\n" for line in lines)
 
@@ -107,6 +113,12 @@ class DebIndexWriter:
         for file in files_of(stanza.decode(), dsc):
             _show_beside(pool, dsc, find(file, entry.artifacts, dsc))
         return stanza
+
+
+def _signatures(keys: ClientKeys | None) -> tuple[str, ...]:
+    if keys is None:
+        return "# This repository is not signed: use it over a connection that you trust.", "Trusted: yes"
+    return f"# For apt before 2.3.10: Signed-By names a file with what is at {keys.url}", signed_by(keys.armoured)
 
 
 def _source_stanza(path: Path, dsc: Artifact) -> bytes:

@@ -15,6 +15,7 @@ from conveyor.formats.chunk_cache import ChunkCache
 from conveyor.formats.rpm.createrepo import library as cr
 from conveyor.model.artifact import Artifact, ArtifactKind, Snapshot
 from conveyor.model.target import Format
+from conveyor.ports import ClientKeys, EntryFile
 
 CACHE_SCHEMA = "rpm-1"
 _CHANGELOG_ENTRIES = 10
@@ -93,16 +94,19 @@ class RpmIndexWriter:
         """See IndexWriter.checksummed."""
         return tuple(sorted(record.location_href for record in cr.Repomd(str(folder / "repodata/repomd.xml"))))
 
-    def client_file(self, *, name: str, title: str, url: str) -> tuple[str, str]:
+    def to_sign(self, folder: Path) -> tuple[EntryFile, ...]:
+        """See IndexWriter.to_sign."""
+        found = sorted(folder.glob("repodata/repomd.xml"))
+        return tuple(EntryFile(path=str(path.relative_to(folder)), detached=f"{path.name}.asc") for path in found)
+
+    def client_file(self, *, name: str, title: str, url: str, keys: ClientKeys | None = None) -> tuple[str, str]:
         """A .repo file for dnf, yum and zypper (dnf.conf(5)); ahead of the distribution, as DLRN's is."""
         lines = (
             f"[{name}]",
             f"name={title}",
             f"baseurl={url}",
             "enabled=1",
-            "# This repository is not signed: use it over a connection that you trust.",
-            "gpgcheck=0",
-            "repo_gpgcheck=0",
+            *_signatures(keys),
             "priority=1",
             "skip_if_unavailable=0",
             "metadata_expire=60",
@@ -118,6 +122,23 @@ class RpmIndexWriter:
     def _chunks(self, artifact: Artifact, path: Path) -> _Chunks:
         kept = self._cache.get(artifact, lambda: _read_package(path, artifact))
         return _Chunks(**json.loads(kept))
+
+
+def _signatures(keys: ClientKeys | None) -> tuple[str, ...]:
+    if keys is None:
+        return (
+            "# This repository is not signed: use it over a connection that you trust.",
+            "gpgcheck=0",
+            "repo_gpgcheck=0",
+        )
+    if keys.packages:
+        return "gpgcheck=1", "repo_gpgcheck=1", f"gpgkey={keys.url}"
+    return (
+        "# Some packages were built before packages were signed. The signed metadata has the checksums of all.",
+        "gpgcheck=0",
+        "repo_gpgcheck=1",
+        f"gpgkey={keys.url}",
+    )
 
 
 def _binaries(snapshot: Snapshot) -> list[Artifact]:
