@@ -35,6 +35,12 @@ class Git(Protocol):
         An `after` that is not in the ancestry of `tip` (a force push) bounds nothing.
         """
 
+    def contains(self, url: str, *, tip: str, sha: str) -> bool | None:
+        """Whether `sha` is `tip` or in its ancestry, by what was fetched before; False where it is not known at all.
+
+        None where there is no mirror of `url`, or no `tip` in it: this makes and fetches none.
+        """
+
     def history(self, url: str, sha: str) -> History:
         """What version schemes need to know of the past of `sha`."""
 

@@ -90,6 +90,15 @@ class GitMirrors:
         newest_first = read_commits(queries, "--first-parent", f"--max-count={limit}", tip, *since, "--")
         return newest_first[::-1]
 
+    def contains(self, url: str, *, tip: str, sha: str) -> bool | None:
+        """As in the port."""
+        if not SHA.fullmatch(tip) or not self._mirror(url).exists():
+            return None
+        queries = self._queries(url)
+        if queries.try_ask("cat-file", "-e", f"{tip}^{{commit}}") is None:
+            return None
+        return SHA.fullmatch(sha) is not None and queries.try_ask("merge-base", "--is-ancestor", sha, tip) is not None
+
     def history(self, url: str, sha: str) -> History:
         """As in the port; how the tag is found is told at `conveyor.upstream.history.read_history`."""
         package = posixpath.basename(url.rstrip("/")).removesuffix(".git")

@@ -134,6 +134,23 @@ def test_a_force_push_bounds_nothing(world: World) -> None:
     assert world.git.resolve(world.url, dropped) == dropped
 
 
+def test_what_is_in_the_history_of_a_commit(world: World) -> None:
+    base = world.upstream.commit("base")
+    side = world.upstream.commit("side", branch="topic", parents=[base])
+    main = world.upstream.commit("main")
+    merge = world.upstream.commit("merge", parents=[main, side])
+    assert world.git.contains(world.url, tip=merge, sha=base) is None
+    world.git.update(world.url)
+    assert all(world.git.contains(world.url, tip=merge, sha=sha) for sha in (base, side, main, merge))
+    assert world.git.contains(world.url, tip=main, sha=side) is False
+    assert world.git.contains(world.url, tip=base, sha=merge) is False
+    assert world.git.contains(world.url, tip=merge, sha="1" * 40) is False
+    assert world.git.contains(world.url, tip=merge, sha="--all") is False
+    for tip in ("1" * 40, "master", "--all", ""):
+        assert world.git.contains(world.url, tip=tip, sha=base) is None
+    assert world.git.contains(NOWHERE, tip=merge, sha=base) is None
+
+
 def test_a_branch_that_is_deleted(world: World) -> None:
     sha = world.upstream.commit("one")
     world.upstream.set_branch("topic", sha)

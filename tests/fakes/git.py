@@ -129,6 +129,11 @@ class FakeGit:
             current = commit.parents[0] if commit.parents else None
         return tuple(reversed(newest_first))
 
+    def contains(self, url: str, *, tip: str, sha: str) -> bool | None:
+        """As in the port."""
+        mirror = self._mirrors.get(url)
+        return sha in mirror.ancestry(tip) if mirror is not None and tip in mirror.objects else None
+
     def history(self, url: str, sha: str) -> History:
         """As in the port, for tags that are plain versions or have a "v" before them."""
         mirror = self._mirror(url, sha)
