@@ -69,6 +69,10 @@ class UnknownName(UserError):
     """A package, target, build or other name is not known; the hint suggests the nearest."""
 
 
+class AmbiguousName(UnknownName):
+    """More than one thing goes by a name; `cause` names them."""
+
+
 class RevisionMissing(UserError):
     """A branch, tag or sha does not exist in an upstream repository."""
 

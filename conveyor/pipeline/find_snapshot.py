@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from conveyor.errors import ConveyorError, UnknownName
+from conveyor.errors import AmbiguousName, ConveyorError, UnknownName
 from conveyor.model.published import PublishedSnapshot
 from conveyor.ports import Repository, Store
 
@@ -28,7 +28,8 @@ def find_snapshot(store: Store, repository: Repository, target: str, named: str)
         The snapshot, which may have been collected: `collected_at` tells.
 
     Raises:
-        UnknownName: nothing is called that, or more than one snapshot.
+        UnknownName: nothing is called that.
+        AmbiguousName: more than one snapshot is.
     """
     pointed = repository.pointers(target).get(named)
     if pointed is not None:
@@ -65,7 +66,7 @@ def _numbered(store: Store, target: str, number: int) -> PublishedSnapshot | Non
 
 def _ambiguous(target: str, named: str, commits: list[str]) -> ConveyorError:
     more = f" and {len(commits) - _SHOWN} more" if len(commits) > _SHOWN else ""
-    return UnknownName(
+    return AmbiguousName(
         f"{target} has {len(commits)} snapshots whose commit begins with {named}",
         cause=", ".join(commits[:_SHOWN]) + more,
         hint="write more of it; two builds of one upstream commit differ after the '_'",

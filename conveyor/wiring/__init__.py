@@ -7,6 +7,7 @@ from conveyor.wiring.builders import Builders
 from conveyor.wiring.conveyor import Conveyor, Records, disk_full_error, open_conveyor, open_records
 from conveyor.wiring.machine import examine, gain_root, require_programs, require_room, require_root
 from conveyor.wiring.signing import keys, require_signing, unsigned_note
+from conveyor.wiring.travel import make_travel
 
 __all__ = [
     "Builders",
@@ -17,6 +18,7 @@ __all__ = [
     "examine",
     "gain_root",
     "keys",
+    "make_travel",
     "open_conveyor",
     "open_records",
     "require_programs",

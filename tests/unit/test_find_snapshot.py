@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from conveyor.errors import UnknownName
+from conveyor.errors import AmbiguousName, UnknownName
 from conveyor.model.published import PublishedSnapshot
 from conveyor.pipeline.find_snapshot import find_snapshot
 from tests.fakes.store_samples import artifact, commit, minute, succeed
@@ -71,7 +71,7 @@ def test_what_could_be_two_is_refused_and_both_are_named(workshop: Workshop) -> 
     for number, each in enumerate([plain, extended], start=3):
         build = succeed(store, each, minute(number), artifact(f"{number}_all.deb", name="x", version=f"{number}-1"))
         store.mark_published(build.id, 0.5)
-    with pytest.raises(UnknownName, match="2 snapshots whose commit begins with") as raised:
+    with pytest.raises(AmbiguousName, match="2 snapshots whose commit begins with") as raised:
         find(workshop, plain.upstream.sha[:8])
     assert raised.value.cause == f"{plain.id}, {extended.id}"
     assert find(workshop, plain.id).commit == plain.id

@@ -1,0 +1,374 @@
+"""`conveyor snapshot`: what was published, what is in it, what pointed where at a time, and what lies between two."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from conveyor.cli.context import Context
+from conveyor.cli.moment import Moment, moment_of
+from conveyor.cli.results import FORMAT_VERSION
+from conveyor.cli.table import print_table
+from conveyor.cli.text import plain
+from conveyor.errors import UnknownName, UserError
+from conveyor.model.artifact import ArtifactKind
+from conveyor.model.manifest import ManifestPackage
+from conveyor.model.published import PublishedSnapshot
+from conveyor.pipeline.publish import CURRENT
+from conveyor.pipeline.travel import Change, Difference, Held, Listed, Then, Travel, Way
+from conveyor.repository.names import shard
+from conveyor.repository.tree import PublishedTree
+from conveyor.wiring import Records, make_travel
+
+HEADINGS = ("build", "target", "package", "version", "commit", "published", "pointers")
+HELD_HEADINGS = ("package", "version", "upstream", "packaging", "component")
+SHORT_COMMIT = 12
+SHORT_SHA = 7
+DEFAULT_LIMIT = 20
+MINUTE = "%Y-%m-%d %H:%M"
+NAMED = "A pointer, a build's number, a commit's id, or the beginning of one."
+
+app = typer.Typer(help="Look at what was published, now and then.", no_args_is_help=True, rich_markup_mode=None)
+
+TargetOption = Annotated[str | None, typer.Option(help="Of this target.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
+
+
+def register(parent: typer.Typer) -> None:
+    """Add the commands."""
+    parent.add_typer(app, name="snapshot")
+
+
+@app.command("list")
+def list_(
+    context: typer.Context,
+    target: TargetOption = None,
+    package: Annotated[str | None, typer.Option(help="Only those that a build of this package caused.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many of each target.")] = DEFAULT_LIMIT,
+    as_json: JsonOption = False,
+) -> None:
+    """List snapshots, of each target the one published last first."""
+    given: Context = context.obj
+    with given.records() as records:
+        found = [
+            listed
+            for name in _targets(given, target)
+            for listed in _travel(given, records).listed(name, package=package, limit=limit)
+        ]
+        if as_json:
+            _print_json({"snapshots": [listed_as_json(records.tree, each) for each in found]})
+        elif found:
+            print_table(given.output, HEADINGS, [_row(each) for each in found])
+        else:
+            given.output.print("nothing was published yet")
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    snapshot: Annotated[str, typer.Argument(help=NAMED)],
+    target: TargetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a snapshot holds, its URL, and the lines that make a client use it."""
+    given: Context = context.obj
+    with given.opened() as conveyor:
+        travel = make_travel(given.site, store=conveyor.parts.store, ledger=conveyor.ledger, tree=conveyor.tree)
+        held = travel.held(_only_target(given, travel, target, snapshot), snapshot)
+        own = [each.name for each in held.manifest.own.artifacts if each.kind is ArtifactKind.BINARY]
+        lines = conveyor.tree.client_lines(held.snapshot.target, shard(held.snapshot.commit), sorted(set(own)))
+        if as_json:
+            _print_json(held_as_json(conveyor.tree, held, lines))
+        else:
+            _print_held(given, conveyor.tree, held, lines)
+
+
+@app.command()
+def at(
+    context: typer.Context,
+    time: Annotated[
+        str,
+        typer.Argument(
+            help="ISO 8601, in local time where no zone is written; a date alone is the end of that day; '2d ago'."
+        ),
+    ],
+    target: TargetOption = None,
+    pointer: Annotated[str, typer.Option(help="Of this pointer.")] = CURRENT,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell where a pointer was at a time, as the snapshot's own URL, which never changes."""
+    given: Context = context.obj
+    moment = moment_of(time, datetime.now(UTC))
+    with given.records() as records:
+        found = list(_places(given, _travel(given, records), _targets(given, target), moment, pointer))
+        if as_json:
+            places = [then_as_json(records.tree, each) for each in found]
+            _print_json({"at": moment.at.isoformat(), "pointer": pointer, "places": places})
+            return
+        _print_moment(given, moment)
+        for then in found:
+            _print_then(given, records.tree, then)
+
+
+@app.command()
+def diff(
+    context: typer.Context,
+    before: Annotated[str, typer.Argument(help=NAMED)],
+    after: Annotated[str, typer.Argument(help="Likewise.")],
+    target: TargetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell what differs between two snapshots of a target, with the upstream commits between."""
+    given: Context = context.obj
+    with given.records() as records:
+        travel = _travel(given, records)
+        difference = travel.difference(_only_target(given, travel, target, before, after), before, after)
+        if as_json:
+            _print_json(difference_as_json(records.tree, difference))
+        else:
+            _print_difference(given, difference)
+
+
+def _travel(given: Context, records: Records) -> Travel:
+    return make_travel(given.site, store=records.store, ledger=records.ledger, tree=records.tree)
+
+
+def _targets(given: Context, target: str | None) -> tuple[str, ...]:
+    return tuple(given.configuration.targets) if target is None else (given.configuration.target(target).name,)
+
+
+def _only_target(given: Context, travel: Travel, target: str | None, *named: str) -> str:
+    """The target that is named, or the only one that has all of the snapshots.
+
+    Raises:
+        UnknownName: no target has them.
+        UserError: several have.
+    """
+    targets = _targets(given, target)
+    if len(targets) == 1:
+        return targets[0]
+    having = [each for each in targets if all(travel.knows(each, name) for name in named)]
+    if len(having) == 1:
+        return having[0]
+    told = " and ".join(repr(name) for name in named)
+    if not having:
+        raise UnknownName(f"no target has a snapshot {told}", hint="'conveyor snapshot list' shows them")
+    raise UserError(f"{len(having)} targets have a snapshot {told}", hint=f"add --target {having[0]}, or another")
+
+
+def _places(given: Context, travel: Travel, targets: Sequence[str], moment: Moment, pointer: str) -> Iterator[Then]:
+    """Where the pointers of all targets were; of several targets, those that had none then are told and left out."""
+    missing: list[UnknownName] = []
+    for target in targets:
+        try:
+            yield travel.at(target, moment.at, pointer)
+        except UnknownName as error:
+            missing.append(error)
+    if len(missing) == len(targets):
+        raise missing[0]
+    for each in missing:
+        given.errors.print(f"conveyor: {plain(each.summary)}", markup=False, soft_wrap=True)
+
+
+def _print_json(content: Mapping[str, Any]) -> None:
+    typer.echo(json.dumps({"format_version": FORMAT_VERSION, **content}, indent=2))
+
+
+def _print(given: Context, text: str) -> None:
+    given.output.print(plain(text), markup=False, soft_wrap=True)
+
+
+def _local(moment: datetime) -> str:
+    return moment.astimezone().strftime(MINUTE)
+
+
+def _row(listed: Listed) -> tuple[str, ...]:
+    snapshot = listed.snapshot
+    gone = snapshot.collected_at
+    return (
+        str(snapshot.build),
+        snapshot.target,
+        snapshot.package,
+        plain(snapshot.version),
+        snapshot.commit[:SHORT_COMMIT],
+        _local(snapshot.published_at),
+        f"collected {_local(gone)}" if gone else ", ".join(listed.pointers),
+    )
+
+
+def _print_held(given: Context, tree: PublishedTree, held: Held, lines: str) -> None:
+    snapshot = held.snapshot
+    _print(given, f"{snapshot.target}: {snapshot.package} {snapshot.version}, build {snapshot.build}")
+    _print(given, f"  commit     {snapshot.commit}")
+    _print(given, f"  published  {_local(snapshot.published_at)}")
+    _print(given, f"  pointers   {', '.join(held.pointers) or 'none'}")
+    _print(given, f"  url        {tree.url(snapshot.target, shard(snapshot.commit))}")
+    given.output.print()
+    print_table(given.output, HELD_HEADINGS, [_package_row(each) for each in held.manifest.packages])
+    given.output.print()
+    for line in lines.splitlines():
+        _print(given, line)
+
+
+def _package_row(package: ManifestPackage) -> tuple[str, ...]:
+    return (
+        plain(package.package),
+        plain(package.version),
+        plain(package.upstream_sha[:SHORT_SHA]) or "-",
+        plain(package.packaging_sha[:SHORT_SHA]) or "-",
+        plain(package.component) or "-",
+    )
+
+
+def _print_moment(given: Context, moment: Moment) -> None:
+    zone = ", local time" if moment.local else ""
+    universal = moment.at.astimezone(UTC)
+    _print(given, f"at {moment.at.astimezone():%Y-%m-%d %H:%M:%S %Z}{zone} ({universal:%Y-%m-%dT%H:%M:%SZ})")
+
+
+def _print_then(given: Context, tree: PublishedTree, then: Then) -> None:
+    snapshot = then.snapshot
+    what = f"{snapshot.package} {snapshot.version}, build {snapshot.build}"
+    _print(given, f"{snapshot.target}: {then.pointer} was {what}, since {_local(then.since)}")
+    if snapshot.collected_at is None:
+        _print(given, f"  {tree.url(snapshot.target, shard(snapshot.commit))}")
+        return
+    _print(given, f"  {snapshot.commit} is not there any more: collected {_local(snapshot.collected_at)}")
+    for word, near in (("before", then.older), ("after", then.newer)):
+        if near is None:
+            _print(given, f"  none that was published {word} it is there")
+        else:
+            url = tree.url(near.target, shard(near.commit))
+            _print(given, f"  the nearest {word} it, {_local(near.published_at)}: {url}")
+
+
+def _print_difference(given: Context, difference: Difference) -> None:
+    before, after = difference.before, difference.after
+    for sign, each in (("-", before), ("+", after)):
+        told = f"{each.package} {each.version}, build {each.build}, {_local(each.published_at)}"
+        _print(given, f"{sign}{sign}{sign} {each.target} {each.commit[:SHORT_COMMIT]}  {told}")
+    for package in difference.removed:
+        _print(given, f"- {package.package} {package.version}")
+    for package in difference.added:
+        _print(given, f"+ {package.package} {package.version}")
+    for change in difference.changed:
+        _print_change(given, change)
+    if not (difference.removed or difference.added or difference.changed):
+        _print(given, "they hold the same packages")
+
+
+def _print_change(given: Context, change: Change) -> None:
+    before, after = change.before, change.after
+    _print(given, f"! {after.package} {before.version} -> {after.version}")
+    _print(given, f"    {_way(change)}")
+    for commit in reversed(change.commits):
+        when = commit.committed_at.astimezone().strftime("%Y-%m-%d")
+        _print(given, f"    {commit.sha[:SHORT_SHA]} {when} {plain(commit.author)}: {plain(commit.subject)}")
+    if change.more:
+        _print(given, "    and older ones")
+
+
+def _way(change: Change) -> str:
+    old, new = change.before.upstream_sha[:SHORT_SHA], change.after.upstream_sha[:SHORT_SHA]
+    old_packaging, new_packaging = change.before.packaging_sha, change.after.packaging_sha
+    packaging = ""
+    if old_packaging != new_packaging and old_packaging and new_packaging:
+        packaging = f"; packaging {old_packaging[:SHORT_SHA]} -> {new_packaging[:SHORT_SHA]}"
+    more = "more than " if change.more else ""
+    told = {
+        Way.FORWARD: f"{old} -> {new}, {more}{len(change.commits)} upstream commits",
+        Way.BACK: f"{old} -> {new}, back by {more}{len(change.commits)} upstream commits:",
+        Way.SAME: f"the same upstream commit, {new}",
+        Way.REWRITTEN: f"{old} -> {new}, neither in the history of the other: the upstream was force-pushed or changed",
+        Way.UNKNOWN: f"{old or '?'} -> {new or '?'}, the commits between cannot be told: {change.why}",
+    }
+    return told[change.way] + packaging
+
+
+def snapshot_as_json(tree: PublishedTree, snapshot: PublishedSnapshot) -> Mapping[str, Any]:
+    """A snapshot in a documented form: docs/json.md."""
+    return {
+        "build": snapshot.build,
+        "target": snapshot.target,
+        "commit_id": snapshot.commit,
+        "package": snapshot.package,
+        "version": snapshot.version,
+        "published_at": snapshot.published_at.isoformat(),
+        "collected_at": snapshot.collected_at.isoformat() if snapshot.collected_at else None,
+        "url": tree.url(snapshot.target, shard(snapshot.commit)) if snapshot.collected_at is None else None,
+    }
+
+
+def listed_as_json(tree: PublishedTree, listed: Listed) -> Mapping[str, Any]:
+    """A snapshot with what points at it, in a documented form: docs/json.md."""
+    return {"snapshot": snapshot_as_json(tree, listed.snapshot), "pointers": list(listed.pointers)}
+
+
+def held_as_json(tree: PublishedTree, held: Held, lines: str) -> Mapping[str, Any]:
+    """What a snapshot holds, in a documented form: docs/json.md."""
+    return {
+        "snapshot": snapshot_as_json(tree, held.snapshot),
+        "pointers": list(held.pointers),
+        "client_lines": lines,
+        "packages": [_package_as_json(each) for each in held.manifest.packages],
+    }
+
+
+def then_as_json(tree: PublishedTree, then: Then) -> Mapping[str, Any]:
+    """Where a pointer was, in a documented form: docs/json.md."""
+
+    def near(snapshot: PublishedSnapshot | None) -> Mapping[str, Any] | None:
+        return None if snapshot is None else snapshot_as_json(tree, snapshot)
+
+    return {
+        "snapshot": near(then.snapshot),
+        "since": then.since.isoformat(),
+        "older": near(then.older),
+        "newer": near(then.newer),
+    }
+
+
+def difference_as_json(tree: PublishedTree, difference: Difference) -> Mapping[str, Any]:
+    """What differs, in a documented form: docs/json.md."""
+    return {
+        "before": snapshot_as_json(tree, difference.before),
+        "after": snapshot_as_json(tree, difference.after),
+        "added": [_package_as_json(each) for each in difference.added],
+        "removed": [_package_as_json(each) for each in difference.removed],
+        "changed": [_change_as_json(each) for each in difference.changed],
+    }
+
+
+def _package_as_json(package: ManifestPackage) -> Mapping[str, Any]:
+    return {
+        "package": package.package,
+        "version": package.version,
+        "commit_id": package.commit,
+        "upstream_url": package.upstream_url or None,
+        "upstream_sha": package.upstream_sha or None,
+        "packaging_sha": package.packaging_sha or None,
+        "component": package.component or None,
+    }
+
+
+def _change_as_json(change: Change) -> Mapping[str, Any]:
+    return {
+        "before": _package_as_json(change.before),
+        "after": _package_as_json(change.after),
+        "way": change.way,
+        "commits": [
+            {
+                "sha": commit.sha,
+                "committed_at": commit.committed_at.isoformat(),
+                "author": commit.author,
+                "subject": commit.subject,
+            }
+            for commit in change.commits
+        ],
+        "more": change.more,
+        "why": change.why or None,
+    }
