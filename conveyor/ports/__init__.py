@@ -4,6 +4,7 @@ from conveyor.model.provenance import InstalledPackage
 from conveyor.ports.building import Builder, PreparedRoot
 from conveyor.ports.formats import BuildPlan, Describer, RiskyFiles, SourcePlan, Toolchain
 from conveyor.ports.ledger import Ledger, Votes
+from conveyor.ports.mirroring import Copier, MirrorStates
 from conveyor.ports.packagemanager import Changes, PackageManager, Place, RootCommand, Trunk
 from conveyor.ports.publishing import ClientKeys, EntryFile, IndexWriter, PackageSigner, Repository, Signer
 from conveyor.ports.store import Store
@@ -16,12 +17,14 @@ __all__ = [
     "Changes",
     "ClientKeys",
     "Clock",
+    "Copier",
     "Describer",
     "EntryFile",
     "Git",
     "IndexWriter",
     "InstalledPackage",
     "Ledger",
+    "MirrorStates",
     "PackageManager",
     "PackageSigner",
     "PackagingSource",

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from conveyor.store.database import Database
 from conveyor.store.ledger import SqlLedger
+from conveyor.store.mirrors import SqlMirrorStates
 from conveyor.store.schema import bring_up_to_date
 from conveyor.store.sql import SqlStore
 from conveyor.store.votes import SqlVotes
@@ -27,11 +28,13 @@ class Books:
         store: builds, and what came of them.
         ledger: what moved pointers.
         votes: what tests say.
+        mirrors: how mirrors stand.
     """
 
     store: SqlStore
     ledger: SqlLedger
     votes: SqlVotes
+    mirrors: SqlMirrorStates
 
 
 def open_books(url: str, *, now: Callable[[], datetime] = _utc_now, patience: float = PATIENCE) -> Books:
@@ -53,7 +56,12 @@ def open_books(url: str, *, now: Callable[[], datetime] = _utc_now, patience: fl
     except BaseException:
         database.close()
         raise
-    return Books(store=SqlStore(database, now), ledger=SqlLedger(database), votes=SqlVotes(database))
+    return Books(
+        store=SqlStore(database, now),
+        ledger=SqlLedger(database),
+        votes=SqlVotes(database),
+        mirrors=SqlMirrorStates(database),
+    )
 
 
 def open_store(url: str, *, now: Callable[[], datetime] = _utc_now, patience: float = PATIENCE) -> SqlStore:
