@@ -33,6 +33,11 @@ def check_target(target: str) -> str:
     return target
 
 
+def is_shard(name: str) -> bool:
+    """Whether it is a folder of snapshots."""
+    return bool(_SHARD.fullmatch(name))
+
+
 def is_commit_id(name: str) -> bool:
     """Whether it has the form of a commit's id."""
     return bool(_COMMIT_ID.fullmatch(name))
