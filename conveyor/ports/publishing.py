@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -74,6 +75,20 @@ class IndexWriter(Protocol):
 
     def to_sign(self, folder: Path) -> tuple[EntryFile, ...]:
         """The files of a written snapshot that are signed, where the repository is."""
+
+    def dated(self, folder: Path) -> datetime | None:
+        """The date by which clients refuse an entry file that is older than the one they have.
+
+        None where they do not look at dates, or there is none.
+        """
+
+    def redated(self, folder: Path, date: datetime) -> Mapping[str, bytes]:
+        """The files of `to_sign` with another date, by their paths; nothing is written.
+
+        Args:
+            folder: a written snapshot's.
+            date: in UTC, in whole seconds.
+        """
 
     def client_file(self, *, name: str, title: str, url: str, keys: ClientKeys | None = None) -> tuple[str, str]:
         """File name and content of what a client drops into its configuration to use the repository at `url`.

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from conveyor.ports import IndexWriter
-from conveyor.repository import files, names
+from conveyor.repository import files, names, redating
+from conveyor.repository.redating import Redating
 
 RECENT = ".recent"
 # A client asks within seconds for the files that an entry file names; so many moves may happen meanwhile.
@@ -35,17 +36,27 @@ def remove(root: Path, pointer: str) -> None:
     files.sync_folder(root)
 
 
-def move(root: Path, pointer: str, commit_id: str, writer: IndexWriter) -> None:
-    """Point at a snapshot that exists; what clients of the last moves ask for stays readable below the pointer."""
+def move(root: Path, pointer: str, commit_id: str, how: Redating) -> None:
+    """Point at a snapshot that exists; what clients of the last moves ask for stays readable below the pointer.
+
+    Args:
+        root: the target's tree.
+        pointer: the pointer's name.
+        commit_id: whose snapshot.
+        how: how clients are told, where the snapshot is older than what they have.
+    """
     names.check_pointer(pointer)
     recent = _recent(root)
     before = read(root, pointer)
-    _carry_over(root, {*recent, *filter(None, [before])} - {commit_id}, commit_id, writer)
+    _carry_over(root, {*recent, *filter(None, [before])} - {commit_id}, commit_id, how.writer)
+    place = redating.place_for(root, pointer, commit_id, how)
+    shown = redating.shown_places(root)
     with files.temporary_folder(root) as temporary:
         _replace(root, temporary, RECENT, [*(each for each in recent if each != commit_id), commit_id])
         link = temporary / "pointer"
-        link.symlink_to(names.shard(commit_id))
+        link.symlink_to(place)
         link.rename(root / pointer)
+        redating.remove_others(root, {*shown, root / place}, temporary)
     files.sync_folder(root)
 
 
@@ -73,9 +84,15 @@ def _carry_over(root: Path, older: set[str], commit_id: str, writer: IndexWriter
     new = root / names.shard(commit_id)
     for each in sorted(older):
         old = root / names.shard(each)
-        if old.is_dir():
-            for path in writer.checksummed(old):
-                _link(old / path, new / path)
+        for path in _checksummed(old, writer):
+            _link(old / path, new / path)
+
+
+def _checksummed(folder: Path, writer: IndexWriter) -> tuple[str, ...]:
+    try:
+        return writer.checksummed(folder)
+    except OSError:  # it was removed, or is damaged: no reason to stay there
+        return ()
 
 
 def _link(old: Path, new: Path) -> None:

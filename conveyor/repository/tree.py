@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from conveyor.errors import UnknownName
@@ -13,12 +14,17 @@ from conveyor.model.manifest import Manifest
 from conveyor.ports import ClientKeys, IndexWriter, Trunk
 from conveyor.repository import files as disk
 from conveyor.repository import manifest, names, pointers, pool, snapshot
+from conveyor.repository.redating import Redating
 from conveyor.repository.signing import published
 from conveyor.repository.signing.lead import content_digest
 from conveyor.repository.signing.published import Signing
 
 LOCK = ".lock"
 CURRENT = "current"
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 class PublishedTree:
@@ -33,6 +39,7 @@ class PublishedTree:
         base_url: where `root` is served, without a slash at the end.
         client_name: name of the repository on clients, and of the client file.
         signing: what signs; None where nothing is signed.
+        now: the date of metadata whose own is older than what a pointer's clients have.
     """
 
     def __init__(
@@ -43,12 +50,14 @@ class PublishedTree:
         base_url: str,
         client_name: str = "conveyor",
         signing: Signing | None = None,
+        now: Callable[[], datetime] = _utc_now,
     ) -> None:
         self._root = root
         self._writers = writers
         self._base_url = base_url.rstrip("/")
         self._client_name = client_name
         self._signing = signing
+        self._now = now
 
     def url(self, target: str, place: str) -> str:
         """The URL of a snapshot (`ab/cd/<commit id>`) or a pointer of a target."""
@@ -57,12 +66,12 @@ class PublishedTree:
     def client_file(self, target: str, place: str) -> tuple[str, str]:
         """Name and content of a client file for a snapshot (`ab/cd/<commit id>`) or a pointer of a target.
 
-        A pointer's is that of its snapshot but for the place, so that it demands the signatures that are there.
+        A pointer's is that of where it leads but for the place, so that it demands the signatures that are there.
         """
         name, text = self._client_file(target, place, None)
         commit_id = None if "/" in place else self.pointed(target, place)
         shard = place if commit_id is None else names.shard(commit_id)
-        published = self._folder(target) / shard / name
+        published = self._folder(target) / place / name
         if not published.exists():
             return name, text
         # The tree may be served elsewhere by now.
@@ -127,18 +136,18 @@ class PublishedTree:
         final = self.snapshot_folder(new.target, new.commit_id)
         if final.is_dir():
             return final
-        writer, keys = self._writer(new.target), self._keys(new)
+        keys = self._keys(new.target, new.commit_id, (each for entry in new.entries for each in entry.artifacts))
         client = self._client_file(new.target, names.shard(new.commit_id), keys)
 
         def seal(folder: Path) -> None:
-            if self._signing is not None and keys is not None:
-                published.seal(folder, writer.to_sign(folder), self._signing.signer)
+            self._seal(new.target, folder)
+            if keys is not None:
                 (folder / self._key_name).write_text(keys.armoured, encoding="ascii")
 
         with disk.room_needed(f"the repository of {new.package} for {new.target}"):
             root = self._make_target_folder(new.target)
             snapshot.check(new, root)
-            snapshot.publish(new, root, writer=writer, client=client, extras=extras, seal=seal)
+            snapshot.publish(new, root, writer=self._writer(new.target), client=client, extras=extras, seal=seal)
             if keys is not None:
                 published.put(root / self._key_name, keys.armoured)
         return final
@@ -159,10 +168,17 @@ class PublishedTree:
         Raises:
             UnknownName: there is no such snapshot, or the pointer's name is not possible.
             DiskFull: there is no room for it; the pointer is where it was.
+            SigningFailed: clients cannot be told of it; the pointer is where it was.
         """
         self.check_pointer(target, pointer, commit_id)
+        how = Redating(
+            writer=self._writer(target),
+            client_files=lambda: self._client_files(target, commit_id),
+            seal=lambda folder: self._seal(target, folder),
+            now=self._now(),
+        )
         with disk.room_needed(f"the pointer {pointer} of {target}"):
-            pointers.move(self._folder(target), pointer, commit_id, self._writer(target))
+            pointers.move(self._folder(target), pointer, commit_id, how)
 
     def unpoint(self, target: str, pointer: str) -> None:
         """See Repository.unpoint."""
@@ -232,18 +248,32 @@ class PublishedTree:
     def _key_name(self) -> str:
         return f"{self._client_name}{names.KEY_SUFFIX}"
 
-    def _keys(self, new: Snapshot) -> ClientKeys | None:
+    def _keys(self, target: str, commit_id: str, artifacts: Iterable[Artifact]) -> ClientKeys | None:
         """What clients check a snapshot's signatures with; None where it gets none."""
         if self._signing is None:
             return None
-        signer = self._signing.packages.get(self._writer(new.target).format)
-        binaries = (each for entry in new.entries for each in entry.artifacts if each.kind is ArtifactKind.BINARY)
+        signer = self._signing.packages.get(self._writer(target).format)
+        binaries = (artifact for artifact in artifacts if artifact.kind is ArtifactKind.BINARY)
         return ClientKeys(
-            url=f"{self.url(new.target, names.shard(new.commit_id))}/{self._key_name}",
+            url=f"{self.url(target, names.shard(commit_id))}/{self._key_name}",
             armoured=self._signing.signer.public_keys.decode("ascii"),
             packages=signer is not None
-            and all(signer.has_signature(self.artifact_path(new.target, each)) for each in binaries),
+            and all(signer.has_signature(self.artifact_path(target, each)) for each in binaries),
         )
+
+    def _seal(self, target: str, folder: Path) -> None:
+        if self._signing is not None:
+            published.seal(folder, self._writer(target).to_sign(folder), self._signing.signer)
+
+    def _artifacts(self, target: str, commit_id: str) -> Iterator[Artifact]:
+        """What a published snapshot holds; its manifest is read when the first is asked for."""
+        yield from self.manifest(target, commit_id).artifacts
+
+    def _client_files(self, target: str, commit_id: str) -> dict[str, str]:
+        """The client file of a snapshot and its keys, as they are where it is signed now."""
+        keys = self._keys(target, commit_id, self._artifacts(target, commit_id))
+        name, text = self._client_file(target, names.shard(commit_id), keys)
+        return {name: text} if keys is None else {name: text, self._key_name: keys.armoured}
 
     def _client_file(self, target: str, place: str, keys: ClientKeys | None) -> tuple[str, str]:
         return self._writer(target).client_file(

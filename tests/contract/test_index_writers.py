@@ -23,8 +23,12 @@ from conveyor.formats.rpm.dnf import DnfManager
 from conveyor.formats.rpm.metadata import RpmIndexWriter
 from conveyor.model.artifact import Artifact, ArtifactKind, Snapshot
 from conveyor.ports import IndexWriter
+from conveyor.repository.signing.gnupg import KeyHome
+from conveyor.repository.signing.published import Signing
+from conveyor.repository.signing.signer import GpgSigner
 from conveyor.repository.tree import PublishedTree
 from tests.support import published
+from tests.support.keys import Keys
 from tests.support.published import artifact_of, commit_id_of, entry_of, make_deb, make_dsc, make_rpms, snapshot_of
 
 RPM_TARGET = "centos-10-x86_64"
@@ -32,12 +36,14 @@ DEB_TARGET = "debian-13-amd64"
 Built = list[tuple[Path, Artifact]]
 
 
-def tree_at(folder: Path, base_url: str = "https://trunk.example.org/repos") -> PublishedTree:
+def tree_at(
+    folder: Path, base_url: str = "https://trunk.example.org/repos", signing: Signing | None = None
+) -> PublishedTree:
     writers: dict[str, IndexWriter] = {
         RPM_TARGET: RpmIndexWriter(folder / "cache"),
         DEB_TARGET: DebIndexWriter(folder / "cache"),
     }
-    return PublishedTree(folder / "repos", writers=writers, base_url=base_url)
+    return PublishedTree(folder / "repos", writers=writers, base_url=base_url, signing=signing)
 
 
 def added(tree: PublishedTree, target: str, built: Built) -> tuple[Artifact, ...]:
@@ -169,6 +175,9 @@ class Apt:
     def __call__(self, *arguments: str) -> str:
         return run(["apt-get", "-q", *arguments], self.folder, APT_CONFIG=f"{self.folder}/apt.conf")
 
+    def policy(self, package: str) -> str:
+        return run(["apt-cache", "policy", package], self.folder, APT_CONFIG=f"{self.folder}/apt.conf")
+
     def _configuration(self) -> str:
         options = {
             "Dir::Etc": self.folder / "etc",
@@ -255,6 +264,20 @@ class TestDnf:
         assert versions("conveyor") == ["hello+world 1.2~rc1^git2-1 noarch"]
         assert versions("first") == ["hello+world 1.1~rc1^git2-1 noarch"]
 
+    def test_a_pointer_that_moved_back_is_seen(self, tmp_path: Path, dnf: Dnf, server: _Server) -> None:
+        """When its metadata expires too, without being asked to refresh."""
+        tree = tree_at(tmp_path, url_of(server))
+        snapshots = {number: rpm_snapshot(tree, tmp_path, number) for number in (1, 2)}
+        for snapshot in snapshots.values():
+            tree.publish(snapshot, {})
+        (dnf.folder / "repos.d/tested.repo").write_text(tree.client_file(RPM_TARGET, "tested")[1])
+        for number, refresh in ((2, "--refresh"), (1, "--refresh"), (2, ""), (1, "")):
+            tree.point(RPM_TARGET, "tested", snapshots[number].commit_id)
+            for path in (dnf.folder / "cache").rglob("*.xml*"):
+                os.utime(path, (0, 0))  # fetched long ago
+            found = dnf(*filter(None, [refresh]), *self.QUERY, "hello+world").splitlines()
+            assert found == [f"hello+world 1.{number}~rc1^git2-1 noarch"]
+
     def test_reposync_stays_in_its_folder(self, tmp_path: Path, dnf: Dnf, server: _Server) -> None:
         if "reposync" not in dnf("help", plugin="reposync"):
             pytest.skip("not installed: dnf's plugin reposync")
@@ -321,6 +344,45 @@ class TestApt:
         apt("update")
         assert "hello 1.2~rc1+git2-1~deb13" in apt.known()
 
+    @pytest.mark.parametrize("signed", [False, True], ids=["unsigned", "signed"])
+    def test_a_pointer_that_moved_back_offers_the_older_version(
+        self, tmp_path: Path, apt: Apt, server: _Server, keys: Keys, signed: bool
+    ) -> None:
+        """Forth, back, forth again and back: each time the clients see it."""
+        signer = GpgSigner(KeyHome(folder=keys.home), keys["first"])
+        tree = tree_at(tmp_path, url_of(server), Signing(signer=signer, packages={}) if signed else None)
+        snapshots = {number: deb_snapshot(tree, tmp_path, number) for number in (1, 2, 3)}
+        folders = {number: tree.publish(snapshot, {}) for number, snapshot in snapshots.items()}
+        before = {number: content_of(folder) for number, folder in folders.items()}
+        for number in (1, 2, 1, 3, 2, 1, 3):
+            tree.point(DEB_TARGET, "tested", snapshots[number].commit_id)
+            assert tree.pointed(DEB_TARGET, "tested") == snapshots[number].commit_id
+            apt.source(tree.client_file(DEB_TARGET, "tested")[1])
+            output = apt("update")
+            assert "W:" not in output
+            version = f"1.{number}~rc1+git2-1~deb13"
+            assert apt.known() == {f"hello {version}", "other 7-1"}
+            assert f"Candidate: {version}" in apt.policy("hello")
+            apt("download", "hello")
+        assert {number: without_carried(folder, before[number]) for number, folder in folders.items()} == before
+        assert len(list((tmp_path / "repos" / DEB_TARGET / ".redated").glob("*/*"))) == 2
+
+    def test_the_older_version_can_be_installed_over_the_newer(self, tmp_path: Path, apt: Apt, server: _Server) -> None:
+        tree = tree_at(tmp_path, url_of(server))
+        first, second = (deb_snapshot(tree, tmp_path, number) for number in (1, 2))
+        tree.publish(first, {})
+        publish(tree, second)
+        apt.source(tree.client_file(DEB_TARGET, "current")[1])
+        apt("update")
+        (apt.folder / "state/status").write_text(
+            "Package: hello\nStatus: install ok installed\nArchitecture: all\nVersion: 1.2~rc1+git2-1~deb13\n"
+            "Maintainer: A Packager <packager@example.org>\nDescription: A greeting\n"
+        )
+        tree.point(DEB_TARGET, "current", first.commit_id)
+        apt("update")
+        told = apt("--simulate", "install", "--allow-downgrades", "hello=1.1*")
+        assert "Inst hello [1.2~rc1+git2-1~deb13] (1.1~rc1+git2-1~deb13 Conveyor:trunk [all])" in told
+
     def test_it_installs_from_it(self, tmp_path: Path, apt: Apt) -> None:
         tree = tree_at(tmp_path, f"file://{tmp_path}/repos")
         folder = publish(tree, deb_snapshot(tree, tmp_path, 1))
@@ -335,6 +397,11 @@ def content_of(folder: Path) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() or path.is_symlink()
     }
+
+
+def without_carried(folder: Path, before: dict[str, bytes]) -> dict[str, bytes]:
+    """The content of a snapshot, less the metadata of others that a pointer carried along."""
+    return {path: content for path, content in content_of(folder).items() if path in before or "by-hash" not in path}
 
 
 MAKERS: dict[str, Callable[[PublishedTree, Path, int], Snapshot]] = {"rpm": rpm_snapshot, "deb": deb_snapshot}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from conveyor.errors import SourceInvalid
@@ -37,6 +38,14 @@ class FakeIndexWriter:
     def to_sign(self, folder: Path) -> tuple[EntryFile, ...]:
         del folder
         return (EntryFile(path="metadata/index", detached="index.asc", inline="index.signed"),)
+
+    def dated(self, folder: Path) -> datetime | None:
+        del folder
+        return None
+
+    def redated(self, folder: Path, date: datetime) -> Mapping[str, bytes]:
+        del date
+        return {entry.path: (folder / entry.path).read_bytes() for entry in self.to_sign(folder)}
 
     def client_file(self, *, name: str, title: str, url: str, keys: ClientKeys | None = None) -> tuple[str, str]:
         return f"{name}.client", f"{title}\n{url}\n{'' if keys is None else keys}\n"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import gzip
 import hashlib
 import lzma
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC
-from email.utils import format_datetime
+from datetime import UTC, datetime
+from email.utils import format_datetime, parsedate_to_datetime
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from conveyor.ports import ClientKeys, EntryFile
 CACHE_SCHEMA = "deb-1"
 SUITE = "trunk"
 COMPONENT = "main"
+_DATE = re.compile("^Date: *(.*)$", re.MULTILINE)
 _XZ_PRESET = 1  # six times as fast as the default, for files that are a fifth larger
 _Found = tuple[SnapshotEntry, Artifact]
 
@@ -79,6 +81,21 @@ class DebIndexWriter:
         """See IndexWriter.to_sign."""
         del folder
         return (EntryFile(path=f"dists/{SUITE}/Release", detached="Release.gpg", inline="InRelease"),)
+
+    def dated(self, folder: Path) -> datetime | None:
+        """See IndexWriter.dated: apt keeps a Release file, without a word, if the new one's Date is earlier."""
+        try:
+            release = (folder / "dists" / SUITE / "Release").read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        found = _DATE.search(release)
+        return parsedate_to_datetime(found[1]) if found else None
+
+    def redated(self, folder: Path, date: datetime) -> Mapping[str, bytes]:
+        """See IndexWriter.redated."""
+        release = (folder / "dists" / SUITE / "Release").read_text(encoding="utf-8")
+        changed = _DATE.sub(f"Date: {_rfc_date(date)}", release, count=1)
+        return {f"dists/{SUITE}/Release": changed.encode()}
 
     def client_file(self, *, name: str, title: str, url: str, keys: ClientKeys | None = None) -> tuple[str, str]:
         """A deb822 .sources file for apt 1.1 and newer (sources.list(5)); 2.3.10 and newer where it holds keys."""
@@ -166,7 +183,7 @@ def _release(snapshot: Snapshot, suite: Path) -> str:
         "Label": "Conveyor",
         "Suite": SUITE,
         "Codename": SUITE,
-        "Date": format_datetime(snapshot.updated_at.astimezone(UTC), usegmt=True),
+        "Date": _rfc_date(snapshot.updated_at),
         "Acquire-By-Hash": "yes",
         "Architectures": snapshot.architecture,
         "Components": COMPONENT,
@@ -174,6 +191,10 @@ def _release(snapshot: Snapshot, suite: Path) -> str:
         "SHA256": "".join(f"\n {line}" for line in _checksums(suite)),
     }
     return "".join(f"{field}:{'' if value.startswith(chr(10)) else ' '}{value}\n" for field, value in fields.items())
+
+
+def _rfc_date(moment: datetime) -> str:
+    return format_datetime(moment.astimezone(UTC), usegmt=True)
 
 
 def _checksums(suite: Path) -> Iterable[str]:

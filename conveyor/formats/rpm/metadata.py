@@ -6,8 +6,9 @@ import gzip
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from conveyor.errors import ConveyorError, SourceInvalid
@@ -98,6 +99,14 @@ class RpmIndexWriter:
         """See IndexWriter.to_sign."""
         found = sorted(folder.glob("repodata/repomd.xml"))
         return tuple(EntryFile(path=str(path.relative_to(folder)), detached=f"{path.name}.asc") for path in found)
+
+    def dated(self, folder: Path) -> datetime | None:  # noqa: ARG002
+        """See IndexWriter.dated: dnf and zypper take any repomd.xml whose content is another than what they have."""
+        return None
+
+    def redated(self, folder: Path, date: datetime) -> Mapping[str, bytes]:  # noqa: ARG002
+        """See IndexWriter.redated: these have no date."""
+        return {entry.path: (folder / entry.path).read_bytes() for entry in self.to_sign(folder)}
 
     def client_file(self, *, name: str, title: str, url: str, keys: ClientKeys | None = None) -> tuple[str, str]:
         """A .repo file for dnf, yum and zypper (dnf.conf(5)); ahead of the distribution, as DLRN's is."""
