@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -21,6 +22,8 @@ from conveyor.formats.deb.metadata import DebIndexWriter
 from conveyor.formats.rpm.metadata import RpmIndexWriter
 from conveyor.model.artifact import Artifact, ArtifactKind, Snapshot
 from conveyor.model.target import Format
+from conveyor.pipeline.pointers import Pointers
+from conveyor.pipeline.publish import Publisher
 from conveyor.ports import IndexWriter
 from conveyor.repository.signing.gnupg import KeyHome
 from conveyor.repository.signing.lead import content_digest, has_signature
@@ -29,8 +32,13 @@ from conveyor.repository.signing.rpm import RpmSigner
 from conveyor.repository.signing.signer import GpgSigner
 from conveyor.repository.tree import PublishedTree
 from tests.contract.test_index_writers import DEB_TARGET, RPM_TARGET, Apt, Dnf
+from tests.fakes import store_samples as sample
+from tests.fakes.clock import FakeClock
+from tests.fakes.ledger import MemoryLedger
+from tests.fakes.store import MemoryStore
 from tests.support.keys import Keys, gpgv
 from tests.support.published import entry_of, make_deb, make_dsc, make_rpms, need, snapshot_of
+from tests.support.workshop import TARGET
 
 pytestmark = pytest.mark.integration
 Built = list[tuple[Path, Artifact]]
@@ -309,6 +317,33 @@ def flip(path: Path, position: int) -> None:
     content = bytearray(path.read_bytes())
     content[position] ^= 0xFF
     path.write_bytes(content)
+
+
+class TestKeeping:
+    """What the publisher does with packages that it has published before."""
+
+    def publisher(self, site: Site, store: MemoryStore) -> Publisher:
+        pointers = Pointers(MemoryLedger(), site.tree, FakeClock())
+        return Publisher(store, site.tree, pointers, site.folder, ["hello"])
+
+    def test_the_same_package_keeps_its_signature_whichever_key_signs_now(self, site: Site) -> None:
+        store = MemoryStore()
+        publisher = self.publisher(site, store)
+        target, built = replace(TARGET, name=RPM_TARGET, format=Format.RPM), site.make(RPM_TARGET, 1)
+        kept = publisher.keep(target, built)
+        sample.succeed(store, sample.commit("1"), sample.minute(1), *kept, target=RPM_TARGET)
+        site.sign_with("second")
+        publisher = self.publisher(site, store)
+        again = publisher.keep(target, built)
+        assert again[0] == kept[0]
+        assert [each.filename for each in again] == [each.filename for each in kept]
+        other = publisher.keep(target, site.make(RPM_TARGET, 2))
+        assert other[0].sha256 not in {each.sha256 for _, each in site.make(RPM_TARGET, 2)}
+
+    def test_without_a_key_files_are_published_as_they_are(self, site: Site, target: str) -> None:
+        site.sign_with(None)
+        built = site.make(target, 1)
+        assert site.keep(target, built) == tuple(artifact for _, artifact in built)
 
 
 class TestDnf:
