@@ -28,7 +28,7 @@ from conveyor.upstream.mirror import GitMirrors
 from conveyor.upstream.packaging import PackagingSources
 from conveyor.upstream.versions import upstream_version
 from conveyor.wiring.builders import Builders, make_builders
-from conveyor.wiring.signing import open_signing
+from conveyor.wiring.signing import open_signer, open_signing
 
 if TYPE_CHECKING:
     from conveyor.config import Repos, Settings
@@ -149,7 +149,7 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
         builds=data / "builds",
     )
     pointers = Pointers(books.ledger, tree, clock)
-    statements = Statements(tree, parts.describers, settings.base_url)
+    statements = Statements(tree, parts.describers, settings.base_url, open_signer(settings.signing))
     publisher = Publisher(store, tree, pointers, data, frozenset(repos.packages), statements)
     orders = Orders(parts, publisher, data)
     return Conveyor(
