@@ -5,7 +5,16 @@ from conveyor.ports.building import Builder, PreparedRoot
 from conveyor.ports.formats import BuildPlan, Describer, RiskyFiles, SourcePlan, Toolchain
 from conveyor.ports.ledger import Ledger, Votes
 from conveyor.ports.packagemanager import Changes, PackageManager, Place, RootCommand, Trunk
-from conveyor.ports.publishing import ClientKeys, EntryFile, IndexWriter, PackageSigner, Repository, Signer
+from conveyor.ports.publishing import (
+    ClientKeys,
+    Collector,
+    EntryFile,
+    IndexWriter,
+    PackageSigner,
+    PoolReader,
+    Repository,
+    Signer,
+)
 from conveyor.ports.store import Store
 from conveyor.ports.surroundings import Clock, Progress
 from conveyor.ports.upstream import Git, PackagingSource, Renderer
@@ -16,6 +25,7 @@ __all__ = [
     "Changes",
     "ClientKeys",
     "Clock",
+    "Collector",
     "Describer",
     "EntryFile",
     "Git",
@@ -26,6 +36,7 @@ __all__ = [
     "PackageSigner",
     "PackagingSource",
     "Place",
+    "PoolReader",
     "PreparedRoot",
     "Progress",
     "Renderer",

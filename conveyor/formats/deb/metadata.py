@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import lzma
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC
 from email.utils import format_datetime
@@ -97,6 +97,10 @@ class DebIndexWriter:
         name, content = client_file
         place = f"cat > /etc/apt/sources.list.d/{name} <<'END'\n{content}END\n"
         return f"{place}apt-get update\napt-get install --yes {' '.join(packages)}\n"
+
+    def forget(self, paths: Collection[str]) -> None:
+        """See IndexWriter.forget."""
+        self._cache.forget(paths)
 
     def _packages(self, snapshot: Snapshot, pool: Path) -> list[bytes]:
         found = _found(snapshot, ArtifactKind.BINARY)
