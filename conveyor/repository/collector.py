@@ -26,10 +26,13 @@ class TreeCollector:
     Args:
         root: the folder that a web server serves.
         writers: what writes the metadata of each target, by the target's name.
+
+    Attributes:
+        root: the same folder.
     """
 
     def __init__(self, root: Path, writers: Mapping[str, IndexWriter]) -> None:
-        self._root = root
+        self.root = root
         self._writers = writers
 
     def snapshots(self, target: str) -> tuple[str, ...]:
@@ -93,7 +96,7 @@ class TreeCollector:
                 path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
 
     def _folder(self, target: str) -> Path:
-        return self._root / names.check_target(target)
+        return self.root / names.check_target(target)
 
 
 def _shards(folder: Path) -> list[Path]:
