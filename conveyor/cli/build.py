@@ -145,12 +145,15 @@ def _build_one(
 def _result(conveyor: Conveyor, package: Package, target: Target, report: Report) -> Result:
     build = report.build
     if build.published:
-        repository = conveyor.tree.url(target.name, shard(build.commit.id))
+        is_there = conveyor.tree.snapshot_folder(target.name, build.commit.id).is_dir()  # it may have been collected
+        repository = conveyor.tree.url(target.name, shard(build.commit.id)) if is_there else ""
     elif build.outcome is Outcome.SUCCEEDED and report.folder is not None:
         repository = str(report.folder / "results")
     else:
         repository = ""
     log = conveyor.settings.data_dir / build.log if build.log else None
+    if log is not None and not log.exists():
+        log = None
     return Result(package=package.name, target=target.name, build=build, ran=report.ran, repository=repository, log=log)
 
 

@@ -159,7 +159,14 @@ def log(
         chosen = _find(given, records.store, build)
         if chosen.log is None:
             raise UnknownName(f"build {chosen.id} has no log yet", hint="it has not been started")
-        for chunk in _chunks(records.store, chosen, given.site.data_dir / chosen.log, follow=follow):
+        path = given.site.data_dir / chosen.log
+        if not path.exists():
+            raise UnknownName(
+                f"the log of build {chosen.id} is gone",
+                cause="retention removed it together with the build's snapshot" if chosen.published else "",
+                hint="what is known of the build: conveyor status",
+            )
+        for chunk in _chunks(records.store, chosen, path, follow=follow):
             for line in chunk.splitlines(keepends=True):
                 sys.stdout.write(plain(line.rstrip("\r\n")) + "\n" if line.endswith("\n") else plain(line))
             sys.stdout.flush()

@@ -119,7 +119,6 @@ def build_as_json(build: Build) -> dict[str, Any]:
 
 
 def _as_json(result: Result) -> dict[str, Any]:
-    error = result.error
     return {
         "package": result.package,
         "target": result.target,
@@ -128,10 +127,15 @@ def _as_json(result: Result) -> dict[str, Any]:
         "repository": result.repository or None,
         "log": str(result.log) if result.log else None,
         "build": build_as_json(result.build) if result.build else None,
-        "error": None
-        if error is None
-        else {"fault": error.fault, "kind": type(error).__name__, "summary": error.summary, "hint": error.hint},
+        "error": error_as_json(result.error),
     }
+
+
+def error_as_json(error: ConveyorError | None) -> dict[str, Any] | None:
+    """An error in a documented form, or None: docs/json.md."""
+    if error is None:
+        return None
+    return {"fault": error.fault, "kind": type(error).__name__, "summary": error.summary, "hint": error.hint}
 
 
 def _cause_as_json(cause: Cause) -> dict[str, Any]:

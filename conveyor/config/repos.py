@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
 from conveyor.config.checker import check, given, mapping
 from conveyor.config.document import Document, read_document
 from conveyor.config.mistakes import invalid, listing, nearest, show
+from conveyor.config.retention import read_retention
 from conveyor.config.schema import PackageEntry, PackagingEntry, Shared, Top
 from conveyor.config.targets import DEFAULT_LIMITS, read_target
 from conveyor.config.values import ARCHETYPES, SPECS, Context, check_folder
 from conveyor.errors import UnknownName
 from conveyor.model.package import Package, PackagingFolder, PackagingRepository, VersionScheme
+from conveyor.model.published import Retention
 from conveyor.model.target import Format, Limits, Target
 
 DEFAULT_BRANCH = "master"
@@ -32,11 +34,13 @@ class Repos:
         path: the file, absolute.
         targets: the targets by name, in the file's order.
         packages: the packages by name, in the file's order.
+        retention: which snapshots stay, by the target's name.
     """
 
     path: Path
     targets: Mapping[str, Target]
     packages: Mapping[str, Package]
+    retention: Mapping[str, Retention] = field(default_factory=dict)
 
     def package(self, name: str) -> Package:
         """A package by its name.
@@ -81,12 +85,14 @@ def load_repos(path: Path, *, limits: Limits = DEFAULT_LIMITS) -> Repos:
     defaults = check(document, Shared, mapping(document, "defaults"), ("defaults",), context) or Shared()
     targets = [read_target(document, name, raw, context, limits) for name, raw in raw_targets.items()]
     packages = [_package(document, name, raw, context, defaults) for name, raw in raw_packages.items()]
+    retention = read_retention(document, raw_targets)
     if document.mistakes:
         raise invalid(path.name, document.mistakes)
     return Repos(
         path=path.absolute(),
         targets=MappingProxyType({target.name: target for target in targets if target}),
         packages=MappingProxyType({package.name: package for package in packages if package}),
+        retention=retention,
     )
 
 

@@ -11,7 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from pydantic_core import PydanticKnownError
 
 from conveyor.config import urls, values
+from conveyor.model.published import Retention
 
+DEFAULT_GRACE = Retention().grace
 REPOSITORIES = "[{name: baseos, url: 'https://...', key: 'https://...'}]"
 # Keys of a target that only some builders look at.
 BUILDER_KEYS = {
@@ -28,9 +30,25 @@ class Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
+class RetentionEntry(Entry):
+    """Which snapshots stay."""
+
+    newest: values.Count | None = Field(None, examples=["100"])
+    younger_than: values.Duration | None = Field(None, examples=["30d"])
+    grace: values.Duration = Field(DEFAULT_GRACE, examples=["1d"])
+
+    @model_validator(mode="after")
+    def says_what_stays(self) -> RetentionEntry:
+        """A grace alone keeps nothing."""
+        if self.newest is None and self.younger_than is None:
+            raise ValueError("must have newest, younger_than or both; would be right: {newest: 100, younger_than: 30d}")
+        return self
+
+
 class Top(Entry):
     """The file as a whole."""
 
+    retention: Any = Field(None, examples=["{newest: 100, younger_than: 30d}"])
     defaults: dict[str, Any] = Field({}, examples=["{branch: master, targets: [debian-13-amd64]}"])
     targets: dict[str, Any] = Field(examples=["{debian-13-amd64: {format: deb, suite: trixie}}"], min_length=1)
     packages: dict[str, Any] = Field(
@@ -110,6 +128,7 @@ class TargetEntry(Entry):
     install_check: bool = Field(True, examples=["true"])
     base_image: values.Image | None = Field(None, examples=["containers-storage:localhost/buildroot:latest"])
     ccache: bool = Field(False, examples=["true"])
+    retention: Any = Field(None, examples=["{newest: 100, younger_than: 30d}"])  # conveyor/config/retention.py
     container: values.ImageName | None = Field(None, examples=["localhost/conveyor-pbuilder:latest"])
 
     @model_validator(mode="after")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from conveyor.model.artifact import Artifact
@@ -26,7 +26,7 @@ class ChunkCache:
 
     def get(self, artifact: Artifact, make: Callable[[], bytes]) -> bytes:
         """The artifact's chunk, made and kept when it is not there."""
-        path = self._path(artifact)
+        path = self._path(artifact.pool_path)
         kept = _read(path)
         if kept is not None:
             return kept
@@ -34,9 +34,14 @@ class ChunkCache:
         _write(path, chunk)
         return chunk
 
-    def _path(self, artifact: Artifact) -> Path:
+    def forget(self, pool_paths: Iterable[str]) -> None:
+        """Remove the chunks of artifacts that are gone; of those that had none, nothing."""
+        for pool_path in pool_paths:
+            self._path(pool_path).unlink(missing_ok=True)
+
+    def _path(self, pool_path: str) -> Path:
         # The file's name is a part of the chunk; hashed, it need not be fit for a path.
-        key = hashlib.sha256(artifact.pool_path.encode()).hexdigest()
+        key = hashlib.sha256(pool_path.encode()).hexdigest()
         return self._folder / key[:2] / key
 
 

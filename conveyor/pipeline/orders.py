@@ -166,9 +166,10 @@ class Orders:
         if not job.commit.trunk:
             shutil.rmtree(attempt.folder / "source", ignore_errors=True)
             return self._ended(attempt, Outcome.SUCCEEDED, None, version)
-        artifacts = self._publisher.keep(job.target, made.files)
-        entry = self._entry(job, artifacts, version)
-        return self._ended(attempt, Outcome.SUCCEEDED, None, version, entry, provenance_of(job, made))
+        with self._publisher.keeping(job.target):
+            artifacts = self._publisher.keep(job.target, made.files)
+            entry = self._entry(job, artifacts, version)
+            return self._ended(attempt, Outcome.SUCCEEDED, None, version, entry, provenance_of(job, made))
 
     def _entry(self, job: Job, artifacts: tuple[Artifact, ...], version: str | None) -> SnapshotEntry:
         packaging = job.package.packaging

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from conveyor.model.artifact import Artifact, ArtifactKind, Snapshot, SnapshotEntry
@@ -49,6 +50,10 @@ class Publisher:
         self._packages = frozenset(packages)
         self._statements = statements
 
+    def keeping(self, target: Target) -> AbstractContextManager[None]:
+        """What `keep` brings into the pool stays there to the end of this block: until the store knows of it."""
+        return self._repository.bringing(target.name)
+
     def keep(self, target: Target, files: Sequence[tuple[Path, Artifact]]) -> tuple[Artifact, ...]:
         """Bring a build's files into the pool, before the store knows of them; returns what they have become there.
 
@@ -72,9 +77,14 @@ class Publisher:
         return known if known is not None and self._repository.holds(target.name, path, known) else None
 
     def publish(self, build: Build, target: Target) -> Path:
-        """Publish a successful build's snapshot and move the pointers; returns the snapshot's folder."""
+        """Publish a successful build's snapshot and move the pointers; returns the snapshot's folder.
+
+        A build that is published stays as it is: its snapshot may have been collected since.
+        """
         started = time.monotonic()
         with self._pointers.writing([target.name]):
+            if self._store.build(build.id).published:  # meanwhile; it may even have been collected since
+                return self._repository.snapshot_folder(target.name, build.commit.id)
             own = self._store.entry(build.id)
             newest = {entry.package: entry for entry in self._store.entries(target.name)}
             is_newest = newest.get(own.package) == own

@@ -6,7 +6,16 @@ from conveyor.ports.formats import BuildPlan, Describer, RiskyFiles, SourcePlan,
 from conveyor.ports.ledger import Ledger, Votes
 from conveyor.ports.mirroring import Copier, MirrorStates
 from conveyor.ports.packagemanager import Changes, PackageManager, Place, RootCommand, Trunk
-from conveyor.ports.publishing import ClientKeys, EntryFile, IndexWriter, PackageSigner, Repository, Signer
+from conveyor.ports.publishing import (
+    ClientKeys,
+    Collector,
+    EntryFile,
+    IndexWriter,
+    PackageSigner,
+    PoolReader,
+    Repository,
+    Signer,
+)
 from conveyor.ports.store import Store
 from conveyor.ports.surroundings import Clock, Progress
 from conveyor.ports.upstream import Git, PackagingSource, Renderer
@@ -17,6 +26,7 @@ __all__ = [
     "Changes",
     "ClientKeys",
     "Clock",
+    "Collector",
     "Copier",
     "Describer",
     "EntryFile",
@@ -29,6 +39,7 @@ __all__ = [
     "PackageSigner",
     "PackagingSource",
     "Place",
+    "PoolReader",
     "PreparedRoot",
     "Progress",
     "Renderer",

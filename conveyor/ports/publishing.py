@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +12,7 @@ from typing import Protocol
 
 from conveyor.model.artifact import Artifact, Snapshot
 from conveyor.model.manifest import Manifest
+from conveyor.model.published import PoolFile
 from conveyor.model.target import Format
 from conveyor.ports.packagemanager import Trunk
 
@@ -103,9 +105,19 @@ class IndexWriter(Protocol):
     def client_lines(self, client_file: tuple[str, str], packages: Sequence[str]) -> str:
         """The shell lines that put a client file in its place and install packages from the repository."""
 
+    def forget(self, paths: Collection[str]) -> None:
+        """Let go of what is kept of packages that are removed for good.
+
+        Args:
+            paths: where they were in the pool; what was never kept is left out.
+        """
+
 
 class Repository(Protocol):
     """The published tree: pool, snapshots, pointers."""
+
+    def bringing(self, target: str) -> AbstractContextManager[None]:
+        """Keep what is brought into the target's pool from being removed, until the store knows of it. Many may."""
 
     def add(self, target: str, path: Path, artifact: Artifact) -> Artifact:
         """Bring a file into the target's pool, durably; the same content twice is stored once."""
@@ -192,6 +204,59 @@ class Repository(Protocol):
 
     def clean(self) -> None:
         """Remove what a killed writer left half-done."""
+
+
+class Collector(Protocol):
+    """Removes from the published tree what retention takes. What it removes is chosen by its caller."""
+
+    def snapshots(self, target: str) -> tuple[str, ...]:
+        """Ids of the commits whose snapshots are in the tree, sorted, whether or not the store knows them."""
+
+    def holding(self, target: str) -> AbstractContextManager[None]:
+        """Hold the target's pool alone: nobody is between bringing files into it and telling the store of them.
+
+        Whoever needs the place of the target's one writer too takes it second.
+        """
+
+    def unreachable(self, target: str, reachable: AbstractSet[str]) -> tuple[str, ...]:
+        """What of the pool is none of `reachable`, sorted: paths in it, of files, and of folders that empties.
+
+        Links that show a source package's files beside its .dsc stay and go with that.
+        """
+
+    def size(self, target: str, commit_ids: Collection[str], paths: Collection[str], others: Iterable[Path]) -> int:
+        """Bytes on the disk that are free when all of these are gone; a file with a name elsewhere does not count.
+
+        Args:
+            target: the target's name.
+            commit_ids: of snapshots that are in the tree.
+            paths: paths in the pool.
+            others: folders elsewhere.
+        """
+
+    def attic(self, target: str) -> AbstractContextManager[Path]:
+        """A folder for what is put away, removed with all that is in it at the end, or by the next who asks for one."""
+
+    def put_away(self, target: str, commit_ids: Collection[str], attic: Path) -> None:
+        """Take snapshots out of the tree, durably, each in one step; those that are not there are left out."""
+
+    def remove(self, target: str, paths: Collection[str]) -> None:
+        """Remove files and folders from the pool, and what is kept of them; those that are not there are left out."""
+
+
+class PoolReader(Protocol):
+    """Reads the files of a target's pool to see that they are what they were."""
+
+    def read(self, target: str, bytes_per_second: int | None) -> Iterator[PoolFile]:
+        """Read every file, from the disk, and remember which of them no new snapshot may list.
+
+        Args:
+            target: the target's name.
+            bytes_per_second: how fast, on average; None for as fast as it goes.
+        """
+
+    def has(self, target: str, path: str) -> bool:
+        """Whether a file is there."""
 
 
 class Signer(Protocol):

@@ -159,8 +159,22 @@ def exclusive(path: Path) -> Iterator[None]:
     """Hold a file's lock, waiting for it; it excludes other processes and other threads alike."""
     with room_needed(path.name):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+    with _locked(descriptor, fcntl.LOCK_EX):
+        yield
+
+
+@contextmanager
+def folder_lock(folder: Path, *, shared: bool) -> Iterator[None]:
+    """Hold a folder's own lock, waiting for it: together with others who share it, or alone."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    with _locked(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX):
+        yield
+
+
+@contextmanager
+def _locked(descriptor: int, how: int) -> Iterator[None]:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        fcntl.flock(descriptor, how)
         yield
     finally:
         fcntl.flock(descriptor, fcntl.LOCK_UN)  # closing is not enough: a forked child may have a copy

@@ -6,24 +6,73 @@ import errno
 import hashlib
 import os
 import stat
+import time
 from pathlib import Path
 
 from conveyor.errors import ConveyorError, SourceInvalid
 from conveyor.model.artifact import Artifact
 from conveyor.repository import files
 
+POOL = "pool"
 _CHUNK = 1 << 20
+_UNREADABLE = (errno.EIO, errno.EUCLEAN, errno.EBADMSG)
+
+
+class Pace:
+    """Keeps reading below a number of bytes a second, on average.
+
+    Args:
+        bytes_per_second: the number; None for as fast as it goes.
+    """
+
+    def __init__(self, bytes_per_second: int | None = None) -> None:
+        self._bytes_per_second = bytes_per_second
+        self._began = time.monotonic()
+        self._read = 0
+
+    def have_read(self, size: int) -> None:
+        """Wait until so many more bytes may have been read."""
+        self._read += size
+        if self._bytes_per_second is not None:
+            time.sleep(max(0.0, self._began + self._read / self._bytes_per_second - time.monotonic()))
+
+
+def is_whole(path: Path, sha256: str, pace: Pace | None = None) -> bool:
+    """Whether a file's bytes have this sha256. One that the disk cannot read has not.
+
+    Args:
+        path: the file.
+        sha256: what its bytes should have.
+        pace: how fast to read what is on the disk; None where it will do to read what is in memory of it.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb", buffering=0) as file:
+            if pace is not None:
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+                if pace is not None:
+                    pace.have_read(len(chunk))
+    except OSError as error:
+        if error.errno not in _UNREADABLE:
+            raise
+        return False
+    return digest.hexdigest() == sha256
 
 
 def add(root: Path, path: Path, artifact: Artifact) -> None:
-    """Bring a file into the pool of the target whose tree is `root`, durably.
+    """Bring a file into the pool of the target whose tree is `root`, durably. One that is damaged there is replaced.
 
     Raises:
         SourceInvalid: `path` is not a regular file: a build may leave a symlink that leads out of its results.
         ConveyorError: its content is not the artifact's.
     """
-    final = root / "pool" / artifact.pool_path
-    if _holds(final, artifact):
+    final = root / POOL / artifact.pool_path
+    if _holds(final, artifact) and is_whole(final, artifact.sha256):
         return
     with files.temporary_folder(root) as temporary:
         copy = temporary / artifact.filename
@@ -35,7 +84,7 @@ def add(root: Path, path: Path, artifact: Artifact) -> None:
 
 def missing(root: Path, artifact: Artifact) -> bool:
     """Whether the pool lacks an artifact."""
-    return not _holds(root / "pool" / artifact.pool_path, artifact)
+    return not _holds(root / POOL / artifact.pool_path, artifact)
 
 
 def _holds(final: Path, artifact: Artifact) -> bool:

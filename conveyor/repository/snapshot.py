@@ -6,10 +6,10 @@ import errno
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from conveyor.errors import ConveyorError, SourceInvalid
+from conveyor.errors import SourceInvalid
 from conveyor.model.artifact import Snapshot
 from conveyor.ports import IndexWriter
-from conveyor.repository import files, names, pool, records
+from conveyor.repository import bitrot, files, names, pool, records
 
 POOL_LINK = "../../../pool"
 MANIFEST = "manifest.json"
@@ -20,15 +20,13 @@ def check(snapshot: Snapshot, root: Path) -> None:
 
     Raises:
         SourceInvalid: a name is not fit to be published.
-        ConveyorError: the pool lacks an artifact.
+        ArtifactDamaged: the pool lacks an artifact, or it is not what its build made.
     """
     for entry in snapshot.entries:
         for artifact in entry.artifacts:
             if pool.missing(root, names.check_artifact(artifact)):
-                raise ConveyorError(
-                    f"the pool of {snapshot.target} lacks {artifact.filename} of {entry.package}",
-                    hint=f"run 'conveyor build {entry.package}' to make it again",
-                )
+                raise bitrot.lacking(snapshot, root, entry.package, artifact)
+    bitrot.check(snapshot, root)
 
 
 def publish(

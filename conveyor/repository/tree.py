@@ -12,8 +12,8 @@ from conveyor.errors import UnknownName
 from conveyor.model.artifact import Artifact, ArtifactKind, Snapshot
 from conveyor.model.manifest import Manifest
 from conveyor.ports import ClientKeys, IndexWriter, Trunk
+from conveyor.repository import bitrot, manifest, names, pointers, pool, snapshot
 from conveyor.repository import files as disk
-from conveyor.repository import manifest, names, pointers, pool, snapshot
 from conveyor.repository.redating import Redating
 from conveyor.repository.signing import published
 from conveyor.repository.signing.lead import content_digest
@@ -84,6 +84,15 @@ class PublishedTree:
         return self._writer(target).client_lines(self.client_file(target, place), packages)
 
     @contextmanager
+    def bringing(self, target: str) -> Iterator[None]:
+        """See Repository.bringing. Waits while the pool is being cleared."""
+        with disk.room_needed(f"the pool of {target}"):
+            root = self._make_target_folder(target)
+            disk.make_folder(root / pool.POOL, below=root)
+        with disk.folder_lock(root / pool.POOL, shared=True):
+            yield
+
+    @contextmanager
     def signed(
         self, target: str, files: Sequence[tuple[Path, Artifact]]
     ) -> Iterator[tuple[tuple[Path, Artifact], ...]]:
@@ -111,7 +120,9 @@ class PublishedTree:
         """
         names.check_artifact(artifact)
         with disk.room_needed(artifact.filename):
-            pool.add(self._make_target_folder(target), path, artifact)
+            root = self._make_target_folder(target)
+            pool.add(root, path, artifact)
+            bitrot.unmark(root, artifact.pool_path)
         return artifact
 
     def check(self, target: str, files: Sequence[tuple[Path, Artifact]]) -> None:
@@ -123,13 +134,14 @@ class PublishedTree:
 
     def artifact_path(self, target: str, artifact: Artifact) -> Path:
         """See Repository.artifact_path."""
-        return self._folder(target) / "pool" / names.check_artifact(artifact).pool_path
+        return self._folder(target) / pool.POOL / names.check_artifact(artifact).pool_path
 
     def publish(self, new: Snapshot, extras: Mapping[str, bytes]) -> Path:
         """See Repository.publish.
 
         Raises:
             SourceInvalid: a name or a package is not fit to be published.
+            ArtifactDamaged: the pool lacks a file that it lists, or that is not what its build made.
             DiskFull: there is no room for it.
             SigningFailed: it was not signed; nothing was published.
         """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from conveyor.repository.signing.keys import create as create_key
 from conveyor.wiring.builders import Builders
 from conveyor.wiring.conveyor import Conveyor, Records, disk_full_error, open_conveyor, open_records
+from conveyor.wiring.keeping import make_collect, make_scrub
 from conveyor.wiring.machine import examine, gain_root, require_programs, require_room, require_root
 from conveyor.wiring.signing import keys, require_signing, unsigned_note
 from conveyor.wiring.travel import make_travel
@@ -18,6 +19,8 @@ __all__ = [
     "examine",
     "gain_root",
     "keys",
+    "make_collect",
+    "make_scrub",
     "make_travel",
     "open_conveyor",
     "open_records",

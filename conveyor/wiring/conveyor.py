@@ -23,6 +23,7 @@ from conveyor.pipeline.provenance import Statements
 from conveyor.pipeline.publish import Publisher
 from conveyor.pipeline.recover import Recovery
 from conveyor.ports import IndexWriter, Ledger, Progress, Store, Votes
+from conveyor.repository.collector import TreeCollector
 from conveyor.repository.tree import PublishedTree
 from conveyor.upstream.mirror import GitMirrors
 from conveyor.upstream.packaging import PackagingSources
@@ -56,6 +57,7 @@ class Conveyor:
         repos: packages and targets.
         parts: the implementations behind the ports.
         tree: the published tree.
+        collector: removes from it.
         builders: what builds.
         poll: finds commits.
         orders: carries out builds.
@@ -69,6 +71,7 @@ class Conveyor:
     repos: Repos
     parts: Parts
     tree: PublishedTree
+    collector: TreeCollector
     builders: Builders
     poll: Poll
     orders: Orders
@@ -129,7 +132,8 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
     # server must read what is there.
     os.umask(0o022)
     builders = make_builders(settings, repos)
-    tree = _tree(settings, _writers(settings, repos))
+    writers = _writers(settings, repos)
+    tree = _tree(settings, writers)
     books = _books(settings)
     store, clock = books.store, SystemClock()
     git = GitMirrors(data / "mirrors", rewrites=settings.rewrites, fetch_limit=settings.git_timeout)
@@ -157,6 +161,7 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
         repos=repos,
         parts=parts,
         tree=tree,
+        collector=TreeCollector(_root(settings), writers),
         builders=builders,
         poll=Poll(git, parts.packaging),
         orders=orders,
@@ -217,10 +222,13 @@ def _writers(settings: Settings, repos: Repos) -> Mapping[str, IndexWriter]:
     return {name: by_format[target.format] for name, target in repos.targets.items()}
 
 
+def _root(settings: Settings) -> Path:
+    return settings.data_dir / "repos"
+
+
 def _tree(settings: Settings, writers: Mapping[str, IndexWriter]) -> PublishedTree:
-    root: Path = settings.data_dir / "repos"
     return PublishedTree(
-        root,
+        _root(settings),
         writers=writers,
         base_url=settings.base_url,
         client_name=settings.repository_name,

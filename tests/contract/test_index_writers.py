@@ -17,7 +17,7 @@ import pytest
 from debian.deb822 import Deb822, Release, Sources
 
 from conveyor.config import load_repos
-from conveyor.errors import ConveyorError, DiskFull, SourceInvalid
+from conveyor.errors import ArtifactDamaged, DiskFull, SourceInvalid
 from conveyor.formats.deb.metadata import DebIndexWriter
 from conveyor.formats.rpm.dnf import DnfManager
 from conveyor.formats.rpm.metadata import RpmIndexWriter
@@ -586,7 +586,7 @@ class TestRpmMetadata:
         path = tree.artifact_path(RPM_TARGET, artifact)
         content = path.read_bytes()
         path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-        with pytest.raises(ConveyorError, match="has changed in the pool"):
+        with pytest.raises(ArtifactDamaged, match="is damaged in the pool"):
             tree.publish(snapshot, {})
 
 

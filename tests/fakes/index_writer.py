@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -52,3 +52,6 @@ class FakeIndexWriter:
 
     def client_lines(self, client_file: tuple[str, str], packages: Sequence[str]) -> str:
         return f"use {client_file[0]} for {' '.join(packages)}\n"
+
+    def forget(self, paths: Collection[str]) -> None:
+        """It keeps nothing."""

@@ -31,6 +31,11 @@ class FakeRepository:
         self._manifests: dict[Path, Manifest] = {}
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
+    @contextmanager
+    def bringing(self, target: str) -> Iterator[None]:
+        del target
+        yield
+
     def add(self, target: str, path: Path, artifact: Artifact) -> Artifact:
         final = self.artifact_path(target, artifact)
         final.parent.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ import gzip
 import hashlib
 import lzma
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
@@ -114,6 +114,10 @@ class DebIndexWriter:
         name, content = client_file
         place = f"cat > /etc/apt/sources.list.d/{name} <<'END'\n{content}END\n"
         return f"{place}apt-get update\napt-get install --yes {' '.join(packages)}\n"
+
+    def forget(self, paths: Collection[str]) -> None:
+        """See IndexWriter.forget."""
+        self._cache.forget(paths)
 
     def _packages(self, snapshot: Snapshot, pool: Path) -> list[bytes]:
         found = _found(snapshot, ArtifactKind.BINARY)

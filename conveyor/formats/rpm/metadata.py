@@ -6,7 +6,7 @@ import gzip
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -127,6 +127,10 @@ class RpmIndexWriter:
         name, content = client_file
         place = f"cat > /etc/yum.repos.d/{name} <<'END'\n{content}END\n"
         return f"{place}dnf install --assumeyes {' '.join(packages)}\n"
+
+    def forget(self, paths: Collection[str]) -> None:
+        """See IndexWriter.forget."""
+        self._cache.forget(paths)
 
     def _chunks(self, artifact: Artifact, path: Path) -> _Chunks:
         kept = self._cache.get(artifact, lambda: _read_package(path, artifact))
