@@ -6,6 +6,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from conveyor.model.artifact import Artifact
@@ -26,30 +27,35 @@ class ChunkCache:
 
     def get(self, artifact: Artifact, make: Callable[[], bytes]) -> bytes:
         """The artifact's chunk, made and kept when it is not there."""
-        path = self._path(artifact)
-        kept = _read(path)
+        path = self._path(artifact.pool_path)
+        kept = read(path)
         if kept is not None:
-            return kept
+            return bytes(kept)
         chunk = make()
-        _write(path, chunk)
+        write(path, chunk)
         return chunk
 
-    def _path(self, artifact: Artifact) -> Path:
+    def forget(self, pool_path: str) -> None:
+        """Remove an artifact's chunk."""
+        self._path(pool_path).unlink(missing_ok=True)
+
+    def _path(self, pool_path: str) -> Path:
         # The file's name is a part of the chunk; hashed, it need not be fit for a path.
-        key = hashlib.sha256(artifact.pool_path.encode()).hexdigest()
+        key = hashlib.sha256(pool_path.encode()).hexdigest()
         return self._folder / key[:2] / key
 
 
-def _read(path: Path) -> bytes | None:
+def read(path: Path) -> memoryview | None:
+    """What `write` has written; None where it is missing or damaged."""
     try:
-        content = path.read_bytes()
+        content = memoryview(path.read_bytes())
     except FileNotFoundError:
         return None
     digest, chunk = content[:_DIGEST_SIZE], content[_DIGEST_SIZE:]
     return chunk if hashlib.sha256(chunk).digest() == digest else None
 
 
-def _write(path: Path, chunk: bytes) -> None:
+def write(path: Path, chunk: bytes) -> None:
     """Keep a chunk with its digest in front: after a power cut a file may have its name and not its content."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent)
@@ -57,6 +63,7 @@ def _write(path: Path, chunk: bytes) -> None:
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(hashlib.sha256(chunk).digest() + chunk)
-        temporary.rename(path)
+        with suppress(FileNotFoundError):  # somebody deleted the cache
+            temporary.rename(path)
     finally:
         temporary.unlink(missing_ok=True)
