@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import Connection, Table, insert
+from sqlalchemy.schema import CreateTable
 
 from bench import manypackages
 from bench.manypackages import Package
@@ -26,8 +27,9 @@ BEGAN_AT = datetime(2024, 1, 1, tzinfo=UTC)
 BETWEEN = timedelta(minutes=1)
 PACKAGING_SHA = "c" * 40
 UPSTREAM = "https://example.org/{name}.git"
-# What this writes; a folder that was made by another version is made anew.
-SCHEMA = "1"
+# Versions of what is made here; what is there of another one is made anew.
+PACKAGES = "1"
+ROWS = "1"
 _ROWS_AT_ONCE = 20_000
 
 
@@ -65,17 +67,31 @@ def kept(folder: Path, package_format: Format, target: str, count: int) -> Histo
         target: the target's name.
         count: how many packages.
     """
-    ready = folder / f"ready-{SCHEMA}"
-    if ready.exists():
-        packages: tuple[Package, ...] = pickle.loads(ready.read_bytes())
-        return History(folder=folder, target=target, packages=packages)
-    shutil.rmtree(folder, ignore_errors=True)
-    packages = tuple(manypackages.make(package_format, folder / "packages", manypackages.names(count), "1"))
+    packages = _packages(folder / f"packages-{PACKAGES}", package_format, count)
     history = History(folder=folder, target=target, packages=packages)
-    _fill_pool(history)
-    _fill_store(history)
-    ready.write_bytes(pickle.dumps(packages))
+    ready = folder / f"data/ready-{_schema()}"
+    if not ready.exists():
+        shutil.rmtree(folder / "data", ignore_errors=True)
+        _fill_pool(history)
+        _fill_store(history)
+        ready.touch()
     return history
+
+
+def _packages(folder: Path, package_format: Format, count: int) -> tuple[Package, ...]:
+    listed = folder / "packages.pickle"
+    if not listed.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        made = manypackages.make(package_format, folder, manypackages.names(count), "1")
+        listed.write_bytes(pickle.dumps(tuple(made)))
+    packages: tuple[Package, ...] = pickle.loads(listed.read_bytes())
+    return packages
+
+
+def _schema() -> str:
+    """Changes with the store's tables, and with what is written into them here."""
+    made = "".join(str(CreateTable(table)) for table in tables.metadata.sorted_tables)
+    return hashlib.sha256(f"{ROWS} {made}".encode()).hexdigest()[:12]
 
 
 def sha_of(name: str, number: int) -> str:
