@@ -6,6 +6,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from conveyor.model.artifact import Artifact
@@ -27,11 +28,11 @@ class ChunkCache:
     def get(self, artifact: Artifact, make: Callable[[], bytes]) -> bytes:
         """The artifact's chunk, made and kept when it is not there."""
         path = self._path(artifact.pool_path)
-        kept = _read(path)
+        kept = read(path)
         if kept is not None:
-            return kept
+            return bytes(kept)
         chunk = make()
-        _write(path, chunk)
+        write(path, chunk)
         return chunk
 
     def forget(self, pool_paths: Iterable[str]) -> None:
@@ -45,16 +46,17 @@ class ChunkCache:
         return self._folder / key[:2] / key
 
 
-def _read(path: Path) -> bytes | None:
+def read(path: Path) -> memoryview | None:
+    """What `write` has written; None where it is missing or damaged."""
     try:
-        content = path.read_bytes()
+        content = memoryview(path.read_bytes())
     except FileNotFoundError:
         return None
     digest, chunk = content[:_DIGEST_SIZE], content[_DIGEST_SIZE:]
     return chunk if hashlib.sha256(chunk).digest() == digest else None
 
 
-def _write(path: Path, chunk: bytes) -> None:
+def write(path: Path, chunk: bytes) -> None:
     """Keep a chunk with its digest in front: after a power cut a file may have its name and not its content."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent)
@@ -62,6 +64,7 @@ def _write(path: Path, chunk: bytes) -> None:
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(hashlib.sha256(chunk).digest() + chunk)
-        temporary.rename(path)
+        with suppress(FileNotFoundError):  # somebody deleted the cache
+            temporary.rename(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -106,6 +106,41 @@ class MockOptions:
     isolation: str = "simple"
 
 
+class Compression(StrEnum):
+    """How the metadata of an RPM repository is compressed."""
+
+    GZIP = "gzip"  # every client reads it
+    ZSTD = "zstd"  # smaller; dnf and zypper since 2019, not yum
+
+
+class SourcePackages(StrEnum):
+    """Where an RPM repository lists source packages."""
+
+    NONE = "none"
+    BESIDE = "beside"  # in a repository of their own, inside of the snapshot
+    INSIDE = "inside"  # among the binary packages
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexOptions:
+    """What the repositories of a target have beyond what every one has.
+
+    Attributes:
+        compression: of an RPM repository's metadata.
+        source_packages: where an RPM repository lists source packages; a deb repository always has them beside.
+        contents: whether a deb repository tells which package has which file.
+        valid_until: seconds for which clients may use a Release file of a deb repository; None for ever.
+    """
+
+    compression: Compression = Compression.GZIP
+    source_packages: SourcePackages = SourcePackages.NONE
+    contents: bool = False
+    valid_until: int | None = None
+
+
+DEFAULT_INDEXES = IndexOptions()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What one build may use.
@@ -144,6 +179,7 @@ class Target:
         ccache: whether compilations are kept between the builds of a package (overlay builder).
         mock: how mock is called.
         container: image that the builder's tool runs in; None for the host's own tool (mock, pbuilder).
+        indexes: what its repositories have.
     """
 
     name: str
@@ -161,3 +197,4 @@ class Target:
     ccache: bool = False
     mock: MockOptions = MockOptions()
     container: str | None = None
+    indexes: IndexOptions = DEFAULT_INDEXES

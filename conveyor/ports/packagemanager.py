@@ -23,11 +23,13 @@ class Trunk:
         folder: root of the target's published tree on this machine.
         snapshot: path of the current snapshot below it.
         binaries: its binary packages.
+        components: what it is parted into, where the format knows such a thing.
     """
 
     folder: Path
     snapshot: str
     binaries: tuple[Artifact, ...]
+    components: tuple[str, ...] = ()
 
 
 class Place(StrEnum):

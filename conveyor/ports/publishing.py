@@ -92,7 +92,19 @@ class IndexWriter(Protocol):
             date: in UTC, in whole seconds.
         """
 
-    def client_file(self, *, name: str, title: str, url: str, keys: ClientKeys | None = None) -> tuple[str, str]:
+    def components(self, folder: Path) -> tuple[str, ...]:
+        """The components that a written snapshot is parted into, sorted; none where the format knows no such thing."""
+
+    def client_file(
+        self,
+        *,
+        name: str,
+        title: str,
+        url: str,
+        keys: ClientKeys | None = None,
+        components: Sequence[str] = (),
+        lasting: bool = False,
+    ) -> tuple[str, str]:
         """File name and content of what a client drops into its configuration to use the repository at `url`.
 
         Args:
@@ -100,7 +112,12 @@ class IndexWriter(Protocol):
             title: one line for people.
             url: where the repository is.
             keys: what its signatures are demanded with; None where it is not signed, which the file says then.
+            components: what it is parted into, for a format that names them; none for a repository that is not there.
+            lasting: whether what is at `url` never changes, and so is never too old.
         """
+
+    def moving(self, text: str) -> str:
+        """The content of a client file with `lasting`, for a URL where what is there changes."""
 
     def client_lines(self, client_file: tuple[str, str], packages: Sequence[str]) -> str:
         """The shell lines that put a client file in its place and install packages from the repository."""

@@ -26,6 +26,7 @@ VERSIONS_COLUMNS = (
     "Pkg NVR",
 )
 _NOTHING = "None"  # how DLRN writes a missing extended hash, and its clients compare
+_COMPACT = json.JSONEncoder(separators=(",", ":"))
 
 
 def source_nvr(entry: SnapshotEntry) -> str:
@@ -140,4 +141,4 @@ def manifest_line(entry: SnapshotEntry) -> str:
             for artifact in sorted(entry.artifacts, key=lambda artifact: (artifact.filename, artifact.sha256))
         ],
     }
-    return json.dumps(line, separators=(",", ":"))
+    return _COMPACT.encode(line)

@@ -77,7 +77,8 @@ class PublishedTree:
         # The tree may be served elsewhere by now.
         url = re.compile(rf"[^\s=]+/{re.escape(f'{target}/{shard}')}")
         here = url.sub(lambda _: self.url(target, place), published.read_text(encoding="utf-8"))
-        return name, here.replace(shard, place)
+        moving = here if shard == place else self._writer(target).moving(here)
+        return name, moving.replace(shard, place)
 
     def client_lines(self, target: str, place: str, packages: Sequence[str]) -> str:
         """The shell lines that make a client install packages from a snapshot or a pointer of a target."""
@@ -149,7 +150,8 @@ class PublishedTree:
         if final.is_dir():
             return final
         keys = self._keys(new.target, new.commit_id, (each for entry in new.entries for each in entry.artifacts))
-        client = self._client_file(new.target, names.shard(new.commit_id), keys)
+        components = sorted({entry.component for entry in new.entries})
+        client = self._client_file(new.target, names.shard(new.commit_id), keys, components)
 
         def seal(folder: Path) -> None:
             self._seal(new.target, folder)
@@ -235,7 +237,12 @@ class PublishedTree:
         commit_id = self.pointed(target, CURRENT)
         if commit_id is None:
             return None
-        return Trunk(folder=self._folder(target), snapshot=names.shard(commit_id), binaries=tuple(binaries))
+        return Trunk(
+            folder=self._folder(target),
+            snapshot=names.shard(commit_id),
+            binaries=tuple(binaries),
+            components=self._writer(target).components(self.snapshot_folder(target, commit_id)),
+        )
 
     @contextmanager
     def writing(self, target: str) -> Iterator[None]:
@@ -284,12 +291,20 @@ class PublishedTree:
     def _client_files(self, target: str, commit_id: str) -> dict[str, str]:
         """The client file of a snapshot and its keys, as they are where it is signed now."""
         keys = self._keys(target, commit_id, self._artifacts(target, commit_id))
-        name, text = self._client_file(target, names.shard(commit_id), keys)
+        components = self._writer(target).components(self.snapshot_folder(target, commit_id))
+        name, text = self._client_file(target, names.shard(commit_id), keys, components)
         return {name: text} if keys is None else {name: text, self._key_name: keys.armoured}
 
-    def _client_file(self, target: str, place: str, keys: ClientKeys | None) -> tuple[str, str]:
+    def _client_file(
+        self, target: str, place: str, keys: ClientKeys | None, components: Sequence[str] = ()
+    ) -> tuple[str, str]:
         return self._writer(target).client_file(
-            name=self._client_name, title=f"Conveyor {target} {place}", url=self.url(target, place), keys=keys
+            name=self._client_name,
+            title=f"Conveyor {target} {place}",
+            url=self.url(target, place),
+            keys=keys,
+            components=components,
+            lasting="/" in place,
         )
 
     def _writer(self, target: str) -> IndexWriter:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,6 @@ from sqlalchemy import (
     Connection,
     Exists,
     FromClause,
-    Row,
     ScalarSelect,
     Select,
     exists,
@@ -183,7 +182,7 @@ def newest(connection: Connection, target: str) -> tuple[SnapshotEntry, ...]:
     newest_id = _newest_id(target, packages)
     artifacts = _artifacts(connection, packages, newest_id)
     statement = _select_entries(packages.join(entry, entry.c.build_id == newest_id))
-    found = [_to_entry(row, artifacts[row.build_id]) for row in connection.execute(statement)]
+    found = [_to_entry(artifacts.get(row[0], []), *row) for row in connection.execute(statement).all()]
     return tuple(sorted(found, key=lambda one: one.package))
 
 
@@ -216,7 +215,7 @@ def of_build(connection: Connection, build_id: int) -> SnapshotEntry | None:
         .where(build_artifact.c.build_id == build_id)
         .order_by(build_artifact.c.position)
     )
-    return _to_entry(row, [_to_artifact(*columns) for columns in connection.execute(statement)])
+    return _to_entry([_to_artifact(*columns) for columns in connection.execute(statement)], *row)
 
 
 def failing(connection: Connection, target: str) -> tuple[str, ...]:
@@ -239,28 +238,53 @@ def failing(connection: Connection, target: str) -> tuple[str, ...]:
 
 
 def _select_entries(source: FromClause) -> Select[*tuple[Any, ...]]:
+    """The arguments of `_to_entry` after the first."""
     commit = upstream_commit.c
-    failed_since = _failed_since().label("failed_since")
     return (
-        select(entry, commit.upstream_sha, commit.packaging_sha, commit.extended, failed_since)
+        select(
+            entry.c.build_id,
+            entry.c.package,
+            entry.c.upstream_url,
+            commit.upstream_sha,
+            entry.c.packaging_url,
+            commit.packaging_sha,
+            commit.extended,
+            entry.c.component,
+            entry.c.version,
+            entry.c.succeeded_at,
+            _failed_since().label("failed_since"),
+        )
         .select_from(source)
         .join(build, build.c.id == entry.c.build_id)
         .join(upstream_commit, upstream_commit.c.id == build.c.commit_id)
     )
 
 
-def _to_entry(row: Row[*tuple[Any, ...]], artifacts: list[Artifact]) -> SnapshotEntry:
+def _to_entry(
+    artifacts: Sequence[Artifact],
+    _build_id: int,
+    package: str,
+    upstream_url: str,
+    upstream_sha: str,
+    packaging_url: str,
+    packaging_sha: str,
+    extended: str,
+    component: str,
+    version: str,
+    succeeded_at: datetime,
+    failed_since: bool,
+) -> SnapshotEntry:
     return SnapshotEntry(
-        package=row.package,
-        upstream_url=row.upstream_url,
-        upstream_sha=row.upstream_sha,
-        packaging_url=row.packaging_url,
-        packaging_sha=row.packaging_sha,
-        extended=row.extended,
-        component=row.component,
-        version=row.version,
-        succeeded_at=row.succeeded_at,
-        latest_succeeded=not row.failed_since,
+        package=package,
+        upstream_url=upstream_url,
+        upstream_sha=upstream_sha,
+        packaging_url=packaging_url,
+        packaging_sha=packaging_sha,
+        extended=extended,
+        component=component,
+        version=version,
+        succeeded_at=succeeded_at,
+        latest_succeeded=not failed_since,
         artifacts=tuple(artifacts),
     )
 
@@ -317,6 +341,6 @@ def _artifacts(connection: Connection, packages: FromClause, newest_id: ScalarSe
         .order_by(build_artifact.c.build_id, build_artifact.c.position)
     )
     found: dict[int, list[Artifact]] = defaultdict(list)
-    for build_id, *columns in connection.execute(statement):
+    for build_id, *columns in connection.execute(statement).all():
         found[build_id].append(_to_artifact(*columns))
     return found

@@ -22,6 +22,7 @@ from conveyor.formats.deb.metadata import DebIndexWriter
 from conveyor.formats.rpm.dnf import DnfManager
 from conveyor.formats.rpm.metadata import RpmIndexWriter
 from conveyor.model.artifact import Artifact, ArtifactKind, Snapshot
+from conveyor.model.target import DEFAULT_INDEXES, IndexOptions
 from conveyor.ports import IndexWriter
 from conveyor.repository.signing.gnupg import KeyHome
 from conveyor.repository.signing.published import Signing
@@ -36,13 +37,17 @@ DEB_TARGET = "debian-13-amd64"
 Built = list[tuple[Path, Artifact]]
 
 
+def writers_at(cache: Path, options: IndexOptions = DEFAULT_INDEXES) -> dict[str, IndexWriter]:
+    return {RPM_TARGET: RpmIndexWriter(cache, options), DEB_TARGET: DebIndexWriter(cache, options)}
+
+
 def tree_at(
-    folder: Path, base_url: str = "https://trunk.example.org/repos", signing: Signing | None = None
+    folder: Path,
+    base_url: str = "https://trunk.example.org/repos",
+    options: IndexOptions = DEFAULT_INDEXES,
+    signing: Signing | None = None,
 ) -> PublishedTree:
-    writers: dict[str, IndexWriter] = {
-        RPM_TARGET: RpmIndexWriter(folder / "cache"),
-        DEB_TARGET: DebIndexWriter(folder / "cache"),
-    }
+    writers = writers_at(folder / "cache", options)
     return PublishedTree(folder / "repos", writers=writers, base_url=base_url, signing=signing)
 
 
@@ -350,7 +355,7 @@ class TestApt:
     ) -> None:
         """Forth, back, forth again and back: each time the clients see it."""
         signer = GpgSigner(KeyHome(folder=keys.home), keys["first"])
-        tree = tree_at(tmp_path, url_of(server), Signing(signer=signer, packages={}) if signed else None)
+        tree = tree_at(tmp_path, url_of(server), signing=Signing(signer=signer, packages={}) if signed else None)
         snapshots = {number: deb_snapshot(tree, tmp_path, number) for number in (1, 2, 3)}
         folders = {number: tree.publish(snapshot, {}) for number, snapshot in snapshots.items()}
         before = {number: content_of(folder) for number, folder in folders.items()}
@@ -450,22 +455,55 @@ class TestBothFormats:
     ) -> None:
         tree = tree_at(tmp_path)
         snapshot = make(tree, tmp_path, 1)
-        writer: IndexWriter = (
-            RpmIndexWriter(tmp_path / "cache") if snapshot.target == RPM_TARGET else DebIndexWriter(tmp_path / "cache")
-        )
+        writer = writers_at(tmp_path / "cache")[snapshot.target]
+        spoiled: dict[str, Callable[[Path], object]] = {
+            "cold": Path.exists,
+            "warm": lambda path: path.write_bytes(path.read_bytes()[:-1]),
+            "cut": lambda path: path.write_bytes(b""),
+            "emptied": lambda path: path.write_bytes(path.read_bytes().replace(b"hello", b"jello")),
+            "changed": Path.unlink,
+            "deleted": Path.exists,
+        }
         contents = []
-        for name in ("cold", "warm", "damaged", "empty"):
+        for name, spoil in spoiled.items():
             (tmp_path / name).mkdir()
             writer.write(tmp_path / name, snapshot, tmp_path / "repos" / snapshot.target / "pool")
             contents.append(content_of(tmp_path / name))
             kept = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
-            assert len(kept) == (2 if snapshot.target == RPM_TARGET else 4)
+            # Each package's, and the groups of the indexes that they are in.
+            assert len(kept) == (2 + 1 if snapshot.target == RPM_TARGET else 4 + 2)
             for path in kept:
-                if name == "warm":
-                    path.write_bytes(path.read_bytes()[:-1])
-                elif name == "damaged":
-                    path.unlink()
+                spoil(path)
         assert all(content == contents[0] for content in contents)
+
+    def test_what_was_published_before_makes_no_difference(
+        self, tmp_path: Path, make: Callable[[PublishedTree, Path, int], Snapshot]
+    ) -> None:
+        tree = tree_at(tmp_path)
+        first, second = (make(tree, tmp_path / "scratch", number) for number in (1, 2))
+        contents: list[dict[str, bytes]] = []
+        for snapshot in (first, second, first):
+            written = []
+            for cache in ("kept", f"new{len(contents)}"):
+                folder = tmp_path / f"{cache}-{len(contents)}"
+                folder.mkdir()
+                writer = writers_at(tmp_path / cache)[snapshot.target]
+                writer.write(folder, snapshot, tmp_path / "repos" / snapshot.target / "pool")
+                written.append(content_of(folder))
+            assert written[0] == written[1]
+            contents.append(written[0])
+        assert contents[0] == contents[2]
+        assert contents[0] != contents[1]
+
+    def test_nothing_is_kept_of_what_is_not_listed_any_more(
+        self, tmp_path: Path, make: Callable[[PublishedTree, Path, int], Snapshot]
+    ) -> None:
+        tree = tree_at(tmp_path)
+        counts = set()
+        for number in range(1, 4):
+            publish(tree, make(tree, tmp_path / "scratch", number))
+            counts.add(sum(path.is_file() for path in (tmp_path / "cache").rglob("*")))
+        assert len(counts) == 1
 
     def test_a_package_that_is_another_is_refused(
         self, tmp_path: Path, make: Callable[[PublishedTree, Path, int], Snapshot]
@@ -608,7 +646,7 @@ class TestDebMetadata:
     def test_a_source_package_lies_in_one_folder(self, tmp_path: Path) -> None:
         tree = tree_at(tmp_path)
         folder = publish(tree, deb_snapshot(tree, tmp_path, 1))
-        with (folder / "dists/trunk/main/source/Sources").open() as file:
+        with (folder / "dists/trunk/common/source/Sources").open() as file:
             stanzas = list(Sources.iter_paragraphs(file, use_apt_pkg=False))
         assert [stanza["Package"] for stanza in stanzas] == ["hello", "other"]
         for stanza in stanzas:
@@ -629,7 +667,7 @@ class TestDebMetadata:
         tree = tree_at(tmp_path)
         artifacts = added(tree, DEB_TARGET, [make_deb(tmp_path, "hello", "1-1", control=control)])
         folder = publish(tree, snapshot_of(DEB_TARGET, "amd64", 1, entry_of("hello", 1, artifacts)))
-        text = (folder / "dists/trunk/main/binary-amd64/Packages").read_text()
+        text = (folder / "dists/trunk/common/binary-amd64/Packages").read_text()
         assert "shadow" not in text
         stanza = Deb822(text)
         assert stanza["Filename"] == f"pool/{artifacts[0].pool_path}"

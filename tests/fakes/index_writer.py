@@ -35,6 +35,9 @@ class FakeIndexWriter:
     def checksummed(self, folder: Path) -> tuple[str, ...]:
         return (f"metadata/{(folder / 'metadata/index').read_text()}",)
 
+    def components(self, folder: Path) -> tuple[str, ...]:  # noqa: ARG002
+        return ()
+
     def to_sign(self, folder: Path) -> tuple[EntryFile, ...]:
         del folder
         return (EntryFile(path="metadata/index", detached="index.asc", inline="index.signed"),)
@@ -47,8 +50,20 @@ class FakeIndexWriter:
         del date
         return {entry.path: (folder / entry.path).read_bytes() for entry in self.to_sign(folder)}
 
-    def client_file(self, *, name: str, title: str, url: str, keys: ClientKeys | None = None) -> tuple[str, str]:
+    def client_file(
+        self,
+        *,
+        name: str,
+        title: str,
+        url: str,
+        keys: ClientKeys | None = None,
+        components: Sequence[str] = (),  # noqa: ARG002
+        lasting: bool = False,  # noqa: ARG002
+    ) -> tuple[str, str]:
         return f"{name}.client", f"{title}\n{url}\n{'' if keys is None else keys}\n"
+
+    def moving(self, text: str) -> str:
+        return text
 
     def client_lines(self, client_file: tuple[str, str], packages: Sequence[str]) -> str:
         return f"use {client_file[0]} for {' '.join(packages)}\n"

@@ -23,6 +23,7 @@ from conveyor.ports import Changes, InstalledPackage, Place, RootCommand, Trunk
 
 # Trunk wins over the distribution whatever the versions are: apt_preferences(5).
 TRUNK_PRIORITY = 1001
+DEFAULT_COMPONENT = "main"
 REPOSITORIES = "repositories.sources"
 
 COMMON_CONF = """\
@@ -304,10 +305,17 @@ def _suite(target: Target) -> DebianSuite:
 
 def _trunk_files(trunk: Trunk) -> dict[str, str]:
     """What makes the trunk a source that wins, by path below apt's folder of configuration."""
+    # A snapshot stays what it is, and can be used for ever.
+    fields = {
+        "Types": "deb",
+        "URIs": f"copy:/conveyor/trunk/{trunk.snapshot}",
+        "Suites": "trunk",
+        "Components": " ".join(trunk.components or [DEFAULT_COMPONENT]),
+        "Trusted": "yes",
+        "Check-Valid-Until": "no",
+    }
     return {
-        "sources.list.d/trunk.sources": (
-            f"Types: deb\nURIs: copy:/conveyor/trunk/{trunk.snapshot}\nSuites: trunk\nComponents: main\nTrusted: yes\n"
-        ),
+        "sources.list.d/trunk.sources": "".join(f"{field}: {value}\n" for field, value in fields.items()),
         "preferences.d/trunk": f"Package: *\nPin: release o=Conveyor\nPin-Priority: {TRUNK_PRIORITY}\n",
     }
 

@@ -114,6 +114,11 @@ class Member:
         return self.kind in {b"\0", b"0"}
 
     @property
+    def folder(self) -> bool:
+        """Whether it is a folder."""
+        return self.kind == b"5"
+
+    @property
     def device(self) -> bool:
         """Whether it is a device node."""
         return self.kind in {b"3", b"4"}

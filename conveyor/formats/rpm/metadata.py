@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from conveyor.errors import ConveyorError, SourceInvalid
 from conveyor.formats.chunk_cache import ChunkCache
+from conveyor.formats.compression import Bytes, Codec, Gzip, Zstd
+from conveyor.formats.merged import Merger, Piece
 from conveyor.formats.rpm.createrepo import library as cr
 from conveyor.model.artifact import Artifact, ArtifactKind, Snapshot
-from conveyor.model.target import Format
+from conveyor.model.target import DEFAULT_INDEXES, Compression, Format, IndexOptions, SourcePackages
 from conveyor.ports import ClientKeys, EntryFile
 
 CACHE_SCHEMA = "rpm-1"
+SOURCE_FOLDER = "source"
 _CHANGELOG_ENTRIES = 10
-_GZIP_LEVEL = 6
 # What XML 1.0 cannot hold; createrepo_c writes it all the same.
 NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 MAX_METADATA = 64 << 20  # bytes of one package's; every snapshot and every client has it, too
@@ -45,60 +46,102 @@ _FRAMES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Chunks:
-    """One package's part of the three files, as XML."""
-
-    primary: str
-    filelists: str
-    other: str
-
-
 class RpmIndexWriter:
     """The port IndexWriter for RPM. See there.
 
-    Source packages are left out: a build's SRPM is in the pool and in manifest.json.
+    A build's SRPM is in the pool and in manifest.json, whatever the options say.
 
     Args:
-        cache: folder for each package's XML; safe to delete.
+        cache: folder for each package's XML and what is merged of it; safe to delete.
+        options: what the target's repositories have.
     """
 
     format = Format.RPM
 
-    def __init__(self, cache: Path) -> None:
+    def __init__(self, cache: Path, options: IndexOptions = DEFAULT_INDEXES) -> None:
         self._cache = ChunkCache(cache, CACHE_SCHEMA)
+        self._codec: Codec = Zstd() if options.compression is Compression.ZSTD else Gzip()
+        self._merger = Merger(cache, CACHE_SCHEMA, [self._codec])
+        self._sources = options.source_packages
 
     def write(self, folder: Path, snapshot: Snapshot, pool: Path) -> None:
-        """Write repodata/: gzip, which every client reads, and no sqlite, which none needs.
+        """Write repodata/, without sqlite, which no client needs.
 
         Raises:
             SourceInvalid: a package cannot be read, or is not what it was said to be.
         """
+        binary = {ArtifactKind.BINARY}
+        listed = binary | {ArtifactKind.SOURCE} if self._sources is SourcePackages.INSIDE else binary
+        self._write_repository(folder, snapshot, listed, pool)
+        if self._sources is SourcePackages.BESIDE:
+            source = folder / SOURCE_FOLDER
+            source.mkdir()
+            (source / "pool").symlink_to("../pool")
+            self._write_repository(source, snapshot, {ArtifactKind.SOURCE}, pool)
+
+    def _write_repository(self, folder: Path, snapshot: Snapshot, kinds: Collection[ArtifactKind], pool: Path) -> None:
         repodata = folder / "repodata"
         repodata.mkdir()
-        chunks = [self._chunks(artifact, pool / artifact.pool_path) for artifact in _binaries(snapshot)]
+        listed = _listed(snapshot, kinds)
+        groups = self._merger.merge(
+            f"{snapshot.target}/{'-'.join(sorted(kinds))}",
+            listed,
+            lambda artifact: self._chunks(artifact, pool / artifact.pool_path),
+            self._cache.forget,
+        )
         moment = int(snapshot.updated_at.timestamp())
         repomd = cr.Repomd()
         repomd.set_revision(str(moment))
-        for kind, frame in _FRAMES.items():
-            parts = [getattr(each, kind) for each in chunks]
-            repomd.set_record(_write_file(repodata, kind, frame, parts, moment))
+        for number, (kind, frame) in enumerate(_FRAMES.items()):
+            head = self._merger.piece(f"{_XML_HEAD}{frame.start % len(listed)}".encode())
+            pieces = [head, *(group[number] for group in groups), self._merger.piece(frame.end.encode())]
+            repomd.set_record(self._write_file(repodata, kind, pieces, moment))
         (repodata / "repomd.xml").write_text(repomd.xml_dump(), encoding="utf-8")
+
+    def _write_file(self, repodata: Path, kind: str, pieces: Sequence[Piece], moment: int) -> cr.RepomdRecord:
+        """Write one file under a name that holds its checksum; returns its record for repomd.xml.
+
+        Not through createrepo_c's XmlFile: on a full disk it says no more than "file operation error".
+        """
+        content = self._merger.whole(0, pieces)
+        path = repodata / f"{_sha256(content)}-{kind}.xml{self._codec.suffix}"
+        with path.open("wb") as file:
+            file.writelines(content)
+        record = cr.RepomdRecord(kind, None)
+        record.location_href = f"repodata/{path.name}"
+        record.checksum_type = record.checksum_open_type = "sha256"
+        record.checksum, record.checksum_open = _sha256(content), _sha256(piece.raw for piece in pieces)
+        record.size, record.size_open = sum(map(len, content)), sum(len(piece.raw) for piece in pieces)
+        record.timestamp = moment
+        return record
 
     def check(self, files: Sequence[tuple[Path, Artifact]]) -> None:
         """See IndexWriter.check. What is worked out for it is kept for `write`."""
         for path, artifact in files:
-            if artifact.kind is ArtifactKind.BINARY:
+            if artifact.kind is ArtifactKind.BINARY or self._lists_source(artifact):
                 self._chunks(artifact, path)
+
+    def _lists_source(self, artifact: Artifact) -> bool:
+        return artifact.kind is ArtifactKind.SOURCE and self._sources is not SourcePackages.NONE
 
     def checksummed(self, folder: Path) -> tuple[str, ...]:
         """See IndexWriter.checksummed."""
-        return tuple(sorted(record.location_href for record in cr.Repomd(str(folder / "repodata/repomd.xml"))))
+        return tuple(
+            sorted(
+                f"{place}{record.location_href}"
+                for place in _repositories(folder)
+                for record in cr.Repomd(str(folder / place / "repodata/repomd.xml"))
+            )
+        )
+
+    def components(self, folder: Path) -> tuple[str, ...]:  # noqa: ARG002 - an RPM repository has none
+        """See IndexWriter.components."""
+        return ()
 
     def to_sign(self, folder: Path) -> tuple[EntryFile, ...]:
         """See IndexWriter.to_sign."""
-        found = sorted(folder.glob("repodata/repomd.xml"))
-        return tuple(EntryFile(path=str(path.relative_to(folder)), detached=f"{path.name}.asc") for path in found)
+        paths = (f"{place}repodata/repomd.xml" for place in _repositories(folder))
+        return tuple(EntryFile(path=path, detached="repomd.xml.asc") for path in paths)
 
     def dated(self, folder: Path) -> datetime | None:  # noqa: ARG002
         """See IndexWriter.dated: dnf and zypper take any repomd.xml whose content is another than what they have."""
@@ -108,19 +151,27 @@ class RpmIndexWriter:
         """See IndexWriter.redated: these have no date."""
         return {entry.path: (folder / entry.path).read_bytes() for entry in self.to_sign(folder)}
 
-    def client_file(self, *, name: str, title: str, url: str, keys: ClientKeys | None = None) -> tuple[str, str]:
+    def client_file(
+        self,
+        *,
+        name: str,
+        title: str,
+        url: str,
+        keys: ClientKeys | None = None,
+        components: Sequence[str] = (),  # noqa: ARG002
+        lasting: bool = False,  # noqa: ARG002
+    ) -> tuple[str, str]:
         """A .repo file for dnf, yum and zypper (dnf.conf(5)); ahead of the distribution, as DLRN's is."""
-        lines = (
-            f"[{name}]",
-            f"name={title}",
-            f"baseurl={url}",
-            "enabled=1",
-            *_signatures(keys),
-            "priority=1",
-            "skip_if_unavailable=0",
-            "metadata_expire=60",
-        )
-        return f"{name}.repo", "".join(f"{line}\n" for line in lines)
+        repositories = [_section(name, title, url, keys, enabled=True)]
+        if self._sources is SourcePackages.BESIDE:
+            repositories.append(
+                _section(f"{name}-source", f"{title}, sources", f"{url}/{SOURCE_FOLDER}", keys, enabled=False)
+            )
+        return f"{name}.repo", "\n".join(repositories)
+
+    def moving(self, text: str) -> str:
+        """See IndexWriter.moving."""
+        return text
 
     def client_lines(self, client_file: tuple[str, str], packages: Sequence[str]) -> str:
         """See IndexWriter.client_lines."""
@@ -132,9 +183,10 @@ class RpmIndexWriter:
         """See IndexWriter.forget."""
         self._cache.forget(paths)
 
-    def _chunks(self, artifact: Artifact, path: Path) -> _Chunks:
-        kept = self._cache.get(artifact, lambda: _read_package(path, artifact))
-        return _Chunks(**json.loads(kept))
+    def _chunks(self, artifact: Artifact, path: Path) -> tuple[bytes, ...]:
+        """The package's part of each file."""
+        kept = json.loads(self._cache.get(artifact, lambda: _read_package(path, artifact)))
+        return tuple(kept[kind].encode() for kind in _FRAMES)
 
 
 def _signatures(keys: ClientKeys | None) -> tuple[str, ...]:
@@ -154,15 +206,41 @@ def _signatures(keys: ClientKeys | None) -> tuple[str, ...]:
     )
 
 
-def _binaries(snapshot: Snapshot) -> list[Artifact]:
-    """The binary packages, each once, in an order that depends on nothing else."""
+def _repositories(folder: Path) -> list[str]:
+    """Paths of the repositories of a written snapshot: what it has, whatever the target's options are now."""
+    return [place for place in ("", f"{SOURCE_FOLDER}/") if (folder / place / "repodata").is_dir()]
+
+
+def _section(name: str, title: str, url: str, keys: ClientKeys | None, *, enabled: bool) -> str:
+    lines = (
+        f"[{name}]",
+        f"name={title}",
+        f"baseurl={url}",
+        f"enabled={enabled:d}",
+        *_signatures(keys),
+        "priority=1",
+        "skip_if_unavailable=0",
+        "metadata_expire=60",
+    )
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _listed(snapshot: Snapshot, kinds: Collection[ArtifactKind]) -> list[Artifact]:
+    """The packages, each once, in an order that depends on nothing else."""
     found = {
         artifact.pool_path: artifact
         for entry in snapshot.entries
         for artifact in entry.artifacts
-        if artifact.kind is ArtifactKind.BINARY
+        if artifact.kind in kinds
     }
     return sorted(found.values(), key=lambda artifact: (artifact.filename, artifact.sha256))
+
+
+def _sha256(pieces: Iterable[Bytes]) -> str:
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def _read_package(path: Path, artifact: Artifact) -> bytes:
@@ -202,18 +280,3 @@ def _check_identity(package: cr.Package, artifact: Artifact) -> None:
     found = (package.name, f"{epoch}{package.version}-{package.release}", package.arch)
     if found != (artifact.name, artifact.version, artifact.architecture):
         raise SourceInvalid(f"{artifact.filename} is {' '.join(map(str, found))} inside")
-
-
-def _write_file(repodata: Path, kind: str, frame: _Frame, parts: Sequence[str], moment: int) -> cr.RepomdRecord:
-    """Write one file under a name that holds its checksum; returns its record for repomd.xml.
-
-    Not through createrepo_c's XmlFile: on a full disk it says no more than "file operation error".
-    """
-    text = "".join([_XML_HEAD, frame.start % len(parts), *parts, frame.end])
-    content = gzip.compress(text.encode(), compresslevel=_GZIP_LEVEL, mtime=0)
-    path = repodata / f"{hashlib.sha256(content).hexdigest()}-{kind}.xml.gz"
-    path.write_bytes(content)
-    record = cr.RepomdRecord(kind, str(path))
-    record.fill(cr.SHA256)
-    record.timestamp = moment
-    return record
