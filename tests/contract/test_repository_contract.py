@@ -15,13 +15,15 @@ from pathlib import Path
 
 import pytest
 
-from conveyor.errors import ConveyorError, DiskFull, SnapshotDamaged, SourceInvalid, UnknownName
+from conveyor.errors import ConveyorError, DiskFull, SigningFailed, SnapshotDamaged, SourceInvalid, UnknownName
 from conveyor.model.artifact import Artifact, Snapshot
-from conveyor.ports import Repository
+from conveyor.ports import IndexWriter, Repository
 from conveyor.repository import files
+from conveyor.repository.signing.published import Signing
 from conveyor.repository.tree import PublishedTree
 from tests.fakes.index_writer import FakeIndexWriter
 from tests.fakes.repository import FakeRepository
+from tests.fakes.signer import FakeSigner
 from tests.support.published import commit_id_of, entry_of, plain_artifact, sha_of, snapshot_of
 
 TARGET = "centos-10-x86_64"
@@ -58,6 +60,19 @@ class TestEveryRepository:
         stored = repository.artifact_path(TARGET, artifact)
         assert stored.read_bytes() == b"content"
         assert stored.parts[-4:] == ("pool", artifact.sha256[:2], artifact.sha256, "a~b^1+c.rpm")
+
+    def test_without_a_key_files_are_published_as_they_are(self, repository: Repository, tmp_path: Path) -> None:
+        files = (plain_artifact(tmp_path, "a.rpm", b"content"), plain_artifact(tmp_path, "b.txt", b"text"))
+        with repository.signed(TARGET, files) as signed:
+            assert signed == files
+
+    def test_the_pool_holds_what_has_the_same_content(self, repository: Repository, tmp_path: Path) -> None:
+        path, artifact = plain_artifact(tmp_path, "a.rpm", b"content")
+        assert not repository.holds(TARGET, path, artifact)
+        repository.add(TARGET, path, artifact)
+        assert repository.holds(TARGET, path, artifact)
+        path.write_bytes(b"changed")
+        assert not repository.holds(TARGET, path, artifact)
 
     def test_a_snapshot_is_published_under_its_shards(self, repository: Repository, tmp_path: Path) -> None:
         snapshot = make_snapshot(repository, tmp_path, 1)
@@ -161,7 +176,9 @@ class TestNames:
         with pytest.raises(UnknownName):
             tree.snapshot_folder(TARGET, commit_id)
 
-    @pytest.mark.parametrize("pointer", ["", ".", "..", ".lock", "-x", "a/b", "pool", "ab", "a\nb", "a b", "x" * 101])
+    @pytest.mark.parametrize(
+        "pointer", ["", ".", "..", ".lock", "-x", "a/b", "pool", "ab", "a\nb", "a b", "a.asc", "x" * 101]
+    )
     def test_a_strange_pointer_is_refused(self, tree: PublishedTree, pointer: str, tmp_path: Path) -> None:
         snapshot = make_snapshot(tree, tmp_path, 1)
         tree.publish(snapshot, {})
@@ -291,6 +308,26 @@ class TestTree:
         name, text = tree.client_file(TARGET, "current")
         assert name == "conveyor.client"
         assert f"https://trunk.example.org/repos/{TARGET}/current\n" in text
+
+    def test_a_signed_snapshot_has_its_signatures_and_keys_or_is_not_there(self, tmp_path: Path) -> None:
+        signer = FakeSigner()
+        signing = Signing(signer=signer, packages={})
+        writers: dict[str, IndexWriter] = {TARGET: FakeIndexWriter()}
+        tree = PublishedTree(tmp_path / "repos", writers=writers, base_url="https://x.org", signing=signing)
+        signer.locked = True
+        snapshot = make_snapshot(tree, tmp_path, 1)
+        before = sorted((tmp_path / "repos").rglob("*"))
+        with pytest.raises(SigningFailed):
+            tree.publish(snapshot, {})
+        assert sorted((tmp_path / "repos").rglob("*")) == before
+        signer.locked = False
+        folder = tree.publish(snapshot, {})
+        index = (folder / "metadata/index").read_bytes()
+        assert (folder / "metadata/index.asc").read_bytes() == signer.sign(index)
+        assert (folder / "metadata/index.signed").read_bytes() == signer.clear_sign(index)
+        for keys in (folder / "conveyor.asc", tmp_path / "repos" / TARGET / "conveyor.asc"):
+            assert keys.read_bytes() == signer.public_keys
+        assert f"{commit_id_of(1)}/conveyor.asc" in (folder / "conveyor.client").read_text()
 
     def test_an_unknown_target_is_named(self, tree: PublishedTree) -> None:
         with pytest.raises(UnknownName, match="fedora-99"):

@@ -295,6 +295,15 @@ class TestClients:
         client.use(client_text(site.publish(target, 4)))
         assert client.install("hello", "other") == ["hello-1.4", "other-1.7"]
 
+    def test_a_client_of_a_pointer_learns_the_new_key_by_itself(self, site: Site, tmp_path: Path) -> None:
+        client = RpmClient(tmp_path / "client")
+        site.publish(RPM_TARGET, 1)
+        client.use(site.tree.client_file(RPM_TARGET, "current")[1])
+        assert client.install("hello") == ["hello-1.1"]
+        site.sign_with("second", retired=["first"])
+        site.publish(RPM_TARGET, 2)
+        assert client.install("hello") == ["hello-1.2"]
+
     def test_after_the_change_old_and_new_snapshots_install_with_the_published_keys(
         self, site: Site, target: str, tmp_path: Path
     ) -> None:

@@ -216,7 +216,8 @@ class TestGpg:
 
 
 class TestKeysThatAreMade:
-    def test_it_signs_and_only_its_owner_can_read_it(self, tmp_path: Path) -> None:
+    def test_it_signs_and_only_its_owner_can_read_it(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("conveyor.repository.signing.keys.ALGORITHM", "rsa2048")  # quicker to make
         home = tmp_path / "gnupg"
         fingerprint = create(home, "Conveyor <conveyor@example.org>", "2y")
         assert all(path.stat().st_mode & 0o077 == 0 for path in (home, *home.rglob("*")))

@@ -161,6 +161,30 @@ def test_variables_win(folder: Path) -> None:
     assert settings.mirror == "https://mirror.example.org/debian"
 
 
+def test_signing_by_variables_and_its_mistakes(folder: Path) -> None:
+    key, other = "A" * 40, "b" * 40
+    environ = {**HOME, "CONVEYOR_SIGNING_KEY": key, "CONVEYOR_SIGNING_HOME": "keys"}
+    environ["CONVEYOR_SIGNING_RETIRED"] = f'["{other}"]'
+    signing = load(folder, environ=environ).signing
+    assert (signing.key, signing.home, signing.retired) == (key, folder / "here/keys", ("B" * 40,))
+    assert load(folder, environ={**HOME, "CONVEYOR_SIGNING_UNSIGNED": "true"}).signing.unsigned
+
+    assert mistakes(folder, f'[signing]\nkey = "{key}"\nunsigned = true\n') == [
+        "conveyor.toml:2: signing: 'unsigned' and 'key' exclude each other"
+    ]
+    assert mistakes(folder, f'[signing]\nretired = ["{other}"]\n') == [
+        "conveyor.toml:2: signing: 'also' and 'retired' need a 'key'"
+    ]
+    right = "would be right: 70773E7B6A164A26E5028F0DF9BCDE428CBFF8F6"
+    assert mistakes(folder, '[signing]\nkey = "0xABCDEF"\nkeys = "x"\n') == [
+        f"conveyor.toml:2: signing.key: '0xABCDEF' is no fingerprint of 40 hex digits; {right}",
+        "conveyor.toml:3: signing.keys: unknown key; did you mean 'key'?",
+    ]
+    assert mistakes(folder, "", {**HOME, "CONVEYOR_SIGNING_UNSIGNED": "yes"}) == [
+        "CONVEYOR_SIGNING_UNSIGNED: is the text 'yes', must be true or false; would be right: true"
+    ]
+
+
 def test_every_setting_has_a_variable() -> None:
     settings = {name for name in Settings.__dataclass_fields__ if name not in {"source", "limits"}}
     assert {loc[0] for loc in variables().values()} == settings | {"limits", "signing"}

@@ -38,7 +38,7 @@ def has_signature(path: Path) -> bool:
     with path.open("rb") as file:
         entries, _ = _signature_header(file)
         index = file.read(entries * ENTRY)
-    tags = (struct.unpack_from(">I", index, offset)[0] for offset in range(0, len(index), ENTRY))
+    tags = (struct.unpack_from(">I", index, offset)[0] for offset in range(0, len(index) - ENTRY + 1, ENTRY))
     return any(tag in SIGNATURES for tag in tags)
 
 

@@ -43,6 +43,9 @@ class RpmSigner:
             "__gpg": "/usr/bin/gpg",
             "_gpg_digest_algo": "sha512",
             "_gpg_sign_cmd_extra_args": "%{nil}",
+            # Since rpm 6, which could ask another program.
+            "_openpgp_sign": "gpg",
+            "_openpgp_sign_id": f"{self._key}!",
         }
         defines = [part for name, value in macros.items() for part in ("--define", f"{name} {value}")]
         with session(self._home) as opened:
