@@ -196,7 +196,12 @@ class SnapshotDamaged(ConveyorError):
 
 
 class LedgerBroken(ConveyorError):
-    """An entry of the ledger was changed, or does not follow from the one before."""
+    """An entry of the ledger was changed, does not follow from the one before, or is gone."""
+
+    @property
+    def exit_code(self) -> int:
+        """1: what was looked at is not as it should be."""
+        return 1
 
 
 class ClaimLost(ConveyorError):

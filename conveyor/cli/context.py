@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from pwd import getpwuid
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -57,6 +59,17 @@ class Context:
         from conveyor.config import load_repos  # noqa: PLC0415
 
         return load_repos(self.site.repos, limits=self.site.limits)
+
+    @property
+    def user(self) -> str:
+        """Who calls: with sudo, who called that."""
+        named = self.environ.get("SUDO_USER")
+        if named:
+            return named
+        try:
+            return getpwuid(os.getuid()).pw_name
+        except KeyError:
+            return str(os.getuid())
 
     @cached_property
     def output(self) -> Console:

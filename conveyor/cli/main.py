@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from conveyor import __version__
-from conveyor.cli import build, buildroot, collect, doctor, inspect, key, snapshot
+from conveyor.cli import build, buildroot, collect, doctor, inspect, key, ledger, rollback, snapshot
 from conveyor.cli.context import Context
 from conveyor.cli.text import plain
 from conveyor.errors import ConveyorError
@@ -34,6 +34,8 @@ inspect.register(app)
 buildroot.register(app)
 doctor.register(app)
 collect.register(app)
+rollback.register(app)
+ledger.register(app)
 key.register(app)
 snapshot.register(app)
 

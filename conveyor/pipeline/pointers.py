@@ -8,6 +8,7 @@ from typing import ParamSpec
 
 from conveyor.errors import ConveyorError, DiskFull, UnknownName
 from conveyor.model.promotion import LedgerEntry, Move, MoveKind, Step
+from conveyor.pipeline.verify_ledger import head_of
 from conveyor.ports import Clock, Ledger, Repository
 
 ACTOR = "conveyor"
@@ -187,7 +188,7 @@ class Pointers:
 
     def _complete(self, number: int) -> tuple[LedgerEntry, ...]:
         entries = self._ledger.complete(number, self._clock.now())
-        head = f"{entries[-1].number}:{entries[-1].hash}"
+        head = head_of(entries[-1])
         for target in sorted({entry.step.target for entry in entries}):
             with suppress(DiskFull):  # it is only told to people, and with the next move again
                 self._repository.set_ledger_head(target, head)

@@ -196,6 +196,9 @@ class Repository(Protocol):
             UnknownName: no target or pointer can be called that.
         """
 
+    def ledger_head(self, target: str) -> str | None:
+        """What `set_ledger_head` published last."""
+
     def set_ledger_head(self, target: str, head: str) -> None:
         """Publish which entry of the ledger was the last one when a pointer of the target last moved."""
 

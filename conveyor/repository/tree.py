@@ -215,6 +215,13 @@ class PublishedTree:
             raise UnknownName(f"{target} has no repository of commit {commit_id}") from None
         return manifest.read(content, where=str(path))
 
+    def ledger_head(self, target: str) -> str | None:
+        """See Repository.ledger_head."""
+        try:
+            return (self._folder(target) / names.LEDGER_HEAD).read_text(encoding="utf-8", errors="replace").strip()
+        except FileNotFoundError:
+            return None
+
     def set_ledger_head(self, target: str, head: str) -> None:
         """See Repository.set_ledger_head. It is for people who note it elsewhere; no step depends on it.
 

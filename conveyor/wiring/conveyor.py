@@ -22,6 +22,7 @@ from conveyor.pipeline.poll import Poll
 from conveyor.pipeline.provenance import Statements
 from conveyor.pipeline.publish import Publisher
 from conveyor.pipeline.recover import Recovery
+from conveyor.pipeline.rollback import Rollback
 from conveyor.ports import IndexWriter, Ledger, Progress, Store, Votes
 from conveyor.repository.collector import TreeCollector
 from conveyor.repository.tree import PublishedTree
@@ -64,6 +65,7 @@ class Conveyor:
         pointers: moves pointers.
         ledger: what moved them.
         votes: what tests say of what was published.
+        rollback: moves pointers back.
         recovery: brings everything to the state it would have had without a kill.
     """
 
@@ -78,6 +80,7 @@ class Conveyor:
     pointers: Pointers
     ledger: Ledger
     votes: Votes
+    rollback: Rollback
     recovery: Recovery
 
     def close(self) -> None:
@@ -168,6 +171,7 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
         pointers=pointers,
         ledger=books.ledger,
         votes=books.votes,
+        rollback=Rollback(ledger=books.ledger, store=store, repository=tree, pointers=pointers, targets=repos.targets),
         recovery=Recovery(
             orders=orders,
             publisher=publisher,

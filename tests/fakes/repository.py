@@ -91,6 +91,9 @@ class FakeRepository:
     def pointers(self, target: str) -> Mapping[str, str]:
         return {name: commit for (of, name), commit in sorted(self._pointers.items()) if of == target}
 
+    def ledger_head(self, target: str) -> str | None:
+        return self.heads.get(target)
+
     def set_ledger_head(self, target: str, head: str) -> None:
         self.heads[target] = head
 

@@ -14,12 +14,15 @@ from typer.testing import CliRunner
 from conveyor.buildroot.stock import StockItem, StockKind
 from conveyor.cli.buildroot import stock_as_json
 from conveyor.cli.key import ALSO, RETIRED, SIGNS, key_as_json
+from conveyor.cli.ledger import entries_as_json
 from conveyor.cli.main import app
 from conveyor.cli.results import FORMAT_VERSION, Result, as_json
 from conveyor.errors import Fault, UpstreamUnreachable
+from conveyor.model import chain
 from conveyor.model.artifact import ArtifactKind
 from conveyor.model.build import Build, Cause, Outcome, Stage, StageTime, State
 from conveyor.model.commit import Commit, CommitInfo
+from conveyor.model.promotion import Move, MoveKind, Step
 from conveyor.model.signing import KeyState, SigningKey
 from conveyor.model.target import BuilderKind
 from conveyor.repository.records import MANIFEST_VERSION, manifest_json
@@ -149,6 +152,16 @@ def test_the_document_of_the_keys_is_described(tmp_path: Path) -> None:
     assert set(re.findall(r"`([a-z ]+)`", table("A key")["state"])) == set(KeyState)
 
 
+def test_the_document_of_the_ledger_is_described() -> None:
+    step = Step(target="debian-13-amd64", pointer="tested", before=None, after="a")
+    move = Move(kind=MoveKind.PROMOTED, actor="ada", evidence={"age": 3}, at=AT, steps=(step,))
+    document = json.loads(json.dumps(entries_as_json(chain.follow(None, 1, move, AT))))
+    assert list(table("conveyor ledger --json")) == list(document)
+    (entry,) = document["entries"]
+    assert list(table("An entry")) == list(entry)
+    assert set(re.findall(r"`([a-z ]+)`", table("An entry")["kind"])) == set(MoveKind)
+
+
 def test_the_words_are_those_of_the_model() -> None:
     assert words(table("A result")["outcome"]) == set(Outcome)
     assert words(table("An error")["fault"]) == set(Fault)
@@ -158,6 +171,6 @@ def test_the_words_are_those_of_the_model() -> None:
 
 def test_the_format_version_is_the_code_s() -> None:
     assert f"`format_version` is {FORMAT_VERSION}." in TEXT
-    commands = ("build", "status", "key show", "buildroot list")
+    commands = ("build", "status", "ledger", "key show", "buildroot list")
     for heading in (f"conveyor {command} --json" for command in commands):
         assert table(heading)["format_version"] == str(FORMAT_VERSION)

@@ -9,38 +9,8 @@ import pytest
 
 from conveyor.errors import ConveyorError, DiskFull, UnknownName
 from conveyor.model.promotion import MoveKind, Step
-from conveyor.pipeline.pointers import Pointers
-from tests.fakes.clock import NOON, FakeClock
-from tests.fakes.ledger import MemoryLedger
-from tests.fakes.repository import FakeRepository
-from tests.support.published import commit_id_of, entry_of, snapshot_of
-
-ONE, TWO = "centos-10-x86_64", "debian-13-amd64"
-A, B, C = (commit_id_of(number) for number in range(3))
-
-
-class Site:
-    """Two targets with snapshots of three commits each."""
-
-    def __init__(self, folder: Path) -> None:
-        self.ledger = MemoryLedger()
-        self.repository = FakeRepository(folder / "repos")
-        self.pointers = Pointers(self.ledger, self.repository, FakeClock())
-        for target in (ONE, TWO):
-            for number in range(3):
-                self.repository.publish(snapshot_of(target, "amd64", number, entry_of("nova", number, ())), {})
-
-    def promote(self, commit_id: str, *targets: str, pointer: str = "tested") -> None:
-        steps = [(target, pointer, commit_id) for target in targets or (ONE, TWO)]
-        self.pointers.move(MoveKind.PROMOTED, steps, actor="ada")
-
-    def at(self, pointer: str = "tested") -> tuple[str | None, str | None]:
-        return self.repository.pointed(ONE, pointer), self.repository.pointed(TWO, pointer)
-
-    def remove(self, target: str, commit_id: str) -> None:
-        folder = self.repository.snapshot_folder(target, commit_id)
-        (folder / "pool").unlink()
-        folder.rmdir()
+from tests.fakes.clock import NOON
+from tests.support.pointers import ONE, TWO, A, B, C, Site
 
 
 @pytest.fixture

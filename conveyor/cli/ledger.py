@@ -1,0 +1,115 @@
+"""`conveyor ledger`: who moved which pointer from where to where, and whether that is still what was written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from conveyor.cli.context import Context
+from conveyor.cli.results import FORMAT_VERSION
+from conveyor.cli.table import print_table
+from conveyor.cli.text import plain
+from conveyor.model.promotion import LedgerEntry
+from conveyor.pipeline.verify_ledger import check_head, head_of, verify_ledger
+
+HEADINGS = ("entry", "at", "pointer", "target", "from", "to", "why", "who", "note")
+SHOWN_DIGITS = 12
+SHOWN_ENTRIES = 20
+
+app = typer.Typer(
+    help="Show who moved which pointer from where to where, newest first.",
+    invoke_without_command=True,
+    rich_markup_mode=None,
+)
+
+
+def register(parent: typer.Typer) -> None:
+    """Add the commands."""
+    parent.add_typer(app, name="ledger")
+
+
+@app.callback()
+def entries(
+    context: typer.Context,
+    target: Annotated[str | None, typer.Option(help="Only this target.")] = None,
+    pointer: Annotated[str | None, typer.Option(help="Only this pointer.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = SHOWN_ENTRIES,
+    as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
+) -> None:
+    """Show who moved which pointer from where to where, newest first."""
+    if context.invoked_subcommand is not None:
+        return
+    given: Context = context.obj
+    with given.records() as records:
+        found = records.ledger.entries(target=target, pointer=pointer, limit=limit)
+    if as_json:
+        typer.echo(json.dumps(entries_as_json(found), indent=2))
+    elif found:
+        print_table(given.output, HEADINGS, [_row(entry) for entry in found])
+    else:
+        given.output.print("no pointer has moved yet" if not (target or pointer) else "no such pointer has moved yet")
+
+
+@app.command()
+def verify(
+    context: typer.Context,
+    expect: Annotated[
+        str | None, typer.Option(metavar="NUMBER:HASH", help="An entry that was noted elsewhere, and must be there.")
+    ] = None,
+) -> None:
+    """Check that every entry is what was written, and that none is missing; exit code 1 if not."""
+    given: Context = context.obj
+    noted = {"--expect": check_head(expect)} if expect is not None else {}
+    with given.records() as records:
+        for target in given.configuration.targets:
+            head = records.tree.ledger_head(target)
+            if head is not None:
+                noted[f"repos/{target}/ledger-head"] = head
+        last = verify_ledger(records.ledger, noted)
+    if last is None:
+        given.output.print("the ledger has no entry yet")
+        return
+    given.output.print(f"{last.number} entries, each follows from the one before", soft_wrap=True)
+    given.output.print(f"head: {head_of(last)}", soft_wrap=True)
+
+
+def entries_as_json(found: Sequence[LedgerEntry]) -> dict[str, Any]:
+    """Entries in a documented form: docs/json.md."""
+    return {"format_version": FORMAT_VERSION, "entries": [_as_json(entry) for entry in found]}
+
+
+def _as_json(entry: LedgerEntry) -> dict[str, Any]:
+    return {
+        "number": entry.number,
+        "move": entry.move,
+        "kind": entry.kind,
+        "actor": entry.actor,
+        "note": entry.note,
+        "evidence": entry.evidence,
+        "keep": entry.keep,
+        "at": entry.at.isoformat(timespec="microseconds"),
+        "target": entry.step.target,
+        "pointer": entry.step.pointer,
+        "before": entry.step.before,
+        "after": entry.step.after,
+        "previous": entry.previous,
+        "hash": entry.hash,
+    }
+
+
+def _row(entry: LedgerEntry) -> tuple[Text | str, ...]:
+    return (
+        str(entry.number),
+        entry.at.astimezone().strftime("%Y-%m-%d %H:%M"),
+        plain(entry.step.pointer),
+        plain(entry.step.target),
+        plain(entry.step.before or "-")[:SHOWN_DIGITS],
+        plain(entry.step.after)[:SHOWN_DIGITS],
+        entry.kind.value,
+        plain(entry.actor),
+        plain(entry.note),
+    )
