@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from pathlib import Path
 
 from conveyor.ports import IndexWriter
-from conveyor.repository import bitrot, files, names
+from conveyor.repository import bitrot, files, names, redating
 from conveyor.repository.pool import POOL
 
 _SHARD = re.compile(r"[0-9a-f]{2}")
@@ -55,7 +55,9 @@ class TreeCollector:
     def size(self, target: str, commit_ids: Collection[str], paths: Collection[str], others: Iterable[Path]) -> int:
         """See Collector.size."""
         root = self._folder(target)
-        found = [status for tree in (*_topmost(root, commit_ids), *others) for status in _statuses(tree)]
+        stand_ins = [path for commit_id in commit_ids for path in redating.stand_ins(root, commit_id)]
+        trees = (*_topmost(root, commit_ids), *stand_ins, *others)
+        found = [status for tree in trees for status in _statuses(tree)]
         found += [(root / POOL / path).lstat() for path in paths]
         links = Counter((status.st_dev, status.st_ino) for status in found)
         freed = {(status.st_dev, status.st_ino): status for status in found}
@@ -79,10 +81,12 @@ class TreeCollector:
         root = self._folder(target)
         for commit_id in sorted(commit_ids):
             folder = root / names.shard(commit_id)
-            with suppress(FileNotFoundError):
-                folder.rename(attic / commit_id)
-                files.sync_folder(folder.parent)
-                _remove_empty(folder.parent, folder.parent.parent)
+            # What stands in for it first: it is links into it.
+            for number, path in enumerate([*redating.stand_ins(root, commit_id), folder]):
+                with suppress(FileNotFoundError):
+                    path.rename(attic / f"{commit_id}-{number}")
+                    files.sync_folder(path.parent)
+                    _remove_empty(path.parent, path.parent.parent)
         files.sync_folder(root)
 
     def remove(self, target: str, paths: Collection[str]) -> None:

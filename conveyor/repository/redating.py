@@ -70,6 +70,11 @@ def shown_places(root: Path) -> frozenset[Path]:
     return frozenset(root / path.readlink() for path in root.iterdir() if path.is_symlink())
 
 
+def stand_ins(root: Path, commit_id: str) -> list[Path]:
+    """What stands in for a snapshot below `root`, whether or not a pointer leads there."""
+    return sorted((root / FOLDER).glob(f"*/{commit_id}"))
+
+
 def remove_others(root: Path, shown: Collection[Path], temporary: Path) -> None:
     """Remove the stand-ins below `root` that are none of the shown.
 

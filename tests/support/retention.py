@@ -15,6 +15,7 @@ from conveyor.ports import Ledger, Store
 from conveyor.repository.collector import TreeCollector
 from conveyor.repository.scrub import TreePoolReader
 from conveyor.repository.tree import PublishedTree
+from tests.fakes.clock import FakeClock
 from tests.fakes.index_writer import FakeIndexWriter
 from tests.support.workshop import TARGET, Workshop, new_world
 
@@ -29,13 +30,21 @@ class Trunk:
         packages: their names.
         store: what happened; in memory unless given.
         ledger: what moved pointers; in memory unless given.
+        clock: the time of everything; that of the store in memory unless given.
 
     Attributes:
         root: the target's tree.
         policies: retention, by the target's name.
     """
 
-    def __init__(self, data: Path, *packages: str, store: Store | None = None, ledger: Ledger | None = None) -> None:
+    def __init__(
+        self,
+        data: Path,
+        *packages: str,
+        store: Store | None = None,
+        ledger: Ledger | None = None,
+        clock: FakeClock | None = None,
+    ) -> None:
         self.data = data
         self.root = data / "repos" / TARGET.name
         self.writer = FakeIndexWriter()
@@ -45,6 +54,8 @@ class Trunk:
         self.world = new_world(data, *packages)
         for name in packages:
             self.world.packaging.recipes[name] = f"make {name}_{{version}}.fake {name} {{version}}\n"
+        if clock is not None:
+            self.world = replace(self.world, clock=clock)
         self.world = replace(
             self.world, repository=self.tree, store=store or self.world.store, ledger=ledger or self.world.ledger
         )

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from conveyor.buildroot.stock import StockItem, StockKind
 from conveyor.cli.buildroot import stock_as_json
+from conveyor.cli.collect import Collected, collected_as_json, scrubbed_as_json
 from conveyor.cli.key import ALSO, RETIRED, SIGNS, key_as_json
 from conveyor.cli.ledger import entries_as_json
 from conveyor.cli.main import app
@@ -23,6 +24,7 @@ from conveyor.model.artifact import ArtifactKind
 from conveyor.model.build import Build, Cause, Outcome, Stage, StageTime, State
 from conveyor.model.commit import Commit, CommitInfo
 from conveyor.model.promotion import Move, MoveKind, Step
+from conveyor.model.published import Flaw, PoolFinding, PoolReport, PublishedSnapshot, Removal, Retention
 from conveyor.model.signing import KeyState, SigningKey
 from conveyor.model.target import BuilderKind
 from conveyor.repository.records import MANIFEST_VERSION, manifest_json
@@ -162,6 +164,46 @@ def test_the_document_of_the_ledger_is_described() -> None:
     assert set(re.findall(r"`([a-z ]+)`", table("An entry")["kind"])) == set(MoveKind)
 
 
+def a_snapshot() -> PublishedSnapshot:
+    return PublishedSnapshot(
+        build=7,
+        target="debian-13-amd64",
+        commit="a" * 40 + "_" + "b" * 8,
+        package="nova",
+        version="1.0.0-1~deb13",
+        published_at=AT,
+        collected_at=None,
+    )
+
+
+def test_the_document_of_retention_is_described() -> None:
+    removal = Removal(target="t", snapshots=(a_snapshot(),), files=("ab/abc", "ab/abc/x.deb"), builds=(7,), size=5)
+    error = UpstreamUnreachable("it cannot be fetched")
+    results = [
+        Collected(target="t", removal=removal),
+        Collected(target="u", removal=None, error=error),
+    ]
+    policies = {"t": Retention(newest=3), "u": Retention(newest=3)}
+    document = json.loads(json.dumps(collected_as_json(results, policies, dry_run=True)))
+    assert list(table("conveyor collect --json")) == list(document)
+    target, failed = document["targets"]
+    assert list(table("What goes of a target")) == list(target)
+    assert list(table("A snapshot that goes")) == list(target["snapshots"][0])
+    assert (target["files"], document["size"]) == (["ab/abc/x.deb"], 5)
+    assert list(table("An error")) == list(failed["error"])
+
+
+def test_the_document_of_reading_the_pool_is_described() -> None:
+    finding = PoolFinding(target="t", path="pool/x", flaw=Flaw.FOREIGN, package="")
+    report = PoolReport(target="t", files=1, size=5, findings=(finding,))
+    document = json.loads(json.dumps(scrubbed_as_json([report])))
+    assert list(table("conveyor scrub --json")) == list(document)
+    (target,) = document["targets"]
+    assert list(table("A pool that was read")) == list(target)
+    assert list(table("A finding")) == list(target["findings"][0])
+    assert words(table("A finding")["flaw"]) == set(Flaw)
+
+
 def test_the_words_are_those_of_the_model() -> None:
     assert words(table("A result")["outcome"]) == set(Outcome)
     assert words(table("An error")["fault"]) == set(Fault)
@@ -171,6 +213,6 @@ def test_the_words_are_those_of_the_model() -> None:
 
 def test_the_format_version_is_the_code_s() -> None:
     assert f"`format_version` is {FORMAT_VERSION}." in TEXT
-    commands = ("build", "status", "ledger", "key show", "buildroot list")
+    commands = ("build", "status", "ledger", "key show", "buildroot list", "collect", "scrub")
     for heading in (f"conveyor {command} --json" for command in commands):
         assert table(heading)["format_version"] == str(FORMAT_VERSION)
