@@ -22,7 +22,7 @@ from conveyor.pipeline.poll import Poll
 from conveyor.pipeline.provenance import Statements
 from conveyor.pipeline.publish import Publisher
 from conveyor.pipeline.recover import Recovery
-from conveyor.ports import IndexWriter, Ledger, Progress, Store, Votes
+from conveyor.ports import IndexWriter, Ledger, MirrorStates, Progress, Store, Votes
 from conveyor.repository.collector import TreeCollector
 from conveyor.repository.tree import PublishedTree
 from conveyor.upstream.mirror import GitMirrors
@@ -64,6 +64,7 @@ class Conveyor:
         pointers: moves pointers.
         ledger: what moved them.
         votes: what tests say of what was published.
+        mirrors: how mirrors stand.
         recovery: brings everything to the state it would have had without a kill.
     """
 
@@ -78,6 +79,7 @@ class Conveyor:
     pointers: Pointers
     ledger: Ledger
     votes: Votes
+    mirrors: MirrorStates
     recovery: Recovery
 
     def close(self) -> None:
@@ -94,12 +96,14 @@ class Records:
         store: what happened. Closing it closes the others.
         ledger: what moved pointers.
         votes: what tests say of what was published.
+        mirrors: how mirrors stand.
         tree: the published tree, for reading.
     """
 
     store: Store
     ledger: Ledger
     votes: Votes
+    mirrors: MirrorStates
     tree: PublishedTree
 
 
@@ -112,7 +116,13 @@ def open_records(settings: Settings) -> Records:
     """
     _make(settings.data_dir)
     books = _books(settings)
-    return Records(store=books.store, ledger=books.ledger, votes=books.votes, tree=_tree(settings, {}))
+    return Records(
+        store=books.store,
+        ledger=books.ledger,
+        votes=books.votes,
+        mirrors=books.mirrors,
+        tree=_tree(settings, {}),
+    )
 
 
 def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conveyor:
@@ -168,6 +178,7 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
         pointers=pointers,
         ledger=books.ledger,
         votes=books.votes,
+        mirrors=books.mirrors,
         recovery=Recovery(
             orders=orders,
             publisher=publisher,

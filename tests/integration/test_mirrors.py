@@ -95,6 +95,7 @@ class TestFolder:
         for number in (1, 2):
             publish(trunk, number)
         (trunk.data / "repos/key.asc").write_text("a public key")
+        (trunk.root / "conveyor.asc").write_text("another")
         copied = copier_of(trunk).copy(mirror, TARGET, None)
         assert content(folder) == content(trunk.data / "repos")
         assert copied.pointers == trunk.tree.pointers(TARGET)
