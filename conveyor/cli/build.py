@@ -15,6 +15,7 @@ import typer
 from conveyor.cli.buildroot import refresh_due
 from conveyor.cli.context import Context
 from conveyor.cli.inspect import SHELL
+from conveyor.cli.mirror import catch_up
 from conveyor.cli.results import Result, as_json, exit_code, print_failure, print_results
 from conveyor.cli.text import plain
 from conveyor.errors import ConveyorError, Interrupted, UserError
@@ -86,7 +87,7 @@ def build(
         else:
             print_results(given.output, given.errors, results)
             _tell_unsigned(given, results)
-        _refresh_due(given, conveyor, targets.values())
+        _afterwards(given, conveyor, targets.values())
     raise typer.Exit(exit_code(results))
 
 
@@ -96,10 +97,11 @@ def _tell_unsigned(given: Context, results: Sequence[Result]) -> None:
         given.errors.print(f"conveyor: {note}", markup=False, soft_wrap=True)
 
 
-def _refresh_due(given: Context, conveyor: Conveyor, targets: Collection[Target]) -> None:
-    """Make anew what the builds found too old. They are over: whoever does not want to wait presses Ctrl-C."""
+def _afterwards(given: Context, conveyor: Conveyor, targets: Collection[Target]) -> None:
+    """Copy to mirrors, and make anew what builds found too old. They are over: who does not want to wait may leave."""
     sys.stdout.flush()
     with suppress(KeyboardInterrupt, Interrupted):
+        catch_up(given, conveyor)
         refresh_due(given, conveyor, targets)
 
 

@@ -16,14 +16,13 @@ from conveyor.cli.context import Context
 from conveyor.cli.inspect import SHELL
 from conveyor.cli.results import FORMAT_VERSION
 from conveyor.cli.table import print_table
-from conveyor.cli.text import plain
+from conveyor.cli.text import human_size, plain
 from conveyor.errors import CommandFailed, CommandMissing, ConveyorError, Interrupted, SandboxUnusable, UserError
 from conveyor.model.target import BuilderKind, Target
 from conveyor.wiring import Conveyor, gain_root, require_programs
 
 HEADINGS = ("target", "builder", "what", "size", "age", "last use", "in use by", "id")
 KINDS = tuple(StockKind)
-UNITS = (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024))
 AGES = (("d", 86400), ("h", 3600), ("min", 60))
 
 app = typer.Typer(help="Look after what builds start from.", no_args_is_help=True, rich_markup_mode=None)
@@ -186,12 +185,6 @@ def row(item: StockItem, now: float) -> tuple[str, ...]:
         ", ".join(map(str, item.users)) or "-",
         plain(item.name),
     )
-
-
-def human_size(size: int) -> str:
-    """Bytes for people."""
-    unit, factor = next((each for each in UNITS if size >= each[1]), UNITS[-1])
-    return f"{size / factor:.1f} {unit}"
 
 
 def human_age(at: float | None, now: float) -> str:

@@ -9,11 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from conveyor.cli.buildroot import human_size
 from conveyor.cli.context import Context
 from conveyor.cli.results import FORMAT_VERSION, error_as_json
 from conveyor.cli.table import print_table
-from conveyor.cli.text import plain
+from conveyor.cli.text import human_size, plain
 from conveyor.errors import ConveyorError, Interrupted, UserError
 from conveyor.model.published import Flaw, PoolFinding, PoolReport, PublishedSnapshot, Removal, Retention
 from conveyor.wiring import make_collect, make_scrub

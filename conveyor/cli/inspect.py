@@ -14,6 +14,7 @@ import typer
 from rich.text import Text
 
 from conveyor.cli.context import Context
+from conveyor.cli.mirror import print_standings, standing_as_json, standings
 from conveyor.cli.results import COLOURS, FORMAT_VERSION, build_as_json
 from conveyor.cli.table import print_table
 from conveyor.cli.text import plain
@@ -104,16 +105,19 @@ def status(
             target: {name: records.tree.pointed(target, name) for name in (CURRENT, CONSISTENT)}
             for target in given.configuration.targets
         }
+        mirrors = standings(given, records)
     if as_json:
         document = {
             "format_version": FORMAT_VERSION,
             "builds": [build_as_json(build) for build in builds],
             "pointers": pointers,
+            "mirrors": [standing_as_json(standing) for standing in mirrors],
             "signed_by": given.site.signing.key,
         }
         typer.echo(json.dumps(document, indent=2))
         return
     _print_status(given, builds, pointers)
+    print_standings(given, mirrors)
 
 
 def _latest(given: Context, store: Store, package: str | None) -> Iterator[Build]:

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from conveyor import __version__
-from conveyor.cli import build, buildroot, collect, doctor, inspect, key, ledger, rollback, snapshot
+from conveyor.cli import build, buildroot, collect, doctor, inspect, key, ledger, mirror, rollback, snapshot
 from conveyor.cli.context import Context
 from conveyor.cli.text import plain
 from conveyor.errors import ConveyorError
@@ -38,6 +38,7 @@ rollback.register(app)
 ledger.register(app)
 key.register(app)
 snapshot.register(app)
+mirror.register(app)
 
 
 def _version(wanted: bool) -> None:

@@ -12,9 +12,10 @@ from pydantic import ValidationError
 
 from conveyor.config.files import is_file
 from conveyor.config.mistakes import Mistake, explain, invalid
-from conveyor.config.settings_schema import Scratch, SettingsEntry, SigningEntry
+from conveyor.config.settings_schema import MirrorEntry, Scratch, SettingsEntry, SigningEntry
 from conveyor.config.settings_sources import Raw, from_environment, from_file
 from conveyor.config.targets import DEFAULT_LIMITS, overridden
+from conveyor.model.mirror import Mirror
 from conveyor.model.target import Limits
 
 SETTINGS_FILE = "conveyor.toml"
@@ -67,6 +68,7 @@ class Settings:
         min_free_disk: bytes that must be free on the disk of `data_dir` for a build to start.
         limits: what one build may use where its target says nothing else.
         signing: keys that sign what is published.
+        mirrors: where the published tree is copied to.
         container_command: podman or docker, and its general options; None to find it out.
         container_run_flags: further options of its `run`; None to find them out.
     """
@@ -88,6 +90,7 @@ class Settings:
     min_free_disk: int
     limits: Limits
     signing: SigningSettings
+    mirrors: tuple[Mirror, ...]
     container_command: tuple[str, ...] | None
     container_run_flags: tuple[str, ...] | None
 
@@ -197,6 +200,7 @@ def _settings(entry: SettingsEntry, data_dir: Path, source: Path | None, around:
         min_free_disk=entry.min_free_disk,
         limits=overridden(DEFAULT_LIMITS, entry.limits),
         signing=_signing(entry.signing, data_dir),
+        mirrors=tuple(_mirror(each) for each in entry.mirrors),
         container_command=_words(entry.container_command),
         container_run_flags=_words(entry.container_run_flags),
     )
@@ -210,6 +214,21 @@ def _signing(entry: SigningEntry, data_dir: Path) -> SigningSettings:
         home=Path(entry.home) if entry.home else data_dir / KEYS_FOLDER,
         passphrase_file=Path(entry.passphrase_file) if entry.passphrase_file else None,
         unsigned=entry.unsigned,
+    )
+
+
+def _mirror(entry: MirrorEntry) -> Mirror:
+    return Mirror(
+        name=entry.name,
+        destination=entry.destination,
+        targets=tuple(entry.targets),
+        port=entry.port,
+        identity=entry.identity,
+        password_file=entry.password_file,
+        bandwidth=entry.bandwidth,
+        stall_limit=entry.stall_limit,
+        time_limit=entry.time_limit,
+        delete=entry.delete,
     )
 
 

@@ -13,6 +13,7 @@ from conveyor.config import urls
 from conveyor.config.mistakes import show
 from conveyor.config.schema import Entry, LimitsEntry
 from conveyor.config.values import Duration, Size, WebUrl, matching, one_of
+from conveyor.model.mirror import Mirror, Transport
 
 
 class Scratch(StrEnum):
@@ -86,7 +87,49 @@ def argument(text: str) -> str:
     return text
 
 
+def mirror_place(text: str) -> str:
+    """Where a mirror is, as rsync writes it; never an option of it, and never a password.
+
+    Raises:
+        ValueError: it is no such place.
+    """
+    if not (_DAEMON.fullmatch(text) or _SSH.fullmatch(text)) and not (text.startswith("/") and text.isprintable()):
+        right = "would be right: rsync://mirror.example.org/module, user@mirror.example.org:/srv/trunk, or /srv/mirror"
+        raise ValueError(f"{show(text)} is no destination; {right}")
+    return text
+
+
+def key_path(text: str) -> str:
+    """An absolute path that stands on ssh's command line, which rsync splits at blanks.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if re.search(r"[\s'\"]", whole_path(text)):
+        raise ValueError(f"{show(text)} has a blank or a quote in it; would be right: /etc/conveyor/mirror-key")
+    return text
+
+
+def one_of_each(mirrors: list[MirrorEntry]) -> list[MirrorEntry]:
+    """Mirrors with different names.
+
+    Raises:
+        ValueError: two have one name.
+    """
+    names = [mirror.name for mirror in mirrors]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"two are called {show(twice[0])}; would be right: a name for each")
+    return mirrors
+
+
+_HOST = r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]*@)?(?:[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\])"
+_DAEMON = re.compile(rf"rsync://{_HOST}(?::[0-9]+)?/[A-Za-z0-9_][^\s\x00-\x1f]*")
+_SSH = re.compile(rf"{_HOST}:(?!//|[:-])[A-Za-z0-9_./~+@-]+")
+
 Argument = Annotated[str, AfterValidator(argument)]
+Destination = Annotated[str, AfterValidator(mirror_place)]
+KeyPath = Annotated[str, AfterValidator(key_path)]
 Prefix = Annotated[str, AfterValidator(rewrite_prefix)]
 WholePath = Annotated[str, AfterValidator(whole_path)]
 DataFolder = Annotated[str, AfterValidator(data_folder)]
@@ -118,6 +161,36 @@ class SigningEntry(Entry):
         return self
 
 
+class MirrorEntry(Entry):
+    """A place that the published tree is copied to."""
+
+    name: Annotated[str, matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", "mirror name", "eu")] = Field(examples=["eu"])
+    destination: Destination = Field(examples=["rsync://mirror.example.org/module"])
+    targets: list[Annotated[str, matching(r"[A-Za-z0-9][A-Za-z0-9._+-]*", "target name", "debian-13-amd64")]] = Field(
+        [], examples=['["debian-13-amd64"]']
+    )
+    port: Annotated[int, Field(ge=1, le=65535)] | None = Field(None, examples=["873"])
+    identity: KeyPath | None = Field(None, examples=["/etc/conveyor/mirror-key"])
+    password_file: WholePath | None = Field(None, examples=["/etc/conveyor/mirror-password"])
+    bandwidth: Size | None = Field(None, examples=["10M"])
+    stall_limit: Duration = Field(5 * 60, examples=["5m"])
+    time_limit: Duration = Field(12 * 3600, examples=["12h"])
+    delete: bool = Field(True, examples=["true"])
+
+    @model_validator(mode="after")
+    def _fits(self) -> MirrorEntry:
+        transport = Mirror(name=self.name, destination=self.destination).transport
+        wanted = {
+            "identity": (self.identity, {Transport.SSH}),
+            "password_file": (self.password_file, {Transport.DAEMON}),
+            "port": (self.port, {Transport.SSH, Transport.DAEMON}),
+        }
+        for key, (value, transports) in wanted.items():
+            if value is not None and transport not in transports:
+                raise ValueError(f"{key!r} has no meaning for {show(self.destination)}; would be right: without it")
+        return self
+
+
 class SettingsEntry(Entry):
     """All settings; None where the default follows from others or from the surroundings."""
 
@@ -145,6 +218,7 @@ class SettingsEntry(Entry):
     min_free_disk: Size = Field(2**30, examples=["1G"])
     limits: LimitsEntry = Field(LimitsEntry(), examples=["time, memory, disk and processes"])
     signing: SigningEntry = Field(SigningEntry(), examples=["key, home"])
+    mirrors: Annotated[list[MirrorEntry], AfterValidator(one_of_each)] = Field([], examples=["[[mirrors]]"])
     container_command: list[Argument] | None = Field(
         None, examples=['["podman", "--cgroup-manager=cgroupfs", "--runtime", "runc"]'], min_length=1
     )

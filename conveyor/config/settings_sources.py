@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ SWITCHES = {("signing", "unsigned")}
 NUMBERS = {("sandbox_uid",), ("limits", "processes")}
 WRITTEN_AS_JSON = {
     ("rewrites",),
+    ("mirrors",),
     ("container_command",),
     ("container_run_flags",),
     ("signing", "also"),
@@ -30,6 +32,7 @@ WRITTEN_AS_JSON = {
 MAX_NUMBER_DIGITS = 18
 # Where the keys of a TOML file stand, for mistakes; tomllib does not tell.
 HEADER = re.compile(r"\s*\[([^\[\]]+)\]")
+ONE_OF_MANY = re.compile(r"\s*\[\[([^\[\]]+)\]\]")
 KEY = re.compile(r"""\s*((?:"[^"]*"|'[^']*'|[A-Za-z0-9_.\s-])+?)\s*=""")
 KEY_PART = re.compile(r""""([^"]*)"|'([^']*)'|([A-Za-z0-9_-]+)""")
 
@@ -134,6 +137,9 @@ def from_file(path: Path) -> Raw:
         raise invalid(path.name, [Mistake(source=str(path), line=line, place="", text=wrong)]) from error
     raw = Raw()
     lines = toml_lines(text)
+    raw.origins |= {
+        loc: Origin(str(path), line) for loc, line in lines.items() if any(type(part) is int for part in loc)
+    }
     for loc, value in _flat(data):
         known = next((loc[:length] for length in range(len(loc), 0, -1) if loc[:length] in lines), ())
         raw.origins[loc] = Origin(str(path), lines.get(known, 1))
@@ -155,8 +161,15 @@ def toml_lines(text: str) -> dict[Loc, int]:
     """The line of each key of a TOML file, from 1; those inside of inline tables and multi-line texts are not told."""
     lines: dict[Loc, int] = {}
     table: Loc = ()
+    seen: Counter[Loc] = Counter()
     for number, line in enumerate(text.split("\n"), start=1):
-        if header := HEADER.match(line):
+        if one := ONE_OF_MANY.match(line):
+            many = _parts(one[1])
+            table = (*many, seen[many])
+            seen[many] += 1
+            lines.setdefault(many, number)
+            lines.setdefault(table, number)
+        elif header := HEADER.match(line):
             table = _parts(header[1])
             lines.setdefault(table, number)
         elif key := KEY.match(line):

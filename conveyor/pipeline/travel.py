@@ -214,10 +214,9 @@ class Travel:
 
     def _place(self, target: str, moment: datetime, pointer: str) -> tuple[str, datetime]:
         """The commit that a pointer pointed at, and since when."""
-        entries = self._ledger.entries(target=target, pointer=pointer)
-        entry = next((entry for entry in entries if entry.at <= moment), None)
-        if entry is not None:
+        for entry in self._ledger.entries(target=target, pointer=pointer, until=moment, limit=1):
             return entry.step.after, entry.at
+        entries = self._ledger.entries(target=target, pointer=pointer)
         # The ledger came later than the first snapshots; until then `current` followed what was published.
         if pointer == CURRENT and (not entries or entries[-1].step.before is not None):
             for snapshot in self._store.published(target, until=moment, limit=1):

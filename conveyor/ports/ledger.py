@@ -32,9 +32,14 @@ class Ledger(Protocol):
         """Moves that were begun and neither completed nor abandoned, oldest first, with their numbers."""
 
     def entries(
-        self, *, target: str | None = None, pointer: str | None = None, limit: int | None = None
+        self,
+        *,
+        target: str | None = None,
+        pointer: str | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
     ) -> tuple[LedgerEntry, ...]:
-        """Entries, newest first."""
+        """Entries, newest first; with `until`, those of moves that were done by then."""
 
     def entry(self, number: int) -> LedgerEntry:
         """One entry.

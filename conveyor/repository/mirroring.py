@@ -88,8 +88,8 @@ def copy_listed(root: Path, listing: Path, destination: str) -> tuple[str, ...]:
     return (*chosen, "--delay-updates", f"{root}/", destination)
 
 
-def copy_shared(root: Path, listing: Path, destination: str) -> tuple[str, ...]:
-    """Arguments that copy the files of a list which belong to all targets, such as keys."""
+def copy_rewritten(root: Path, listing: Path, destination: str) -> tuple[str, ...]:
+    """Arguments that copy the files of a list which are written anew under their names, such as public keys."""
     return (REWRITTEN, *copy_listed(root, listing, destination))
 
 

@@ -88,9 +88,9 @@ class RsyncCopier:
     def _content(self, calls: _Calls, root: Path, scratch: Path, commits: Collection[str], *, whole: bool) -> None:
         """All that pointers may lead to: keys, the pool, snapshots."""
         shared = sorted(path.name for path in self._root.iterdir() if path.is_file() and path.name[0] != ".")
-        if shared:
-            (scratch / "shared").write_bytes(mirroring.joined(shared))
-            calls.sync(mirroring.copy_shared(self._root, scratch / "shared", calls.top))
+        calls.rewritten(self._root, scratch / "shared", shared, calls.top)
+        keys = sorted(path.name for path in root.glob(f"[!.]*{names.KEY_SUFFIX}") if path.is_file())
+        calls.rewritten(root, scratch / "keys", keys, calls.there)
         if whole:
             calls.sync(mirroring.copy_pool(root, calls.there))
         else:
@@ -150,6 +150,12 @@ class _Calls:
         if paths:
             listing.write_bytes(mirroring.joined(paths))
             self.sync(mirroring.copy_listed(root, listing, self.there))
+
+    def rewritten(self, root: Path, listing: Path, paths: Sequence[str], destination: str) -> None:
+        """Copy files below `root` that are written anew under their names; nothing happens where there are none."""
+        if paths:
+            listing.write_bytes(mirroring.joined(paths))
+            self.sync(mirroring.copy_rewritten(root, listing, destination))
 
     def sync(self, arguments: Sequence[str]) -> None:
         """Copy or remove."""

@@ -54,7 +54,12 @@ class SqlLedger:
             return moves.pending(connection)
 
     def entries(
-        self, *, target: str | None = None, pointer: str | None = None, limit: int | None = None
+        self,
+        *,
+        target: str | None = None,
+        pointer: str | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
     ) -> tuple[LedgerEntry, ...]:
         """See the port."""
         statement = moves.select_entries().limit(limit)
@@ -62,6 +67,8 @@ class SqlLedger:
             statement = statement.where(ledger.c.target == target)
         if pointer is not None:
             statement = statement.where(ledger.c.pointer == pointer)
+        if until is not None:
+            statement = statement.where(ledger.c.at <= until)
         with self._database.reading() as connection:
             return tuple(moves.newest(connection, statement))
 

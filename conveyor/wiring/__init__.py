@@ -7,6 +7,7 @@ from conveyor.wiring.builders import Builders
 from conveyor.wiring.conveyor import Conveyor, Records, disk_full_error, open_conveyor, open_records
 from conveyor.wiring.keeping import make_collect, make_scrub
 from conveyor.wiring.machine import examine, gain_root, require_programs, require_room, require_root
+from conveyor.wiring.mirroring import make_mirroring
 from conveyor.wiring.signing import keys, require_signing, unsigned_note
 from conveyor.wiring.travel import make_travel
 
@@ -20,6 +21,7 @@ __all__ = [
     "gain_root",
     "keys",
     "make_collect",
+    "make_mirroring",
     "make_scrub",
     "make_travel",
     "open_conveyor",

@@ -23,7 +23,7 @@ from conveyor.pipeline.provenance import Statements
 from conveyor.pipeline.publish import Publisher
 from conveyor.pipeline.recover import Recovery
 from conveyor.pipeline.rollback import Rollback
-from conveyor.ports import IndexWriter, Ledger, Progress, Store, Votes
+from conveyor.ports import IndexWriter, Ledger, MirrorStates, Progress, Store, Votes
 from conveyor.repository.collector import TreeCollector
 from conveyor.repository.tree import PublishedTree
 from conveyor.upstream.mirror import GitMirrors
@@ -66,6 +66,7 @@ class Conveyor:
         ledger: what moved them.
         votes: what tests say of what was published.
         rollback: moves pointers back.
+        mirrors: how mirrors stand.
         recovery: brings everything to the state it would have had without a kill.
     """
 
@@ -81,6 +82,7 @@ class Conveyor:
     ledger: Ledger
     votes: Votes
     rollback: Rollback
+    mirrors: MirrorStates
     recovery: Recovery
 
     def close(self) -> None:
@@ -97,12 +99,14 @@ class Records:
         store: what happened. Closing it closes the others.
         ledger: what moved pointers.
         votes: what tests say of what was published.
+        mirrors: how mirrors stand.
         tree: the published tree, for reading.
     """
 
     store: Store
     ledger: Ledger
     votes: Votes
+    mirrors: MirrorStates
     tree: PublishedTree
 
 
@@ -115,7 +119,13 @@ def open_records(settings: Settings) -> Records:
     """
     _make(settings.data_dir)
     books = _books(settings)
-    return Records(store=books.store, ledger=books.ledger, votes=books.votes, tree=_tree(settings, {}))
+    return Records(
+        store=books.store,
+        ledger=books.ledger,
+        votes=books.votes,
+        mirrors=books.mirrors,
+        tree=_tree(settings, {}),
+    )
 
 
 def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conveyor:
@@ -172,6 +182,7 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
         ledger=books.ledger,
         votes=books.votes,
         rollback=Rollback(ledger=books.ledger, store=store, repository=tree, pointers=pointers, targets=repos.targets),
+        mirrors=books.mirrors,
         recovery=Recovery(
             orders=orders,
             publisher=publisher,

@@ -156,6 +156,10 @@ class TestEntries:
         assert [entry.number for entry in ledger.entries(target=TARGET)] == [4, 3, 1]
         assert [entry.number for entry in ledger.entries(pointer="tested")] == [4, 2, 1]
         assert [entry.number for entry in ledger.entries(target=TARGET, pointer="tested", limit=1)] == [4]
+        at = ledger.entry(2).at
+        assert [entry.number for entry in ledger.entries(until=at)][-2:] == [2, 1]
+        assert all(entry.at <= at for entry in ledger.entries(until=at))
+        assert ledger.entries(until=ledger.entry(1).at - timedelta(seconds=1)) == ()
         assert ledger.entries(pointer="nothing") == ()
 
     def test_an_entry_that_is_not_there(self, ledger: Ledger) -> None:

@@ -48,12 +48,18 @@ class MemoryLedger:
         return tuple(sorted(self._begun.items(), key=lambda item: item[0]))
 
     def entries(
-        self, *, target: str | None = None, pointer: str | None = None, limit: int | None = None
+        self,
+        *,
+        target: str | None = None,
+        pointer: str | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
     ) -> tuple[LedgerEntry, ...]:
         found = [
             entry
             for entry in reversed(self.written)
             if target in {None, entry.step.target} and pointer in {None, entry.step.pointer}
+            if until is None or entry.at <= until
         ]
         return tuple(found[:limit])
 

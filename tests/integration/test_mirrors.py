@@ -95,6 +95,7 @@ class TestFolder:
         for number in (1, 2):
             publish(trunk, number)
         (trunk.data / "repos/key.asc").write_text("a public key")
+        (trunk.root / "conveyor.asc").write_text("another")
         copied = copier_of(trunk).copy(mirror, TARGET, None)
         assert content(folder) == content(trunk.data / "repos")
         assert copied.pointers == trunk.tree.pointers(TARGET)
@@ -424,3 +425,33 @@ class TestClients:
         dnf(*source, "--assumeyes", "--forcearch=x86_64", "install", "hello")
         assert (tmp_path / "dnf/root/usr/share/hello/greeting").read_text() == "1\n"
         trunk.close()
+
+
+SSH = """\
+#!/bin/sh
+echo "$@" >> {log}
+while [ "${{1#-}}" != "$1" ]; do shift; done
+shift
+exec "$@"
+"""
+
+
+def test_over_ssh_with_its_options(trunk: Trunk, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands for ssh runs the other side here: rsync's own protocol over it is real."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/ssh").write_text(SSH.format(log=tmp_path / "ssh.log"))
+    (tmp_path / "bin/ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin", prepend=os.pathsep)
+    mirror = Mirror(name="eu", destination=f"m.example.org:{folder}", port=2222, identity="/k", stall_limit=20)
+    first = publish(trunk, 1)
+    copier_of(trunk).copy(mirror, TARGET, None)
+    second = publish(trunk, 2)
+    copier_of(trunk).copy(mirror, TARGET, [second])
+    shutil.rmtree(trunk.tree.snapshot_folder(TARGET, first))
+    assert copier_of(trunk).copy(mirror, TARGET, None).removed == 1
+    assert content(folder) == content(trunk.data / "repos")
+    said = (tmp_path / "ssh.log").read_text().splitlines()[0]
+    assert said.startswith(
+        "-oBatchMode=yes -oConnectTimeout=30 -oServerAliveInterval=15 -p2222 -oIdentitiesOnly=yes -i/k"
+    )
+    assert str(folder) not in said  # sent over the protocol, so that no remote shell reads it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from conveyor.config import Scratch, Settings, SigningSettings, Surroundings, load_settings
 from conveyor.config.settings_sources import toml_lines, variables
 from conveyor.errors import ConfigurationInvalid
+from conveyor.model.mirror import Mirror
 from conveyor.model.target import Limits
 
 HOME = {"HOME": "/home/ann", "PATH": "/bin"}
@@ -67,6 +69,7 @@ def test_nothing_needs_to_be_set(folder: Path) -> None:
             passphrase_file=None,
             unsigned=False,
         ),
+        mirrors=(),
         container_command=None,
         container_run_flags=None,
     )
@@ -102,6 +105,26 @@ passphrase_file = "unlock/passphrase"
 [rewrites]
 "https://opendev.org/" = "file:///srv/mirrors/"
 "git@example.org:" = "ssh://git@mirror.example.org/"
+
+[[mirrors]]
+name = "eu"
+destination = "me@m.example.org:/srv/trunk"
+targets = ["debian-13-amd64"]
+port = 2222
+identity = "/etc/conveyor/key"
+bandwidth = "10M"
+stall_limit = "1m"
+time_limit = "1h"
+delete = false
+
+[[mirrors]]
+name = "us"
+destination = "rsync://m.example.org/trunk"
+password_file = "/etc/conveyor/password"
+
+[[mirrors]]
+name = "disk"
+destination = "/srv/the mirror"
 """
 
 
@@ -134,6 +157,21 @@ def test_the_file_sets_everything(folder: Path) -> None:
             home=folder / "here/keys",
             passphrase_file=folder / "here/unlock/passphrase",
             unsigned=False,
+        ),
+        mirrors=(
+            Mirror(
+                name="eu",
+                destination="me@m.example.org:/srv/trunk",
+                targets=("debian-13-amd64",),
+                port=2222,
+                identity="/etc/conveyor/key",
+                bandwidth=10 * 2**20,
+                stall_limit=60,
+                time_limit=3600,
+                delete=False,
+            ),
+            Mirror(name="us", destination="rsync://m.example.org/trunk", password_file="/etc/conveyor/password"),
+            Mirror(name="disk", destination="/srv/the mirror"),
         ),
         container_command=("podman", "--runtime", "runc"),
         container_run_flags=(),
@@ -296,6 +334,80 @@ processes = "many"
         "CONVEYOR_LIMITS_TIME: '1y' is no duration; would be right: 30m, 90s, 2h or 7d",
         "CONVEYOR_MIRROR: no URL: it has no scheme; would be right: https://repos.example.org/trunk",
     ]
+
+
+def test_mistakes_in_mirrors_are_told_at_their_lines(folder: Path) -> None:
+    text = """\
+[[mirrors]]
+name = "a/b"
+destination = "-e sh"
+port = 0
+
+[[mirrors]]
+destination = "rsync://me:secret@m/x"
+identety = "/k"
+
+[[mirrors]]
+name = "eu"
+destination = "/srv/m"
+identity = "/k"
+
+[[mirrors]]
+name = "us"
+destination = "m:x"
+identity = "/a key"
+targets = ["../x"]
+"""
+    right = "would be right: rsync://mirror.example.org/module, user@mirror.example.org:/srv/trunk, or /srv/mirror"
+    assert mistakes(folder, text) == [
+        "conveyor.toml:2: mirrors[0].name: 'a/b' is no mirror name; would be right: eu",
+        f"conveyor.toml:3: mirrors[0].destination: '-e sh' is no destination; {right}",
+        "conveyor.toml:4: mirrors[0].port: must be at least 1; would be right: 873",
+        "conveyor.toml:6: mirrors[1].name: is missing; would be right: eu",
+        f"conveyor.toml:7: mirrors[1].destination: 'rsync://me:secret@m/x' is no destination; {right}",
+        "conveyor.toml:8: mirrors[1].identety: unknown key; did you mean 'identity'?",
+        "conveyor.toml:10: mirrors[2]: 'identity' has no meaning for '/srv/m'; would be right: without it",
+        (
+            "conveyor.toml:18: mirrors[3].identity: '/a key' has a blank or a quote in it; "
+            "would be right: /etc/conveyor/mirror-key"
+        ),
+        "conveyor.toml:19: mirrors[3].targets[0]: '../x' is no target name; would be right: debian-13-amd64",
+    ]
+
+
+def test_mirrors_have_names_of_their_own(folder: Path) -> None:
+    one = '[[mirrors]]\nname = "eu"\ndestination = "/srv/m"\n'
+    assert mistakes(folder, one + one) == [
+        "conveyor.toml:1: mirrors: two are called 'eu'; would be right: a name for each"
+    ]
+
+
+@pytest.mark.parametrize(
+    "destination",
+    [
+        "m:x",
+        "me@m.example.org:/srv/trunk",
+        "m:~/trunk",
+        "rsync://m/x",
+        "rsync://me@[2001:db8::1]:8730/x/y",
+        "/srv/m",
+    ],
+)
+def test_places_of_mirrors(folder: Path, destination: str) -> None:
+    (mirror,) = load(
+        folder, None, {**HOME, "CONVEYOR_MIRRORS": json.dumps([{"name": "a", "destination": destination}])}
+    ).mirrors
+    assert mirror.destination == destination
+
+
+@pytest.mark.parametrize(
+    "destination",
+    ["", "x", "m:", "m::x", "-m:x", "m:-x", "m:x y", "m:$(x)", "rsync://m", "rsync:///x", "http://m/x", "a\nb:x"],
+)
+def test_what_is_no_place_of_a_mirror(folder: Path, destination: str) -> None:
+    environ = {**HOME, "CONVEYOR_MIRRORS": json.dumps([{"name": "a", "destination": destination}])}
+    (mistake,) = mistakes(folder, None, environ)
+    assert "is no destination" in mistake
 
 
 @pytest.mark.parametrize(

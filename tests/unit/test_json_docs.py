@@ -17,16 +17,19 @@ from conveyor.cli.collect import Collected, collected_as_json, scrubbed_as_json
 from conveyor.cli.key import ALSO, RETIRED, SIGNS, key_as_json
 from conveyor.cli.ledger import entries_as_json
 from conveyor.cli.main import app
+from conveyor.cli.mirror import standing_as_json
 from conveyor.cli.results import FORMAT_VERSION, Result, as_json
 from conveyor.errors import Fault, UpstreamUnreachable
 from conveyor.model import chain
 from conveyor.model.artifact import ArtifactKind
 from conveyor.model.build import Build, Cause, Outcome, Stage, StageTime, State
 from conveyor.model.commit import Commit, CommitInfo
+from conveyor.model.mirror import MirrorState
 from conveyor.model.promotion import Move, MoveKind, Step
 from conveyor.model.published import Flaw, PoolFinding, PoolReport, PublishedSnapshot, Removal, Retention
 from conveyor.model.signing import KeyState, SigningKey
 from conveyor.model.target import BuilderKind
+from conveyor.pipeline.mirror import Standing
 from conveyor.repository.records import MANIFEST_VERSION, manifest_json
 from tests.support.published import entry_of, plain_artifact, snapshot_of
 
@@ -108,6 +111,11 @@ def test_the_document_of_status_is_described(tmp_path: Path) -> None:
     assert list(table("conveyor status --json")) == list(document)
     (pointers,) = document["pointers"].values()
     assert words(table("conveyor status --json")["pointers"]) == set(pointers)
+
+
+def test_how_a_mirror_stands_is_described() -> None:
+    standing = Standing(state=MirrorState(mirror="eu", target="t"), behind=True, next_try=None)
+    assert list(table("A mirror")) == list(standing_as_json(standing))
 
 
 def test_the_document_of_the_stock_is_described() -> None:
