@@ -15,7 +15,7 @@ from pathlib import Path
 
 from conveyor import __version__
 from conveyor.command import process_started
-from conveyor.errors import ClaimLost, ConveyorError, DiskFull, Fault, Interrupted
+from conveyor.errors import ClaimLost, CommitSuperseded, ConveyorError, DiskFull, Fault, Interrupted
 from conveyor.model.artifact import Artifact, SnapshotEntry
 from conveyor.model.build import Build, Cause, Claim, Outcome, Stage, State
 from conveyor.model.commit import Commit
@@ -150,6 +150,8 @@ class Orders:
         """Run the stages and record the outcome: from here on a good build stays good."""
         try:
             return self._succeeded(attempt, job, stages.run(), stages.version)
+        except CommitSuperseded as error:
+            return self._ended(attempt, Outcome.SUPERSEDED, attempt.cause(error), stages.version)
         except ConveyorError as error:
             return self._ended(attempt, OUTCOMES[error.fault], attempt.cause(error), stages.version)
         except OSError as error:
