@@ -9,7 +9,7 @@ from conveyor.config.document import Document
 from conveyor.config.mistakes import show
 from conveyor.config.schema import PromotionEntry
 from conveyor.config.values import Context
-from conveyor.model.promotion import RESERVED, PromotionPolicy, is_pointer_name
+from conveyor.model.promotion import RESERVED, TAKEN, PromotionPolicy, is_pointer_name
 
 
 def read_promotion(
@@ -28,7 +28,8 @@ def read_promotion(
     if name in RESERVED:
         document.mistake(loc, f"{name} follows builds, nobody promotes to it; would be right: another name")
     elif not is_pointer_name(name):
-        what = "letters, digits, '.', '_' and '-', neither 'pool' nor two hex digits"
+        taken = ", ".join(TAKEN)
+        what = f"letters, digits, '.', '_' and '-'; two hex digits, {taken} are taken"
         document.mistake(loc, f"{show(name)} is no name of a promotion ({what}); would be right: tested")
     entry = check(document, PromotionEntry, raw, loc, context)
     if entry is None:

@@ -14,13 +14,15 @@ CONSISTENT = "consistent"
 RESERVED = (CURRENT, CONSISTENT)
 
 _POINTER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+# Names that the tree of a target has for itself, beside folders of two hex digits.
+TAKEN = ("pool", "ledger-head")
 _JOB = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:+-]{0,199}")
 _SHARD = re.compile(r"[0-9a-f]{2}")
 
 
 def is_pointer_name(name: str) -> bool:
-    """Whether a pointer can be called that: "pool" and two hex digits are folders of a target's tree."""
-    return bool(_POINTER.fullmatch(name)) and name != "pool" and not _SHARD.fullmatch(name)
+    """Whether a pointer can be called that: `TAKEN` and two hex digits are the tree's own."""
+    return bool(_POINTER.fullmatch(name)) and name not in TAKEN and not _SHARD.fullmatch(name)
 
 
 def is_job_name(name: str) -> bool:

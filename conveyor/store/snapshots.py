@@ -10,7 +10,7 @@ from sqlalchemy import Connection, case, func, insert, literal, select
 from conveyor.model.commit import PACKAGING_SHA_DIGITS
 from conveyor.model.published import PublishedSnapshot
 from conveyor.store import rows
-from conveyor.store.builds import find_or_insert
+from conveyor.store.builds import builds_of, find_or_insert
 from conveyor.store.tables import build, collected_snapshot, entry, upstream_commit
 
 # As conveyor.model.commit.commit_id makes it.
@@ -54,7 +54,9 @@ def published(
     if package is not None:
         statement = statement.where(entry.c.package == package)
     if commit is not None:
-        statement = statement.where(func.substr(_COMMIT_ID, 1, len(commit)) == commit)
+        statement = statement.where(
+            entry.c.build_id.in_(builds_of(commit)), func.substr(_COMMIT_ID, 1, len(commit)) == commit
+        )
     return tuple(
         PublishedSnapshot(
             build=row[entry.c.build_id],
