@@ -9,7 +9,7 @@ import platform
 import shutil
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,13 +62,21 @@ class Orders:
         parts: the implementations.
         publisher: publishes what succeeded.
         data: the data directory.
+        follow: lets promotions follow what was published; returns what kept any from it.
     """
 
-    def __init__(self, parts: Parts, publisher: Publisher, data: Path) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        publisher: Publisher,
+        data: Path,
+        follow: Callable[[], tuple[ConveyorError, ...]] = tuple,
+    ) -> None:
         self._parts = parts
         self._store = parts.store
         self._publisher = publisher
         self._data = data
+        self._follow = follow
 
     def build(self, package: Package, target: Target, commit: Commit, *, keep_root: bool) -> Report:
         """Build a commit for a target, unless that succeeded before, and publish it.
@@ -87,6 +95,7 @@ class Orders:
             build = self._wait(build)
         if build.outcome is Outcome.SUCCEEDED and commit.trunk and not build.published:
             self._publisher.publish(build, target)
+            self._promote(build)
             build = self._store.build(build.id)
         return Report(build=build, ran=False, folder=self._folder(build), root=None)
 
@@ -144,7 +153,15 @@ class Orders:
                 f"the build of {job.package.name} for {job.target.name} succeeded, but was not published",
                 hint="the next 'conveyor build' publishes it",
             ) from error
+        self._promote(build)
         return self._store.build(build.id)
+
+    def _promote(self, build: Build) -> None:
+        """Let promotions follow; what keeps them from it is no reason to call the build anything but good."""
+        for problem in self._follow():
+            if build.log is not None:
+                with contextlib.suppress(OSError), (self._data / build.log).open("a", encoding="utf-8") as log:
+                    log.write(f"conveyor: a promotion did not move: {problem.summary}\n")
 
     def _finish(self, attempt: Attempt, job: Job, stages: BuildStages) -> Build:
         """Run the stages and record the outcome: from here on a good build stays good."""

@@ -7,6 +7,7 @@ from conveyor.wiring.builders import Builders
 from conveyor.wiring.conveyor import Conveyor, Records, disk_full_error, open_conveyor, open_records
 from conveyor.wiring.keeping import make_collect, make_scrub
 from conveyor.wiring.machine import examine, gain_root, require_programs, require_room, require_root
+from conveyor.wiring.promotions import make_standings, make_voting
 from conveyor.wiring.signing import keys, require_signing, unsigned_note
 from conveyor.wiring.travel import make_travel
 
@@ -21,7 +22,9 @@ __all__ = [
     "keys",
     "make_collect",
     "make_scrub",
+    "make_standings",
     "make_travel",
+    "make_voting",
     "open_conveyor",
     "open_records",
     "require_programs",
