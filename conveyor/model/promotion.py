@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from fnmatch import fnmatchcase
 
 CURRENT = "current"
 CONSISTENT = "consistent"
@@ -14,15 +15,17 @@ CONSISTENT = "consistent"
 RESERVED = (CURRENT, CONSISTENT)
 
 _POINTER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-# Names that the tree of a target has for itself, beside folders of two hex digits.
-TAKEN = ("pool", "ledger-head")
+# Names that the tree of a target has for itself, beside folders of two hex digits: the files with the public keys too.
+LEDGER_HEAD = "ledger-head"
+TAKEN = ("pool", LEDGER_HEAD, "*.asc")
 _JOB = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:+-]{0,199}")
 _SHARD = re.compile(r"[0-9a-f]{2}")
 
 
 def is_pointer_name(name: str) -> bool:
     """Whether a pointer can be called that: `TAKEN` and two hex digits are the tree's own."""
-    return bool(_POINTER.fullmatch(name)) and name not in TAKEN and not _SHARD.fullmatch(name)
+    taken = _SHARD.fullmatch(name) or any(fnmatchcase(name, pattern) for pattern in TAKEN)
+    return bool(_POINTER.fullmatch(name)) and not taken
 
 
 def is_job_name(name: str) -> bool:
