@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from conveyor.errors import SnapshotDamaged, UnknownName
+from conveyor.model.commit import SHORT_SHA_DIGITS
 from conveyor.model.promotion import CONSISTENT, CURRENT, PromotionPolicy
 from conveyor.model.published import PublishedSnapshot
 from conveyor.pipeline import evidence
+from conveyor.pipeline.choose import LOOKED_BACK
 from conveyor.pipeline.knowledge import Knowledge
-from conveyor.ports import Repository, Store
+from conveyor.ports import Ledger, Repository, Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,7 @@ class Standings:
 
     Args:
         store: what was built.
+        ledger: where pointers led.
         repository: the published tree.
         knowledge: what is known of snapshots.
         policies: the promotions of repos.yaml.
@@ -47,12 +50,14 @@ class Standings:
     def __init__(
         self,
         store: Store,
+        ledger: Ledger,
         repository: Repository,
         knowledge: Knowledge,
         policies: Sequence[PromotionPolicy],
         packages: Collection[str],
     ) -> None:
         self._store = store
+        self._ledger = ledger
         self._repository = repository
         self._knowledge = knowledge
         self._policies = policies
@@ -88,15 +93,25 @@ class Standings:
         there = {target: snapshot for target, snapshot in newest.items() if snapshot is not None}
         if all(self._repository.pointed(target, policy.name) == each.commit for target, each in there.items()):
             return {}
-        lines = {
-            target: evidence.missing(policy, self._knowledge.facts(each, policy)) for target, each in there.items()
-        }
+        lines = {target: self._lacking(policy, each) for target, each in there.items()}
         if not policy.together:
             return lines
         lacking = tuple(f"{target}: nothing is published" for target in policy.targets if target not in there)
         differing = self._differing({target: each.commit for target, each in there.items()})
         everything = [line for target in policy.targets for line in lines.get(target, ())]
         return dict.fromkeys(policy.targets, tuple(dict.fromkeys([*lacking, *everything, *differing])))
+
+    def _lacking(self, policy: PromotionPolicy, newest: PublishedSnapshot) -> tuple[str, ...]:
+        lines = evidence.missing(policy, self._knowledge.facts(newest, policy))
+        if not policy.automatic or self._repository.pointed(newest.target, policy.name) == newest.commit:
+            return lines
+        entries = self._ledger.entries(target=newest.target, pointer=policy.name, limit=LOOKED_BACK)
+        if newest.commit not in {entry.step.before for entry in entries}:
+            return lines
+        told = (
+            f"{newest.target}: it was moved away from {newest.commit[:SHORT_SHA_DIGITS]}, and waits for something newer"
+        )
+        return (*lines, told)
 
     def _differing(self, commits: Mapping[str, str]) -> tuple[str, ...]:
         try:

@@ -25,6 +25,10 @@ class Written(Protocol):
         """What was built."""
 
     @property
+    def ledger(self) -> Ledger:
+        """Where pointers led."""
+
+    @property
     def votes(self) -> Votes:
         """What tests say."""
 
@@ -62,7 +66,9 @@ def make_promoter(
 def make_standings(written: Written, repos: Repos) -> Standings:
     """What tells where pointers stand."""
     knowledge = Knowledge(written.store, written.votes, written.tree, written.clock, _grid(repos))
-    return Standings(written.store, written.tree, knowledge, tuple(repos.promotions.values()), repos.packages)
+    return Standings(
+        written.store, written.ledger, written.tree, knowledge, tuple(repos.promotions.values()), repos.packages
+    )
 
 
 def make_voting(written: Written, repos: Repos) -> Voting:

@@ -79,9 +79,8 @@ def where(workshop: Workshop, pointer: str = "tested") -> list[str | None]:
 
 
 def standings(workshop: Workshop, *policies: PromotionPolicy) -> dict[tuple[str, str], Standing]:
-    looked = Standings(
-        workshop.parts.store, workshop.parts.repository, workshop.knowledge, policies, workshop.knowledge.grid
-    )
+    parts, knowledge = workshop.parts, workshop.knowledge
+    looked = Standings(parts.store, workshop.ledger, parts.repository, knowledge, policies, knowledge.grid)
     return {(each.target, each.pointer): each for each in looked.of(BOTH)}
 
 
@@ -447,6 +446,19 @@ class TestStandings:
         )
         found = standings(workshop, TOGETHER)
         assert [found[target, "tested"].held_back for target in BOTH] == [(line,), (line,)]
+
+    def test_what_was_rolled_back_is_held_back_by_that(self, make: Make) -> None:
+        policy = replace(EACH, automatic=True)
+        workshop = make(policy)
+        first = both(workshop, "nova")
+        workshop.push("nova", "Second")
+        second = both(workshop, "nova")
+        workshop.pointers.move(MoveKind.ROLLED_BACK, [(TARGET.name, "tested", first.commit.id)], actor="ann")
+        found = standings(workshop, policy)
+        assert found[TARGET.name, "tested"].held_back == (
+            (f"{TARGET.name}: it was moved away from {second.commit.short}, and waits for something newer",)
+        )
+        assert found[OTHER.name, "tested"].held_back == ()
 
     def test_a_target_without_anything_holds_a_set_back(self, make: Make) -> None:
         workshop = make()
