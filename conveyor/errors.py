@@ -135,6 +135,10 @@ class VersionWentBackwards(PackageError):
     """The version sorts below one that is already published."""
 
 
+class CommitSuperseded(VersionWentBackwards):
+    """The version sorts below a published one because the commit is not the newest: nothing is wrong with it."""
+
+
 class ContentChanged(PackageError):
     """The same name, version and architecture is already published with other content."""
 

@@ -77,7 +77,7 @@ def build(
     with given.opened(given.progress(silent=as_json_)) as conveyor:
         require_programs(conveyor, targets.values())
         for problem in conveyor.recovery.run():
-            given.errors.print(f"conveyor: not published yet: {plain(problem.summary)}", markup=False, soft_wrap=True)
+            given.errors.print(f"conveyor: not done yet: {plain(problem.summary)}", markup=False, soft_wrap=True)
         require_room(conveyor.settings)
         if order.wanted.publish and local is None:
             require_signing(conveyor.settings.signing)

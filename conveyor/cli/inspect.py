@@ -13,9 +13,10 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from conveyor.cli import mirror
 from conveyor.cli.context import Context
-from conveyor.cli.mirror import print_standings, standing_as_json, standings
 from conveyor.cli.results import COLOURS, FORMAT_VERSION, build_as_json
+from conveyor.cli.standings import pointers_as_json, print_standings, standings_as_json
 from conveyor.cli.table import print_table
 from conveyor.cli.text import plain
 from conveyor.errors import UnknownName, UserError
@@ -24,11 +25,11 @@ from conveyor.model.package import Package
 from conveyor.model.packaging import PackagingFile
 from conveyor.model.target import Target
 from conveyor.pipeline.poll import Wanted
-from conveyor.pipeline.publish import CONSISTENT, CURRENT
 from conveyor.pipeline.render import render as render_packaging
 from conveyor.pipeline.render import write
+from conveyor.pipeline.standings import Standing
 from conveyor.ports import Store
-from conveyor.wiring import Conveyor, gain_root, unsigned_note
+from conveyor.wiring import Conveyor, gain_root, make_standings, unsigned_note
 
 HEADINGS = ("build", "package", "target", "version", "state", "finished", "why")
 FOLLOW_SECONDS = 0.3
@@ -101,23 +102,21 @@ def status(
         given.configuration.package(package)
     with given.records() as records:
         builds = list(_latest(given, records.store, package))
-        pointers = {
-            target: {name: records.tree.pointed(target, name) for name in (CURRENT, CONSISTENT)}
-            for target in given.configuration.targets
-        }
-        mirrors = standings(given, records)
+        standings = make_standings(records, given.configuration).of(tuple(given.configuration.targets))
+        mirrors = mirror.standings(given, records)
     if as_json:
         document = {
             "format_version": FORMAT_VERSION,
             "builds": [build_as_json(build) for build in builds],
-            "pointers": pointers,
-            "mirrors": [standing_as_json(standing) for standing in mirrors],
+            "pointers": pointers_as_json(standings),
+            "standings": standings_as_json(standings),
+            "mirrors": [mirror.standing_as_json(standing) for standing in mirrors],
             "signed_by": given.site.signing.key,
         }
         typer.echo(json.dumps(document, indent=2))
         return
-    _print_status(given, builds, pointers)
-    print_standings(given, mirrors)
+    _print_status(given, builds, standings)
+    mirror.print_standings(given, mirrors)
 
 
 def _latest(given: Context, store: Store, package: str | None) -> Iterator[Build]:
@@ -127,15 +126,12 @@ def _latest(given: Context, store: Store, package: str | None) -> Iterator[Build
                 yield from store.builds(package=name, target=target, limit=1)
 
 
-def _print_status(given: Context, builds: Sequence[Build], pointers: dict[str, dict[str, str | None]]) -> None:
+def _print_status(given: Context, builds: Sequence[Build], standings: Sequence[Standing]) -> None:
     if builds:
         print_table(given.output, HEADINGS, [_row(build) for build in builds])
     else:
         given.output.print("nothing has been built yet: conveyor build PACKAGE")
-    for target, names in pointers.items():
-        if any(names.values()):
-            told = ", ".join(f"{name} {commit[:12] if commit else '-'}" for name, commit in names.items())
-            given.output.print(f"{target}: {told}", soft_wrap=True)
+    print_standings(given.output, standings)
     signed = unsigned_note(given.site.signing) or f"signed by {given.site.signing.key}"
     given.output.print(signed, markup=False, soft_wrap=True)
 

@@ -30,6 +30,7 @@ WHOSE = {
     Fault.OURS: "Conveyor's or this machine's fault",
     Fault.NETWORK: "the network's fault",
 }
+SUPERSEDED = "nobody's fault, a newer commit is published"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +180,8 @@ def print_failure(console: Console, result: Result, targets: str) -> None:
     summary, hint, details = _told(result)
     cause = result.build.cause if result.build else None
     stage = f" in {cause.stage}" if cause and cause.stage else ""
-    console.print(f"[bold red]{result.package} for {targets}{stage}[/bold red]: {WHOSE[fault]}", highlight=False)
+    whose = SUPERSEDED if result.outcome is Outcome.SUPERSEDED else WHOSE[fault]
+    console.print(f"[bold red]{result.package} for {targets}{stage}[/bold red]: {whose}", highlight=False)
     console.print(f"  {plain(summary)}", highlight=False, markup=False, soft_wrap=True)
     for line in details:
         console.print(f"    | {plain(line)}", highlight=False, markup=False, soft_wrap=True)

@@ -11,12 +11,14 @@ from types import MappingProxyType
 from conveyor.config.checker import check, given, mapping
 from conveyor.config.document import Document, read_document
 from conveyor.config.mistakes import invalid, listing, nearest, show
+from conveyor.config.promotions import read_promotion
 from conveyor.config.retention import read_retention
 from conveyor.config.schema import PackageEntry, PackagingEntry, Shared, Top
 from conveyor.config.targets import DEFAULT_LIMITS, read_target
 from conveyor.config.values import ARCHETYPES, SPECS, Context, check_folder
 from conveyor.errors import UnknownName
 from conveyor.model.package import Package, PackagingFolder, PackagingRepository, VersionScheme
+from conveyor.model.promotion import PromotionPolicy
 from conveyor.model.published import Retention
 from conveyor.model.target import Format, Limits, Target
 
@@ -35,12 +37,15 @@ class Repos:
         targets: the targets by name, in the file's order.
         packages: the packages by name, in the file's order.
         retention: which snapshots stay, by the target's name.
+        promotions: what promotions need, by name, in the file's order; empty where the file has none: then every
+            name goes, and nothing is needed.
     """
 
     path: Path
     targets: Mapping[str, Target]
     packages: Mapping[str, Package]
     retention: Mapping[str, Retention] = field(default_factory=dict)
+    promotions: Mapping[str, PromotionPolicy] = field(default_factory=dict)
 
     def package(self, name: str) -> Package:
         """A package by its name.
@@ -61,6 +66,27 @@ class Repos:
         if name not in self.targets:
             raise self._unknown("target", name, self.targets)
         return self.targets[name]
+
+    def promotion(self, name: str) -> PromotionPolicy:
+        """The policy of a promotion; where the file has no promotions, one that needs nothing.
+
+        Raises:
+            UnknownName: the file has promotions, and this is none of them; the hint suggests the nearest.
+        """
+        if not self.promotions:
+            return PromotionPolicy(name=name, targets=self.built_targets)
+        if name not in self.promotions:
+            raise self._unknown("promotion", name, self.promotions)
+        return self.promotions[name]
+
+    @property
+    def built_targets(self) -> tuple[str, ...]:
+        """Names of the targets that any package is built for, in the file's order."""
+        return _built(self.targets, self.packages.values())
+
+    def built_for(self, package: str) -> tuple[str, ...]:
+        """Names of the targets that a package is built for; none for one that the file has no more."""
+        return self.packages[package].targets if package in self.packages else ()
 
     def _unknown(self, kind: str, name: str, known: Iterable[str]) -> UnknownName:
         all_known = f"{kind}s of {self.path}: {listing(sorted(known))}"
@@ -86,6 +112,9 @@ def load_repos(path: Path, *, limits: Limits = DEFAULT_LIMITS) -> Repos:
     targets = [read_target(document, name, raw, context, limits) for name, raw in raw_targets.items()]
     packages = [_package(document, name, raw, context, defaults) for name, raw in raw_packages.items()]
     retention = read_retention(document, raw_targets)
+    known = _built([target.name for target in targets if target], filter(None, packages))
+    raw_promotions = mapping(document, "promotions").items()
+    promotions = [read_promotion(document, name, raw, context, known) for name, raw in raw_promotions]
     if document.mistakes:
         raise invalid(path.name, document.mistakes)
     return Repos(
@@ -93,7 +122,13 @@ def load_repos(path: Path, *, limits: Limits = DEFAULT_LIMITS) -> Repos:
         targets=MappingProxyType({target.name: target for target in targets if target}),
         packages=MappingProxyType({package.name: package for package in packages if package}),
         retention=retention,
+        promotions=MappingProxyType({policy.name: policy for policy in promotions if policy}),
     )
+
+
+def _built(targets: Iterable[str], packages: Iterable[Package]) -> tuple[str, ...]:
+    used = {target for package in packages for target in package.targets}
+    return tuple(target for target in targets if target in used)
 
 
 def _package(document: Document, name: str, raw: object, context: Context, defaults: Shared) -> Package | None:

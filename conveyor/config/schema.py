@@ -54,6 +54,20 @@ class Top(Entry):
     packages: dict[str, Any] = Field(
         examples=["{nova: {upstream: 'https://opendev.org/openstack/nova'}}"], min_length=1
     )
+    promotions: dict[str, Any] = Field({}, examples=["{tested: {votes: [smoke-tests]}}"])
+
+
+class PromotionEntry(Entry):
+    """What a promotion needs."""
+
+    targets: list[values.TargetName] | None = Field(
+        None, examples=["[debian-13-amd64, centos-10-x86_64]"], min_length=1
+    )
+    together: bool = Field(False, examples=["true"])
+    votes: list[values.Job] = Field([], examples=["[smoke-tests]"])
+    min_age: values.Duration | None = Field(None, examples=["2h"])
+    succeeded_on: list[values.TargetName] = Field([], examples=["[debian-13-amd64, centos-10-x86_64]"])
+    automatic: bool = Field(False, examples=["true"])
 
 
 class Shared(Entry):

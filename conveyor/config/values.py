@@ -18,6 +18,7 @@ from conveyor.config.files import folders_in, is_folder
 from conveyor.config.human import parse_duration, parse_size
 from conveyor.config.mistakes import describe, nearest, show, suggest
 from conveyor.model.package import VersionScheme
+from conveyor.model.promotion import is_job_name
 from conveyor.model.target import BuilderKind, Format
 
 # dpkg's word and rpm's for the same machine.
@@ -169,6 +170,13 @@ def branch_name(name: str) -> str:
     return name
 
 
+def job_name(name: str) -> str:
+    """A job's name, as votes have it."""
+    if not is_job_name(name):
+        raise ValueError(f"{show(name)} is no name of a job; would be right: smoke-tests")
+    return name
+
+
 def check_folder(text: str, base: Path) -> Path:
     """The absolute path of a packaging folder.
 
@@ -225,6 +233,8 @@ MockIsolation = Annotated[str, one_of(("simple", "nspawn", "auto"), "isolation o
 # The reference grammar of OCI images, with its longest form left to podman.
 ImageName = Annotated[str, matching(r"[a-z0-9][A-Za-z0-9._/:@-]*", "image name", "localhost/conveyor-pbuilder:latest")]
 Image = Annotated[str, AfterValidator(image)]
+
+Job = Annotated[str, AfterValidator(job_name)]
 
 Duration = Annotated[int, measure(parse_duration)]
 Size = Annotated[int, measure(parse_size)]

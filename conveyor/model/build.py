@@ -25,7 +25,7 @@ class Outcome(StrEnum):
     FAILED = "failed"  # the package's fault: final until something changes
     ERRORED = "errored"  # ours or the network's: retried
     CANCELLED = "cancelled"
-    SUPERSEDED = "superseded"
+    SUPERSEDED = "superseded"  # a newer commit is published: says nothing about the package
 
 
 class Stage(StrEnum):

@@ -2,10 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from fnmatch import fnmatchcase
+
+CURRENT = "current"
+CONSISTENT = "consistent"
+# They follow builds; nobody promotes to them.
+RESERVED = (CURRENT, CONSISTENT)
+
+_POINTER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+# Names that the tree of a target has for itself, beside folders of two hex digits: the files with the public keys too.
+LEDGER_HEAD = "ledger-head"
+TAKEN = ("pool", LEDGER_HEAD, "*.asc")
+_JOB = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:+-]{0,199}")
+_SHARD = re.compile(r"[0-9a-f]{2}")
+
+
+def is_pointer_name(name: str) -> bool:
+    """Whether a pointer can be called that: `TAKEN` and two hex digits are the tree's own."""
+    taken = _SHARD.fullmatch(name) or any(fnmatchcase(name, pattern) for pattern in TAKEN)
+    return bool(_POINTER.fullmatch(name)) and not taken
+
+
+def is_job_name(name: str) -> bool:
+    """Whether a test can be called that in votes; what DLRN's jobs are called can."""
+    return bool(_JOB.fullmatch(name))
 
 
 class MoveKind(StrEnum):
@@ -119,7 +144,7 @@ class PromotionPolicy:
         together: whether it moves for all of these targets or for none, to snapshots of the same commits.
         votes: jobs whose latest vote must be a success.
         min_age: seconds since the snapshot was published.
-        succeeded_on: targets that the commit must have succeeded on.
+        succeeded_on: targets that the commit must have succeeded on, as far as its package is built for them.
         automatic: whether it moves by itself as soon as the newest snapshots are fit.
     """
 

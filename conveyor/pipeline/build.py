@@ -6,7 +6,14 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from conveyor.errors import BuildFailed, ContentChanged, SourceInvalid
+from conveyor.errors import (
+    BuildFailed,
+    CommitSuperseded,
+    ContentChanged,
+    RevisionMissing,
+    SourceInvalid,
+    VersionWentBackwards,
+)
 from conveyor.model.artifact import Artifact, ArtifactKind
 from conveyor.model.build import Stage
 from conveyor.model.commit import Commit
@@ -160,9 +167,27 @@ class BuildStages:
         return results
 
     def _check_order(self, version: str) -> None:
-        if self._job.commit.trunk:
-            published = self._parts.store.published_versions(self._job.target.name, self._job.package.name)
+        if not self._job.commit.trunk:
+            return
+        published = self._parts.store.published_versions(self._job.target.name, self._job.package.name)
+        try:
             check.check_order(version, published, self._toolchain.compare)
+        except VersionWentBackwards as error:
+            if self._is_newest():
+                raise
+            raise CommitSuperseded(
+                error.what,
+                cause="the commit is not the newest of its branch",
+                hint="build an older commit with --no-publish",
+            ) from error
+
+    def _is_newest(self) -> bool:
+        """Whether the commit is its branch's newest: only then does a refusal say something about the package."""
+        package = self._job.package
+        try:
+            return self._parts.git.resolve(package.upstream, package.branch) == self._job.commit.upstream.sha
+        except RevisionMissing:
+            return True
 
     def _check(self, source: tuple[Path, ...], results: tuple[Path, ...]) -> tuple[tuple[Path, Artifact], ...]:
         check.check_count(results)

@@ -9,13 +9,13 @@ import platform
 import shutil
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from conveyor import __version__
 from conveyor.command import process_started
-from conveyor.errors import ClaimLost, ConveyorError, DiskFull, Fault, Interrupted
+from conveyor.errors import ClaimLost, CommitSuperseded, ConveyorError, DiskFull, Fault, Interrupted
 from conveyor.model.artifact import Artifact, SnapshotEntry
 from conveyor.model.build import Build, Cause, Claim, Outcome, Stage, State
 from conveyor.model.commit import Commit
@@ -62,13 +62,21 @@ class Orders:
         parts: the implementations.
         publisher: publishes what succeeded.
         data: the data directory.
+        follow: lets promotions follow what was published; returns what kept any from it.
     """
 
-    def __init__(self, parts: Parts, publisher: Publisher, data: Path) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        publisher: Publisher,
+        data: Path,
+        follow: Callable[[], tuple[ConveyorError, ...]] = tuple,
+    ) -> None:
         self._parts = parts
         self._store = parts.store
         self._publisher = publisher
         self._data = data
+        self._follow = follow
 
     def build(self, package: Package, target: Target, commit: Commit, *, keep_root: bool) -> Report:
         """Build a commit for a target, unless that succeeded before, and publish it.
@@ -87,6 +95,7 @@ class Orders:
             build = self._wait(build)
         if build.outcome is Outcome.SUCCEEDED and commit.trunk and not build.published:
             self._publisher.publish(build, target)
+            self._promote(build)
             build = self._store.build(build.id)
         return Report(build=build, ran=False, folder=self._folder(build), root=None)
 
@@ -144,12 +153,22 @@ class Orders:
                 f"the build of {job.package.name} for {job.target.name} succeeded, but was not published",
                 hint="the next 'conveyor build' publishes it",
             ) from error
+        self._promote(build)
         return self._store.build(build.id)
+
+    def _promote(self, build: Build) -> None:
+        """Let promotions follow; what keeps them from it is no reason to call the build anything but good."""
+        for problem in self._follow():
+            if build.log is not None:
+                with contextlib.suppress(OSError), (self._data / build.log).open("a", encoding="utf-8") as log:
+                    log.write(f"conveyor: a promotion did not move: {problem.summary}\n")
 
     def _finish(self, attempt: Attempt, job: Job, stages: BuildStages) -> Build:
         """Run the stages and record the outcome: from here on a good build stays good."""
         try:
             return self._succeeded(attempt, job, stages.run(), stages.version)
+        except CommitSuperseded as error:
+            return self._ended(attempt, Outcome.SUPERSEDED, attempt.cause(error), stages.version)
         except ConveyorError as error:
             return self._ended(attempt, OUTCOMES[error.fault], attempt.cause(error), stages.version)
         except OSError as error:

@@ -24,6 +24,7 @@ class Recovery:
         repository: the published tree.
         targets: the configured targets, by name.
         sweepers: remove what killed processes left elsewhere.
+        follow: lets promotions follow what was published; returns what kept any from it.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Recovery:
         repository: Repository,
         targets: Mapping[str, Target],
         sweepers: Sequence[Callable[[], None]],
+        follow: Callable[[], tuple[ConveyorError, ...]] = tuple,
     ) -> None:
         self._orders = orders
         self._publisher = publisher
@@ -44,9 +46,10 @@ class Recovery:
         self._repository = repository
         self._targets = targets
         self._sweepers = sweepers
+        self._follow = follow
 
     def run(self) -> tuple[ConveyorError, ...]:
-        """Release dead claims, remove what was left half-done, complete moves, publish what is built and not published.
+        """Release dead claims, remove what was left half-done, complete moves, publish what is built, promote.
 
         Returns what kept pointers from being moved and builds from being published: each keeps back itself alone, and
         is tried again the next time.
@@ -56,9 +59,8 @@ class Recovery:
         self._orders.release_dead()
         self._repository.clean()
         problems = self._pointers.recover(self._targets)
-        return problems + tuple(
-            error for build in self._store.unpublished() if (error := self._publish(build)) is not None
-        )
+        problems += tuple(error for build in self._store.unpublished() if (error := self._publish(build)) is not None)
+        return problems + self._follow()
 
     def _publish(self, build: Build) -> ConveyorError | None:
         target = self._targets.get(build.target)

@@ -81,6 +81,9 @@ class Store(Protocol):
     def builds(self, *, package: str | None = None, target: str | None = None, limit: int = 50) -> tuple[Build, ...]:
         """Builds, newest first."""
 
+    def of_commit(self, prefix: str) -> tuple[Build, ...]:
+        """Builds of the trunk's commits whose id begins so, on all targets, in the order in which they were made."""
+
     def running(self) -> tuple[Build, ...]:
         """Builds that are claimed."""
 

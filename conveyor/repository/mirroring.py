@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from conveyor.model.mirror import Mirror, Transport
+from conveyor.model.promotion import is_pointer_name
 from conveyor.repository import names
 
 CONNECT_SECONDS = 30
@@ -150,7 +151,7 @@ def superfluous(listed: str, target: str, *, here: Collection[str], pointers: Co
     found = [(match[1], match[2].removeprefix(f"{target}/")) for match in matches]
     folders = {path for kind, path in found if kind == "d" and (_is_snapshot(path) or _POOL_FOLDER.fullmatch(path))}
     links = {tuple(said.split(" -> ")) for kind, said in found if kind == "l"}
-    moved = {link[0] for link in links if names.is_pointer(link[0]) and _is_snapshot(link[-1])}
+    moved = {link[0] for link in links if is_pointer_name(link[0]) and _is_snapshot(link[-1])}
     return tuple(sorted((folders - set(here)) | (moved - set(pointers))))
 
 

@@ -10,14 +10,12 @@ import re
 
 from conveyor.errors import SourceInvalid, UnknownName
 from conveyor.model.artifact import Artifact
+from conveyor.model.promotion import TAKEN, is_pointer_name
 
 _TARGET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 _COMMIT_ID = re.compile(r"[0-9a-f]{40}_[0-9a-f]{8}(?:_[A-Za-z0-9][A-Za-z0-9._-]{0,99})?")
-_POINTER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 KEY_SUFFIX = ".asc"  # of the file with the public keys, which lies beside the pointers
 _SHARD = re.compile(r"[0-9a-f]{2}")
-LEDGER_HEAD = "ledger-head"
-_TAKEN = frozenset({"pool", LEDGER_HEAD})
 _FILENAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+~^%=@,:-]{0,254}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -57,23 +55,16 @@ def check_commit_id(commit_id: str) -> str:
     return commit_id
 
 
-def is_pointer(name: str) -> bool:
-    """Whether a pointer can be called that: "pool", "ledger-head", "*.asc" and two hex digits are the tree's own."""
-    taken = name in _TAKEN or name.endswith(KEY_SUFFIX) or _SHARD.fullmatch(name)
-    return bool(_POINTER.fullmatch(name)) and not taken
-
-
 def check_pointer(pointer: str) -> str:
     """Returns the pointer's name.
 
     Raises:
         UnknownName: no pointer can be called that.
     """
-    if not is_pointer(pointer):
-        taken = " and ".join(sorted({*_TAKEN, f"*{KEY_SUFFIX}"}))
+    if not is_pointer_name(pointer):
         raise UnknownName(
             f"{pointer!r} cannot be a pointer's name",
-            hint=f"use letters, digits, '.', '_' and '-'; two hex digits, {taken} are taken",
+            hint=f"use letters, digits, '.', '_' and '-'; two hex digits, {', '.join(TAKEN)} are taken",
         )
     return pointer
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from conveyor.model.promotion import is_pointer_name
 from conveyor.ports import IndexWriter
 from conveyor.repository import files, names, redating
 from conveyor.repository.redating import Redating
@@ -26,7 +27,7 @@ def read(root: Path, pointer: str) -> str | None:
 def read_all(root: Path) -> dict[str, str]:
     """All pointers below `root` by name, sorted, each with the id of the commit that it points at."""
     paths = sorted(root.iterdir()) if root.is_dir() else []
-    links = {path.name: path.readlink().name for path in paths if path.is_symlink() and names.is_pointer(path.name)}
+    links = {path.name: path.readlink().name for path in paths if path.is_symlink() and is_pointer_name(path.name)}
     return {name: commit_id for name, commit_id in links.items() if names.is_commit_id(commit_id)}
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from conveyor.errors import UnknownName
 from conveyor.model.artifact import Artifact, ArtifactKind, Snapshot
 from conveyor.model.manifest import Manifest
+from conveyor.model.promotion import LEDGER_HEAD
 from conveyor.ports import ClientKeys, IndexWriter, Trunk
 from conveyor.repository import bitrot, manifest, names, pointers, pool, snapshot
 from conveyor.repository import files as disk
@@ -218,7 +219,7 @@ class PublishedTree:
     def ledger_head(self, target: str) -> str | None:
         """See Repository.ledger_head."""
         try:
-            return (self._folder(target) / names.LEDGER_HEAD).read_text(encoding="utf-8", errors="replace").strip()
+            return (self._folder(target) / LEDGER_HEAD).read_text(encoding="utf-8", errors="replace").strip()
         except FileNotFoundError:
             return None
 
@@ -230,10 +231,10 @@ class PublishedTree:
         """
         root = self._folder(target)
         with disk.room_needed(f"the ledger's head of {target}"), disk.temporary_folder(root) as temporary:
-            new = temporary / names.LEDGER_HEAD
+            new = temporary / LEDGER_HEAD
             new.write_text(f"{head}\n", encoding="ascii")
             new.chmod(disk.FILE_MODE)
-            new.rename(root / names.LEDGER_HEAD)
+            new.rename(root / LEDGER_HEAD)
 
     def snapshot_folder(self, target: str, commit_id: str) -> Path:
         """See Repository.snapshot_folder."""

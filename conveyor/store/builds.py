@@ -13,7 +13,7 @@ from conveyor.errors import ClaimLost, UnknownName
 from conveyor.model.build import Build, Cause, Claim, Outcome, StageTime, State
 from conveyor.model.commit import Commit
 from conveyor.store import rows
-from conveyor.store.tables import attempt, build, upstream_commit
+from conveyor.store.tables import SHA1_DIGITS, attempt, build, upstream_commit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +154,24 @@ def newest(connection: Connection, package: str | None, target: str | None, limi
     if target is not None:
         statement = statement.where(build.c.target == target)
     return _values(connection, statement)
+
+
+def builds_of(prefix: str) -> Select[int]:
+    """The trunk's builds of commits whose id begins so, as far as their upstream sha tells."""
+    sha = upstream_commit.c.upstream_sha
+    begins = prefix[:SHA1_DIGITS]
+    # "g" sorts above every hex digit: so the index finds them.
+    return (
+        select(build.c.id)
+        .join(upstream_commit, upstream_commit.c.id == build.c.commit_id)
+        .where(sha >= begins, sha < f"{begins}g", upstream_commit.c.trunk)
+    )
+
+
+def of_commit(connection: Connection, prefix: str) -> tuple[Build, ...]:
+    """The trunk's builds of commits whose id begins so, on all targets, in the order in which they were made."""
+    found = _values(connection, rows.select_builds().where(build.c.id.in_(builds_of(prefix))).order_by(build.c.id))
+    return tuple(each for each in found if each.commit.id.startswith(prefix))
 
 
 def running_ids() -> Select[int]:

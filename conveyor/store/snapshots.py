@@ -10,9 +10,10 @@ from sqlalchemy import Connection, case, func, insert, literal, select
 from conveyor.model.commit import PACKAGING_SHA_DIGITS
 from conveyor.model.published import PublishedSnapshot
 from conveyor.store import rows
-from conveyor.store.builds import find_or_insert
+from conveyor.store.builds import builds_of, find_or_insert
 from conveyor.store.tables import build, collected_snapshot, entry, upstream_commit
 
+FEW = 500
 # As conveyor.model.commit.commit_id makes it.
 _COMMIT_ID = (
     upstream_commit.c.upstream_sha
@@ -54,7 +55,10 @@ def published(
     if package is not None:
         statement = statement.where(entry.c.package == package)
     if commit is not None:
-        statement = statement.where(func.substr(_COMMIT_ID, 1, len(commit)) == commit)
+        # As numbers, where they are few: a subquery would lose to the index that has the order, and read all of it.
+        few = connection.scalars(builds_of(commit).limit(FEW)).all()
+        found = entry.c.build_id.in_(few if len(few) < FEW else builds_of(commit))
+        statement = statement.where(found, func.substr(_COMMIT_ID, 1, len(commit)) == commit)
     return tuple(
         PublishedSnapshot(
             build=row[entry.c.build_id],

@@ -111,6 +111,11 @@ class SqlStore:
         with self._database.reading() as connection:
             return builds.newest(connection, package, target, limit)
 
+    def of_commit(self, prefix: str) -> tuple[Build, ...]:
+        """See the port."""
+        with self._database.reading() as connection:
+            return builds.of_commit(connection, prefix)
+
     def running(self) -> tuple[Build, ...]:
         """See the port. The one that was claimed first comes first."""
         with self._database.reading() as connection:

@@ -83,6 +83,7 @@ upstream_commit = Table(
         "package", "upstream_sha", "packaging_sha", "extended", "trunk", name="uq_upstream_commit_identity"
     ),
     UniqueConstraint("id", "package", "trunk"),  # what build's copies refer to
+    Index(None, "upstream_sha"),  # a commit by the beginning of its id
     _hex("upstream_sha", SHA1_DIGITS),
     _hex("packaging_sha", SHA1_DIGITS),
 )

@@ -8,6 +8,7 @@ from conveyor.wiring.conveyor import Conveyor, Records, disk_full_error, open_co
 from conveyor.wiring.keeping import make_collect, make_scrub
 from conveyor.wiring.machine import examine, gain_root, require_programs, require_room, require_root
 from conveyor.wiring.mirroring import make_mirroring
+from conveyor.wiring.promotions import make_standings, make_voting
 from conveyor.wiring.signing import keys, require_signing, unsigned_note
 from conveyor.wiring.travel import make_travel
 
@@ -23,7 +24,9 @@ __all__ = [
     "make_collect",
     "make_mirroring",
     "make_scrub",
+    "make_standings",
     "make_travel",
+    "make_voting",
     "open_conveyor",
     "open_records",
     "require_programs",

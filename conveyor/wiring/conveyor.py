@@ -19,17 +19,19 @@ from conveyor.pipeline.orders import Orders, disk_full
 from conveyor.pipeline.parts import Parts
 from conveyor.pipeline.pointers import Pointers
 from conveyor.pipeline.poll import Poll
+from conveyor.pipeline.promote import Promoter
 from conveyor.pipeline.provenance import Statements
 from conveyor.pipeline.publish import Publisher
 from conveyor.pipeline.recover import Recovery
 from conveyor.pipeline.rollback import Rollback
-from conveyor.ports import IndexWriter, Ledger, MirrorStates, Progress, Store, Votes
+from conveyor.ports import Clock, IndexWriter, Ledger, MirrorStates, Progress, Store, Votes
 from conveyor.repository.collector import TreeCollector
 from conveyor.repository.tree import PublishedTree
 from conveyor.upstream.mirror import GitMirrors
 from conveyor.upstream.packaging import PackagingSources
 from conveyor.upstream.versions import upstream_version
 from conveyor.wiring.builders import Builders, make_builders
+from conveyor.wiring.promotions import make_promoter
 from conveyor.wiring.signing import open_signer, open_signing
 
 if TYPE_CHECKING:
@@ -65,6 +67,7 @@ class Conveyor:
         pointers: moves pointers.
         ledger: what moved them.
         votes: what tests say of what was published.
+        promoter: decides on promotions.
         rollback: moves pointers back.
         mirrors: how mirrors stand.
         recovery: brings everything to the state it would have had without a kill.
@@ -81,9 +84,20 @@ class Conveyor:
     pointers: Pointers
     ledger: Ledger
     votes: Votes
+    promoter: Promoter
     rollback: Rollback
     mirrors: MirrorStates
     recovery: Recovery
+
+    @property
+    def store(self) -> Store:
+        """What happened."""
+        return self.parts.store
+
+    @property
+    def clock(self) -> Clock:
+        """The time."""
+        return self.parts.clock
 
     def close(self) -> None:
         """Let go of the store, and of whatever else this process holds."""
@@ -101,6 +115,7 @@ class Records:
         votes: what tests say of what was published.
         mirrors: how mirrors stand.
         tree: the published tree, for reading.
+        clock: the time.
     """
 
     store: Store
@@ -108,6 +123,7 @@ class Records:
     votes: Votes
     mirrors: MirrorStates
     tree: PublishedTree
+    clock: Clock
 
 
 def open_records(settings: Settings) -> Records:
@@ -125,6 +141,7 @@ def open_records(settings: Settings) -> Records:
         votes=books.votes,
         mirrors=books.mirrors,
         tree=_tree(settings, {}),
+        clock=SystemClock(),
     )
 
 
@@ -168,7 +185,16 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
     pointers = Pointers(books.ledger, tree, clock)
     statements = Statements(tree, parts.describers, settings.base_url, open_signer(settings.signing))
     publisher = Publisher(store, tree, pointers, data, frozenset(repos.packages), statements)
-    orders = Orders(parts, publisher, data)
+    promoter = make_promoter(
+        repos,
+        store=store,
+        ledger=books.ledger,
+        votes=books.votes,
+        repository=tree,
+        pointers=pointers,
+        clock=clock,
+    )
+    orders = Orders(parts, publisher, data, promoter.follow)
     return Conveyor(
         settings=settings,
         repos=repos,
@@ -181,6 +207,7 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
         pointers=pointers,
         ledger=books.ledger,
         votes=books.votes,
+        promoter=promoter,
         rollback=Rollback(ledger=books.ledger, store=store, repository=tree, pointers=pointers, targets=repos.targets),
         mirrors=books.mirrors,
         recovery=Recovery(
@@ -191,6 +218,7 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
             repository=tree,
             targets=repos.targets,
             sweepers=builders.sweepers,
+            follow=promoter.follow,
         ),
     )
 

@@ -355,6 +355,20 @@ class TestBuilds:
         with pytest.raises(UnknownName, match="no build 4711"):
             store.build(4711)
 
+    def test_those_of_a_commit_are_found_by_the_beginning_of_its_id(self, store: Store) -> None:
+        wanted = commit("1")
+        first = succeed(store, wanted, minute(1))
+        other_target = end(store, wanted, minute(2), target=OTHER_TARGET)
+        extended = store.queue(commit("1", extended="abc"), TARGET, retry=False)
+        store.queue(commit("2"), TARGET, retry=False)
+        store.queue(commit("1", trunk=False), TARGET, retry=False)
+
+        assert store.of_commit(wanted.upstream.sha[:6]) == (first, other_target, extended)
+        assert store.of_commit(wanted.id) == (first, other_target, extended)
+        assert store.of_commit(f"{wanted.id}_a") == (extended,)
+        assert store.of_commit(f"{wanted.upstream.sha}_0000") == ()
+        assert store.of_commit("%") == store.of_commit("zzzz") == ()
+
 
 class TestEntries:
     def test_the_build_that_finished_last_of_each_package_sorted(self, store: Store) -> None:

@@ -175,6 +175,10 @@ class MemoryStore:
         ]
         return tuple(found[:limit])
 
+    def of_commit(self, prefix: str) -> tuple[Build, ...]:
+        builds = (self._records[number].build for number in sorted(self._records))
+        return tuple(build for build in builds if build.commit.trunk and build.commit.id.startswith(prefix))
+
     def running(self) -> tuple[Build, ...]:
         running = [record.build for record in self._records.values() if record.build.state is State.RUNNING]
         return tuple(sorted(running, key=lambda build: (build.started_at, build.id)))

@@ -9,21 +9,25 @@ from pathlib import Path
 from conveyor.model.build import Build
 from conveyor.model.commit import Commit, History
 from conveyor.model.package import Package, PackagingFolder, VersionScheme
+from conveyor.model.promotion import PromotionPolicy
 from conveyor.model.target import BuilderKind, DebianSuite, Format, Limits, Target
 from conveyor.model.version import SchemeVersion
+from conveyor.pipeline.choose import Chooser
+from conveyor.pipeline.knowledge import Knowledge
 from conveyor.pipeline.orders import Orders, Report
 from conveyor.pipeline.parts import Parts
 from conveyor.pipeline.pointers import Pointers
 from conveyor.pipeline.poll import Poll, Wanted
+from conveyor.pipeline.promote import Promoter
 from conveyor.pipeline.provenance import Statements
 from conveyor.pipeline.publish import Publisher
 from conveyor.pipeline.recover import Recovery
-from conveyor.ports import Ledger, Repository, Store
+from conveyor.ports import Ledger, Repository, Store, Votes
 from tests.fakes.builder import FakeBuilder
 from tests.fakes.clock import FakeClock
 from tests.fakes.describer import FakeDescriber
 from tests.fakes.git import FakeGit, FakeUpstream
-from tests.fakes.ledger import MemoryLedger
+from tests.fakes.ledger import MemoryLedger, MemoryVotes
 from tests.fakes.packaging import FakePackaging, FakeRenderer
 from tests.fakes.progress import FakeProgress
 from tests.fakes.repository import FakeRepository
@@ -70,6 +74,7 @@ class World:
     store: Store
     repository: Repository
     ledger: Ledger = field(default_factory=MemoryLedger)
+    votes: Votes = field(default_factory=MemoryVotes)
     upstreams: Mapping[str, FakeUpstream]
     packaging: FakePackaging = field(default_factory=FakePackaging)
     clock: FakeClock = field(default_factory=FakeClock)
@@ -103,6 +108,8 @@ class Workshop:
         store: Store | None = None,
         repository: Repository | None = None,
         configured: Sequence[str] = (),
+        targets: Sequence[Target] = (TARGET,),
+        policies: Sequence[PromotionPolicy] = (),
     ) -> None:
         self.world = world
         self.builder = FakeBuilder(["python3", "libgood"])
@@ -131,10 +138,25 @@ class Workshop:
             store=self._store,
             clock=world.clock,
             progress=self.progress,
-            configured={TARGET.name: configured or names},
+            configured={target.name: configured or names for target in targets},
             builds=world.data / "builds",
         )
-        self.orders = Orders(self.parts, self._publisher, world.data)
+        self.knowledge = Knowledge(
+            self._store,
+            world.votes,
+            self._repository,
+            world.clock,
+            {name: [target.name for target in targets] for name in configured or names},
+        )
+        self.promoter = Promoter(
+            store=self._store,
+            repository=self._repository,
+            pointers=self.pointers,
+            knowledge=self.knowledge,
+            chooser=Chooser(self._store, self.ledger, self._repository, self.knowledge),
+            policies=policies,
+        )
+        self.orders = Orders(self.parts, self._publisher, world.data, self.promoter.follow)
         self.poll = Poll(self.git, world.packaging)
         self.recovery = Recovery(
             orders=self.orders,
@@ -142,17 +164,20 @@ class Workshop:
             pointers=self.pointers,
             store=self._store,
             repository=self._repository,
-            targets={TARGET.name: TARGET},
+            targets={target.name: target for target in targets},
             sweepers=(),
+            follow=self.promoter.follow,
         )
 
     def commit(self, package: str, wanted: Wanted | None = None) -> Commit:
         """The newest commit of a package, or another that is wanted."""
         return self.poll.find(package_of(package), wanted or Wanted())
 
-    def build(self, package: str, wanted: Wanted | None = None, *, keep_root: bool = False) -> Report:
+    def build(
+        self, package: str, wanted: Wanted | None = None, *, keep_root: bool = False, target: Target = TARGET
+    ) -> Report:
         """Find a package's commit and build it."""
-        return self.orders.build(package_of(package), TARGET, self.commit(package, wanted), keep_root=keep_root)
+        return self.orders.build(package_of(package), target, self.commit(package, wanted), keep_root=keep_root)
 
     def push(self, package: str, subject: str) -> str:
         """One more commit upstream; gives its sha."""
@@ -167,9 +192,9 @@ class Workshop:
         assert build.log is not None
         return (self.world.data / build.log).read_text()
 
-    def pointed(self, pointer: str) -> str | None:
+    def pointed(self, pointer: str, target: Target = TARGET) -> str | None:
         """The commit id that a pointer points at."""
-        return self._repository.pointed(TARGET.name, pointer)
+        return self._repository.pointed(target.name, pointer)
 
     def _version(self, history: History, scheme: VersionScheme) -> SchemeVersion:
         del scheme

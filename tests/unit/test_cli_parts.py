@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 from dataclasses import replace
 from pathlib import Path
+from pwd import getpwuid
 
 import pytest
 from rich.console import Console
@@ -201,6 +203,11 @@ class TestContext:
         assert [target.name for target in context.chosen(package, ["debian-12-amd64"])] == ["debian-12-amd64"]
         with pytest.raises(UnknownName):
             context.chosen(package_of("nova"), ["debian-99"])
+
+    def test_with_sudo_the_user_is_who_called_it(self, tmp_path: Path) -> None:
+        context = self.context(tmp_path)
+        assert context.user == getpwuid(os.getuid()).pw_name
+        assert replace(context, environ={"SUDO_USER": "ann"}).user == "ann"
 
     def test_off_a_terminal_progress_is_silent(self, tmp_path: Path) -> None:
         context = self.context(tmp_path)

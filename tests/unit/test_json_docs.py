@@ -18,6 +18,7 @@ from conveyor.cli.key import ALSO, RETIRED, SIGNS, key_as_json
 from conveyor.cli.ledger import entries_as_json
 from conveyor.cli.main import app
 from conveyor.cli.mirror import standing_as_json
+from conveyor.cli.promote import votes_as_json
 from conveyor.cli.results import FORMAT_VERSION, Result, as_json
 from conveyor.errors import Fault, UpstreamUnreachable
 from conveyor.model import chain
@@ -25,7 +26,7 @@ from conveyor.model.artifact import ArtifactKind
 from conveyor.model.build import Build, Cause, Outcome, Stage, StageTime, State
 from conveyor.model.commit import Commit, CommitInfo
 from conveyor.model.mirror import MirrorState
-from conveyor.model.promotion import Move, MoveKind, Step
+from conveyor.model.promotion import Move, MoveKind, Step, Vote
 from conveyor.model.published import Flaw, PoolFinding, PoolReport, PublishedSnapshot, Removal, Retention
 from conveyor.model.signing import KeyState, SigningKey
 from conveyor.model.target import BuilderKind
@@ -111,6 +112,18 @@ def test_the_document_of_status_is_described(tmp_path: Path) -> None:
     assert list(table("conveyor status --json")) == list(document)
     (pointers,) = document["pointers"].values()
     assert words(table("conveyor status --json")["pointers"]) == set(pointers)
+    assert [standing["pointer"] for standing in document["standings"]] == list(pointers)
+    for standing in document["standings"]:
+        assert list(table("A standing")) == list(standing)
+
+
+def test_the_document_of_votes_is_described() -> None:
+    vote = Vote(subject="a", target="", job="smoke", success=None, user="ann", at=AT)
+    document = json.loads(json.dumps(votes_as_json("a", (vote,))))
+    assert list(table("conveyor votes --json")) == list(document)
+    (shown,) = document["votes"]
+    assert list(table("A vote")) == list(shown)
+    assert (shown["target"], shown["success"], shown["url"], shown["notes"]) == (None, None, None, "")
 
 
 def test_how_a_mirror_stands_is_described() -> None:
@@ -221,6 +234,6 @@ def test_the_words_are_those_of_the_model() -> None:
 
 def test_the_format_version_is_the_code_s() -> None:
     assert f"`format_version` is {FORMAT_VERSION}." in TEXT
-    commands = ("build", "status", "ledger", "key show", "buildroot list", "collect", "scrub")
+    commands = ("build", "status", "ledger", "key show", "votes", "buildroot list", "collect", "scrub")
     for heading in (f"conveyor {command} --json" for command in commands):
         assert table(heading)["format_version"] == str(FORMAT_VERSION)

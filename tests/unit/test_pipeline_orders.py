@@ -491,12 +491,44 @@ class TestOrder:
         old = workshop.commit("nova")
         workshop.push("nova", "Second")
         other = Workshop(workshop.world)
-        workshop.builder.hooks["build"] = lambda: _build_nova(other)
+
+        def overtake() -> None:
+            _build_nova(other)
+            workshop.git.update(package_of("nova").upstream)  # processes share their mirrors
+
+        workshop.builder.hooks["build"] = overtake
         report = workshop.orders.build(package_of("nova"), TARGET, old, keep_root=False)
         assert report.build.cause is not None
-        assert (report.build.outcome, report.build.cause.kind) == (Outcome.FAILED, "VersionWentBackwards")
+        assert (report.build.outcome, report.build.cause.kind) == (Outcome.SUPERSEDED, "CommitSuperseded")
         (entry,) = workshop.parts.store.entries(TARGET.name)
         assert entry.version == "1.2-1"
+
+    def test_an_older_commit_is_superseded_and_holds_consistent_back_from_nothing(self, workshop: Workshop) -> None:
+        old = workshop.commit("nova").upstream.sha
+        workshop.push("nova", "Second")
+        newer = workshop.build("nova").build
+        workshop.builder.calls.clear()
+        build = workshop.build("nova", Wanted(revision=old)).build
+        assert build.cause is not None
+        assert (build.outcome, build.cause.fault, build.cause.stage) == (
+            (Outcome.SUPERSEDED, Fault.PACKAGE, Stage.RENDER)
+        )
+        assert "the commit is not the newest" in build.cause.summary
+        assert workshop.builder.calls == []
+        assert workshop.parts.store.failing(TARGET.name) == ()
+        assert workshop.build("oslo").build.published
+        assert workshop.pointed("consistent") == workshop.pointed("current") != newer.commit.id
+
+    def test_where_the_branch_is_gone_a_version_that_goes_backwards_is_a_failure(self, workshop: Workshop) -> None:
+        old = workshop.commit("nova")
+        workshop.push("nova", "Second")
+        workshop.build("nova")
+        upstream = workshop.world.upstreams[package_of("nova").upstream]
+        upstream.set_branch("main", upstream.branches["master"])
+        upstream.delete_branch("master")
+        workshop.git.update(package_of("nova").upstream)
+        build = workshop.orders.build(package_of("nova"), TARGET, old, keep_root=False).build
+        assert (build.outcome, build.cause and build.cause.kind) == (Outcome.FAILED, "VersionWentBackwards")
 
     def test_the_same_version_with_other_content_is_refused(self, workshop: Workshop) -> None:
         first = workshop.build("nova").build

@@ -185,6 +185,7 @@ def _create_provenance() -> None:
 
 
 def _create_indexes() -> None:
+    op.create_index(op.f("ix_upstream_commit_upstream_sha"), "upstream_commit", ["upstream_sha"])
     op.create_index("ix_build_artifact_sha256", "build_artifact", ["sha256"])
     op.create_index(op.f("ix_entry_target_published_at_build_id"), "entry", ["target", "published_at", "build_id"])
 

@@ -1,0 +1,163 @@
+"""`conveyor promote`, `conveyor vote` and `conveyor votes`."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from conveyor.cli.context import Context
+from conveyor.cli.results import FORMAT_VERSION
+from conveyor.cli.table import print_table
+from conveyor.cli.text import plain
+from conveyor.model.promotion import LedgerEntry, PromotionPolicy, Vote
+from conveyor.pipeline.promote import Asked, Plan, check_name
+from conveyor.pipeline.voting import Ballot
+from conveyor.wiring import make_voting
+
+HEADINGS = ("at", "job", "target", "says", "user", "url", "notes")
+COLOURS = {True: "green", False: "red", None: "cyan"}
+
+
+class Says(StrEnum):
+    """What a test says."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    RUNNING = "running"
+
+
+SUCCESS = {Says.SUCCESS: True, Says.FAILURE: False, Says.RUNNING: None}
+WORDS = {success: says for says, success in SUCCESS.items()}
+
+Commit = Annotated[str, typer.Argument(help="A commit's id, the beginning of its sha, or a pointer that leads to it.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (promote, vote, votes):
+        app.command()(command)
+
+
+def promote(
+    context: typer.Context,
+    commit: Commit,
+    name: Annotated[str, typer.Argument(help="The promotion, such as tested.")],
+    target: Annotated[list[str] | None, typer.Option(help="Only on this target; repeatable.")] = None,
+    note: Annotated[str, typer.Option(help="Words for the ledger.")] = "",
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the snapshots from retention, for ever.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+) -> None:
+    """Move a promotion to the snapshots of a commit, if it has all that repos.yaml asks for."""
+    given: Context = context.obj
+    check_name(name)
+    policy = given.configuration.promotion(name)
+    targets = tuple(given.configuration.target(one).name for one in target or ())
+    asked = Asked(commit=commit, policy=policy, targets=targets, actor=given.user, note=note, keep=keep)
+    with given.opened() as conveyor:
+        if dry_run:
+            plan = conveyor.promoter.plan(asked)
+            before = {one: conveyor.tree.pointed(one, name) for one in plan.chosen}
+            _print_plan(given, policy, plan, before)
+            return
+        moved = conveyor.promoter.promote(asked)
+    _print_moved(given, policy, moved)
+
+
+def _print_plan(given: Context, policy: PromotionPolicy, plan: Plan, before: dict[str, str | None]) -> None:
+    for target, snapshot in plan.chosen.items():
+        told = _told(policy.name, target, before[target], snapshot.commit)
+        given.output.print(f"would move {told}", markup=False, soft_wrap=True)
+
+
+def _print_moved(given: Context, policy: PromotionPolicy, moved: tuple[LedgerEntry, ...]) -> None:
+    if not moved:
+        given.output.print(f"{policy.name} is there already, nothing was moved", markup=False, soft_wrap=True)
+    for entry in moved:
+        told = _told(policy.name, entry.step.target, entry.step.before, entry.step.after)
+        given.output.print(f"moved {told} (ledger {entry.number})", markup=False, soft_wrap=True)
+
+
+def _told(name: str, target: str, before: str | None, after: str) -> str:
+    return f"{name} of {target}: {before or '-'} -> {after}"
+
+
+def vote(
+    context: typer.Context,
+    commit: Commit,
+    job: Annotated[str, typer.Argument(help="The test's name.")],
+    says: Annotated[Says, typer.Argument(help="What it says.")],
+    target: Annotated[str | None, typer.Option(help="The target that was tested; all, if not given.")] = None,
+    url: Annotated[str, typer.Option(help="Where its log is.")] = "",
+    notes: Annotated[str, typer.Option(help="Its words.")] = "",
+    user: Annotated[str | None, typer.Option(help="Who votes; you, if not given.")] = None,
+) -> None:
+    """Say what a test found on a published commit."""
+    given: Context = context.obj
+    tested = given.configuration.target(target).name if target is not None else None
+    ballot = Ballot(
+        commit=commit,
+        target=tested,
+        job=job,
+        success=SUCCESS[says],
+        url=url,
+        notes=notes,
+        user=given.user if user is None else user,
+    )
+    with given.opened() as conveyor:
+        voted = make_voting(conveyor, conveyor.repos).vote(ballot)
+        given.output.print(f"{voted.job} on {voted.subject}: {says}", markup=False, soft_wrap=True)
+        for problem in conveyor.promoter.follow():
+            given.errors.print(f"conveyor: a promotion did not move: {plain(problem.summary)}", markup=False)
+
+
+def votes(
+    context: typer.Context,
+    commit: Commit,
+    target: Annotated[str | None, typer.Option(help="Only what counts for this target.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
+) -> None:
+    """Show what tests said of a published commit, oldest first."""
+    given: Context = context.obj
+    tested = given.configuration.target(target).name if target is not None else None
+    with given.records() as records:
+        subject = make_voting(records, given.configuration).subject(commit, tested)
+        found = records.votes.of(subject, target=tested)
+    if as_json:
+        typer.echo(json.dumps(votes_as_json(subject, found), indent=2))
+    elif found:
+        print_table(given.output, HEADINGS, [_row(each) for each in found])
+    else:
+        given.output.print(f"nobody has voted on {subject}", markup=False, soft_wrap=True)
+
+
+def votes_as_json(commit: str, found: tuple[Vote, ...]) -> dict[str, Any]:
+    """Votes in a documented form: docs/json.md."""
+    return {"format_version": FORMAT_VERSION, "commit": commit, "votes": [_as_json(each) for each in found]}
+
+
+def _as_json(vote: Vote) -> dict[str, Any]:
+    return {
+        "job": vote.job,
+        "target": vote.target or None,
+        "success": vote.success,
+        "url": vote.url or None,
+        "notes": vote.notes,
+        "user": vote.user,
+        "at": vote.at.isoformat(),
+    }
+
+
+def _row(vote: Vote) -> tuple[Text | str, ...]:
+    return (
+        vote.at.astimezone().strftime("%Y-%m-%d %H:%M"),
+        plain(vote.job),
+        vote.target or "all",
+        Text(WORDS[vote.success], COLOURS[vote.success]),
+        plain(vote.user),
+        plain(vote.url) or "-",
+        plain(vote.notes),
+    )
