@@ -13,7 +13,7 @@ import platform
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from multiprocessing.connection import Connection
@@ -32,6 +32,7 @@ from conveyor.errors import ConveyorError
 from conveyor.model.artifact import Artifact
 from conveyor.model.build import Build, Claim, Outcome, State
 from conveyor.model.commit import Commit, CommitInfo
+from conveyor.model.promotion import MoveKind
 from conveyor.wiring import disk_full_error, open_conveyor
 from conveyor.wiring.conveyor import Conveyor
 from tests.fakes.progress import FakeProgress
@@ -136,11 +137,29 @@ def _disagreements(conveyor: Conveyor) -> Iterator[str]:
             path = tree.artifact_path(build.target, artifact)
             if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != artifact.sha256:
                 yield f"{artifact.filename} of build {build.id} is lost"
+    yield from _of_ledger(conveyor)
     for target in conveyor.repos.targets:
         newest = max(store.entries(target), key=lambda entry: entry.succeeded_at, default=None)
         pointed = tree.pointed(target, "current")
         if newest is not None and (pointed is None or not pointed.startswith(newest.upstream_sha)):
             yield f"current of {target} is at {pointed}, not at {newest.upstream_sha}"
+
+
+def _of_ledger(conveyor: Conveyor) -> Iterator[str]:
+    """Where the ledger is not what happened: it is broken, or does not follow the pointers without a gap."""
+    ledger = conveyor.ledger
+    if ledger.broken() is not None or ledger.pending():
+        yield "the ledger is broken, or a move is left pending"
+    for target in conveyor.repos.targets:
+        for pointer, commit in conveyor.tree.pointers(target).items():
+            entries = ledger.entries(target=target, pointer=pointer)
+            ways = [(entry.step.before, entry.step.after) for entry in reversed(entries)]
+            if [before for before, _ in ways] != [None, *(after for _, after in ways[:-1])]:
+                yield f"the ledger has a gap: {pointer} of {target} went {ways}"
+            if ways[-1][1] != commit:
+                yield f"the ledger has {pointer} of {target} at {ways[-1][1]}, not at {commit}"
+            if any(entry.kind is MoveKind.FOUND for entry in entries):
+                yield f"the ledger does not know who moved {pointer} of {target}"
 
 
 def publish(site: Path, releases: Sequence[Release]) -> None:
@@ -258,7 +277,8 @@ class Worker:
 
     def kill(self) -> None:
         """Kill it as the kernel does."""
-        os.kill(self.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it has ended
+            os.kill(self.pid, signal.SIGKILL)
 
     def end(self, patience: float = PATIENCE) -> Ended:
         """Wait for it."""
@@ -278,7 +298,7 @@ class Worker:
                 raise AssertionError("the worker says nothing")
             self._connection.recv_bytes()
             ended = self._connection.recv()
-        except EOFError:
+        except (EOFError, ConnectionResetError):
             return Ended(killed=True)
         assert isinstance(ended, Ended)
         return ended

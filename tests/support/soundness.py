@@ -12,8 +12,12 @@ import subprocess
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from debian.deb822 import Deb822
+
+from conveyor.repository.names import LEDGER_HEAD
+from conveyor.repository.pointers import RECENT
 
 SPACE = {
     "repo": "http://linux.duke.edu/metadata/repo",
@@ -38,12 +42,27 @@ def left_over(data: Path) -> list[str]:
 
 
 def content_of(folder: Path) -> dict[str, str]:
-    """What each file and symlink is, by its path."""
+    """What each file and symlink of a tree is, by its path.
+
+    Less what tells how often pointers were moved, which a fault and its repair change: the ledger's head, the list of
+    the last moves, and the metadata of other snapshots that is kept readable below one.
+    """
     return {
         str(path.relative_to(folder)): f"-> {path.readlink()}" if path.is_symlink() else sha256_of(path)
         for path in sorted(folder.rglob("*"))
-        if path.is_symlink() or path.is_file()
+        if path.is_symlink() or (path.is_file() and not _tells_of_moves(path))
     }
+
+
+def _tells_of_moves(path: Path) -> bool:
+    if path.name in {LEDGER_HEAD, RECENT}:
+        return True
+    if path.parent.name == "repodata" and not path.name.startswith("repomd.xml"):
+        return path.name not in (path.parent / "repomd.xml").read_text()
+    if "by-hash" in path.parts:
+        suite = next(folder for folder in path.parents if (folder / "Release").is_file())
+        return path.name not in (suite / "Release").read_text()
+    return False
 
 
 def touched(folder: Path) -> dict[str, tuple[int, int, int]]:
@@ -77,8 +96,7 @@ def _of_target(target: Path) -> Iterator[str]:
 
 def _of_snapshot(folder: Path) -> Iterator[str]:
     try:
-        manifest = json.loads((folder / "manifest.json").read_text())
-        for artifact in manifest["artifacts"]:
+        for artifact in _listed(json.loads((folder / "manifest.json").read_text())):
             yield from _differs(folder / artifact["path"], artifact["sha256"], artifact["size"])
         if (folder / "repodata").is_dir():
             yield from _of_rpm(folder)
@@ -86,6 +104,15 @@ def _of_snapshot(folder: Path) -> Iterator[str]:
             yield from _of_deb(folder)
     except (OSError, ValueError, KeyError, ET.ParseError, StopIteration) as error:
         yield f"cannot be read: {error!r}"
+
+
+def _listed(document: Any) -> Iterator[dict[str, Any]]:
+    """The artifacts of a manifest: all that has a path and a checksum, wherever it stands."""
+    if isinstance(document, dict) and {"path", "sha256", "size"} <= document.keys():
+        yield document
+    elif isinstance(document, (dict, list)):
+        for each in document.values() if isinstance(document, dict) else document:
+            yield from _listed(each)
 
 
 def _differs(path: Path, sha256: str, size: int) -> Iterator[str]:
