@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import publisher
+from tests.support.keys import Keys
 from tests.support.published import make_deb, make_dsc, make_rpms
 from tests.support.publisher import DEB, RPM, Release, make_site, run
 from tests.support.strace import need_strace
@@ -32,6 +33,12 @@ def mount_memory(folder: Path, size: str) -> bool:
     """Mount a file system in memory; whether that is allowed."""
     argv = ["mount", "-t", "tmpfs", "-o", f"size={size}", "conveyor-test", folder]
     return subprocess.run(argv, capture_output=True, check=False).returncode == 0
+
+
+@pytest.fixture(scope="session")
+def keys(room: Path) -> Keys:
+    """Keys to sign with."""
+    return Keys(room / "keys")
 
 
 @pytest.fixture(scope="session")

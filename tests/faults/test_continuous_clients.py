@@ -16,7 +16,8 @@ import pytest
 
 from tests.support import publisher, soundness
 from tests.support.clients import Apt, Dnf, Place
-from tests.support.publisher import DEB, RPM, Release, Worker, make_site, run
+from tests.support.keys import Keys
+from tests.support.publisher import DEB, RPM, Release, Worker, make_site, run, signed
 from tests.support.strace import SystemCall, counted, injected, need_strace
 from tests.support.webserver import WebServer, free_port, serving
 
@@ -128,11 +129,11 @@ def endless(releases: tuple[Release, ...], package: str, numbers: Iterator[int])
 
 
 @pytest.fixture
-def served(room: Path, more_releases: tuple[Release, ...]) -> Iterator[tuple[Path, WebServer]]:
+def served(room: Path, keys: Keys, more_releases: tuple[Release, ...]) -> Iterator[tuple[Path, WebServer]]:
     """A site with one commit of each package, whose tree is served."""
     need_strace()
     port = free_port()
-    site = make_site(room / "served", base_url=f"http://127.0.0.1:{port}")
+    site = make_site(room / "served", base_url=f"http://127.0.0.1:{port}", settings=signed(keys))
     ended = run(publisher.publish, site, first_of_each(more_releases))
     assert ended.good, ended
     (room / "server").mkdir()
@@ -157,6 +158,7 @@ def test_no_client_ever_fails(
     first = next(endless(more_releases, "hello", numbers))
     calls, ended = counted(Worker(publisher.publish, site, first), room)
     assert ended.good, ended
+    calls = tuple(call for call in calls if call.name != "openat")  # the same one may read something another time
     chance = random.Random(20240101)
     publishing = [
         Publishing(

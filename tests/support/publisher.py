@@ -36,6 +36,7 @@ from conveyor.model.promotion import MoveKind
 from conveyor.wiring import disk_full_error, open_conveyor
 from conveyor.wiring.conveyor import Conveyor
 from tests.fakes.progress import FakeProgress
+from tests.support.keys import Keys
 from tests.support.published import DAY_ONE, PACKAGING_SHA, entry_of, sha_of
 from tests.support.soundness import touched
 
@@ -89,6 +90,11 @@ def make_site(folder: Path, *, repos: str = REPOS, base_url: str = "http://127.0
     (folder / "repos.yaml").write_text(repos)
     (folder / "conveyor.toml").write_text(f'base_url = "{base_url}"\n{settings}')
     return folder
+
+
+def signed(keys: Keys, kind: str = "first") -> str:
+    """The settings of a site that signs with one of the keys."""
+    return f'[signing]\nkey = "{keys[kind]}"\nhome = "{keys.home}"\n'
 
 
 @contextmanager

@@ -44,18 +44,18 @@ def left_over(data: Path) -> list[str]:
 def content_of(folder: Path) -> dict[str, str]:
     """What each file and symlink of a tree is, by its path.
 
-    Less what tells how often pointers were moved, which a fault and its repair change: the ledger's head, the list of
-    the last moves, and the metadata of other snapshots that is kept readable below one.
+    Less what a fault and its repair rightly change: how often pointers were moved (the ledger's head, the list of the
+    last moves, the metadata of other snapshots that is kept readable below one), and which attempt made a build.
     """
     return {
         str(path.relative_to(folder)): f"-> {path.readlink()}" if path.is_symlink() else sha256_of(path)
         for path in sorted(folder.rglob("*"))
-        if path.is_symlink() or (path.is_file() and not _tells_of_moves(path))
+        if path.is_symlink() or (path.is_file() and not _tells_of_events(path))
     }
 
 
-def _tells_of_moves(path: Path) -> bool:
-    if path.name in {LEDGER_HEAD, RECENT}:
+def _tells_of_events(path: Path) -> bool:
+    if path.name in {LEDGER_HEAD, RECENT} or path.name.endswith(".intoto.json"):
         return True
     if path.parent.name == "repodata" and not path.name.startswith("repomd.xml"):
         return path.name not in (path.parent / "repomd.xml").read_text()
