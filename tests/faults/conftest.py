@@ -31,7 +31,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def mount_memory(folder: Path, size: str) -> bool:
     """Mount a file system in memory; whether that is allowed."""
-    argv = ["mount", "-t", "tmpfs", "-o", f"size={size}", "conveyor-test", folder]
+    argv = ["mount", "-t", "tmpfs", "-o", f"size={size}", "conveyor-test", str(folder)]
     return subprocess.run(argv, capture_output=True, check=False).returncode == 0
 
 

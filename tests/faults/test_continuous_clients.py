@@ -162,7 +162,10 @@ def test_no_client_ever_fails(
     chance = random.Random(20240101)
     publishing = [
         Publishing(
-            site=site, releases=endless(more_releases, package, numbers), calls=calls, chance=random.Random(chance.random())
+            site=site,
+            releases=endless(more_releases, package, numbers),
+            calls=calls,
+            chance=random.Random(chance.random()),
         )
         for package in ("hello", "other")
     ]

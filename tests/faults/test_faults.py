@@ -51,7 +51,7 @@ class Bench:
 
     def sample(self, *names: str) -> tuple[SystemCall, ...]:
         """The calls of these names, or some of them."""
-        found = []
+        found: list[SystemCall] = []
         for name in names:
             calls = [call for call in self.calls if call.name == name]
             found += calls if ALL else sampled(calls, SAMPLE.get(name, len(calls) or 1))
@@ -101,7 +101,10 @@ def _told(what: str, ended: Ended) -> list[str]:
 
 
 def try_each(
-    bench: Bench, calls: Sequence[SystemCall], inject: Callable[[Worker, SystemCall], Ended], judge: Callable[[Ended], str]
+    bench: Bench,
+    calls: Sequence[SystemCall],
+    inject: Callable[[Worker, SystemCall], Ended],
+    judge: Callable[[Ended], str],
 ) -> None:
     """Meet a fault at each of the calls, on a copy of the site each time."""
 

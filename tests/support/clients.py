@@ -45,13 +45,11 @@ class Said:
     code: int
     text: str
 
-    @property
     def good(self) -> str:
         """What it said; a failure of the test where it did not succeed."""
         assert self.code == 0, self.text
         return self.text
 
-    @property
     def bad(self) -> str:
         """What it said; a failure of the test where it did succeed."""
         assert self.code != 0, self.text
@@ -184,11 +182,22 @@ class Apt:
 
     Args:
         place: where it runs.
+        own: whether it has folders of its own; otherwise it is the place's own apt, which knows no other source.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, *, own: bool = True) -> None:
         place.need("apt-get")
         self.place = place
+        self._etc = "apt/etc" if own else "etc/apt"
+        self.environment = {"DEBIAN_FRONTEND": "noninteractive"}
+        if own:
+            self._make_own()
+        else:
+            place.write("etc/apt/sources.list", "")
+            place.write("etc/apt/apt.conf.d/99tests", 'Acquire::Retries "0";\nAPT::Sandbox::User "";\n')
+
+    def _make_own(self) -> None:
+        place = self.place
         for folder in ("etc/sources.list.d", "etc/preferences.d", "etc/apt.conf.d", "state/lists/partial"):
             place.path(f"apt/{folder}").mkdir(parents=True)
         place.path("apt/cache/archives/partial").mkdir(parents=True)
@@ -204,18 +213,17 @@ class Apt:
             "APT::Architectures": "amd64",
             "APT::Sandbox::User": "",
         }
-        self.configuration = place.write(
-            "apt/apt.conf", "".join(f'{name} "{value}";\n' for name, value in options.items())
-        )
+        lines = (f'{name} "{value}";\n' for name, value in options.items())
+        self.environment["APT_CONFIG"] = place.write("apt/apt.conf", "".join(lines))
 
     @property
     def version(self) -> str:
         """Its version."""
-        return " ".join(self("--version").good.split()[:2])
+        return " ".join(self("--version").good().split()[:2])
 
     def source(self, text: str) -> None:
         """Use a repository: the text of its .sources file."""
-        self.place.write("apt/etc/sources.list.d/conveyor.sources", text)
+        self.place.write(f"{self._etc}/sources.list.d/conveyor.sources", text)
 
     def update(self) -> Said:
         """Fetch the lists; a warning is a failure, too."""
@@ -228,27 +236,51 @@ class Apt:
 
     def candidate(self, package: str) -> str:
         """The version of a package that would be installed."""
-        shown = self.place("apt-cache", "policy", package, APT_CONFIG=self.configuration).good
+        shown = self.place("apt-cache", "policy", package, **self.environment).good()
         found = re.search(r"Candidate: (\S+)", shown)
         return found.group(1) if found else ""
 
+    def greeting(self, package: str) -> str:
+        """What the installed package's file says."""
+        return self.place.path(f"usr/share/{package}/greeting").read_text().strip()
+
     def __call__(self, *arguments: str) -> Said:
         """Run it."""
-        return self.place("apt-get", "-q", *arguments, APT_CONFIG=self.configuration)
+        return self.place("apt-get", "-q", *arguments, **self.environment)
 
 
-class Dnf:
-    """dnf 4 or 5, with a root, repositories and caches of its own.
+class _RpmClient:
+    """What installs RPMs into a root of its own.
 
     Args:
         place: where it runs.
-        program: "dnf" or "dnf5".
+        name: the program.
     """
 
-    def __init__(self, place: Place, program: str = "dnf") -> None:
-        place.need(program)
+    root = "system"
+
+    def __init__(self, place: Place, name: str) -> None:
+        place.need(name)
         self.place = place
-        self.program = program
+        self.name = name
+        place.path(self.root).mkdir(parents=True)
+
+    def greeting(self, package: str) -> str:
+        """What the installed package's file says."""
+        return self.place.path(f"{self.root}/usr/share/{package}/greeting").read_text().strip()
+
+    @property
+    def installed(self) -> set[str]:
+        """The packages that are installed."""
+        return {path.name for path in self.place.path(f"{self.root}/usr/share").glob("*")}
+
+
+class Dnf(_RpmClient):
+    """dnf 4, or 5 where the place has it, with a root, repositories and caches of its own."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place, "dnf5" if isinstance(place, Root) else "dnf")
+        self.program = self.name
         for folder in ("repos.d", "log", "vars"):
             place.path(f"dnf/{folder}").mkdir(parents=True)
         self._configuration = place.write("dnf/dnf.conf", "[main]\ngpgcheck=1\nretries=1\ninstall_weak_deps=0\n")
@@ -256,7 +288,7 @@ class Dnf:
     @property
     def version(self) -> str:
         """Its version."""
-        first = self.place(self.program, "--version").good.splitlines()[0]
+        first = self.place(self.program, "--version").good().splitlines()[0]
         return f"{self.program} {first.rpartition(' ')[2]}"
 
     def source(self, text: str) -> None:
@@ -267,20 +299,66 @@ class Dnf:
         """Fetch the metadata, whatever is there."""
         return self("makecache", "--refresh")
 
+    def install(self, *packages: str) -> None:
+        """Install packages."""
+        self.try_to_install(*packages).good()
+
+    def try_to_install(self, *packages: str) -> Said:
+        """Install packages, if they can be."""
+        return self("install", *packages)
+
+    def upgrade(self) -> None:
+        """Upgrade all that is installed."""
+        self("upgrade", "--refresh").good()
+
     def __call__(self, *arguments: str, plugins: bool = False) -> Said:
         """Run it."""
         options = {
-            "installroot": "dnf/root",
+            "installroot": self.root,
             "setopt=cachedir": "dnf/cache",
-            "setopt=system_cachedir": "dnf/cache",
             "setopt=logdir": "dnf/log",
             "setopt=persistdir": "dnf/state",
             "setopt=reposdir": "dnf/repos.d",
             "setopt=varsdir": "dnf/vars",
         }
-        if self.program == "dnf":
-            del options["setopt=system_cachedir"]
+        if self.program == "dnf5":
+            options["setopt=system_cachedir"] = "dnf/cache"
         paths = [f"--{name}={self.place.name(path)}" for name, path in options.items()]
         quiet = ["--quiet", "--assumeyes", f"--config={self._configuration}", "--releasever=10"]
-        only = [] if plugins else ["--noplugins" if self.program == "dnf" else "--no-plugins"]
+        only = [] if plugins or self.program == "dnf5" else ["--noplugins"]
         return self.place(self.program, *quiet, *only, *paths, *arguments)
+
+
+class Zypper(_RpmClient):
+    """zypper, with a root, repositories and caches of its own."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place, "zypper")
+
+    @property
+    def version(self) -> str:
+        """Its version."""
+        return self.place("zypper", "--version").good().strip()
+
+    def source(self, text: str) -> None:
+        """Use a repository: the text of its .repo file."""
+        self.place.write(f"{self.root}/etc/zypp/repos.d/conveyor.repo", text)
+
+    def install(self, *packages: str) -> None:
+        """Install packages."""
+        self.try_to_install(*packages).good()
+
+    def try_to_install(self, *packages: str) -> Said:
+        """Install packages, if they can be."""
+        refreshed = self("refresh", "--force")
+        return refreshed if refreshed.code != 0 else self("install", *packages)
+
+    def upgrade(self) -> None:
+        """Upgrade all that is installed."""
+        self("refresh", "--force").good()
+        self("update").good()
+
+    def __call__(self, *arguments: str) -> Said:
+        """Run it."""
+        general = ("--non-interactive", "--gpg-auto-import-keys", "--root", self.place.name(self.root))
+        return self.place("zypper", *general, *arguments, ZYPP_LOCK_TIMEOUT="0")

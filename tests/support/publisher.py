@@ -6,7 +6,6 @@ store and the real tree.
 
 from __future__ import annotations
 
-import hashlib
 import multiprocessing
 import os
 import platform
@@ -38,7 +37,7 @@ from conveyor.wiring.conveyor import Conveyor
 from tests.fakes.progress import FakeProgress
 from tests.support.keys import Keys
 from tests.support.published import DAY_ONE, PACKAGING_SHA, entry_of, sha_of
-from tests.support.soundness import touched
+from tests.support.soundness import sha256_of, touched
 
 RPM = "centos-10-x86_64"
 DEB = "debian-13-amd64"
@@ -83,7 +82,9 @@ class Release:
         return Commit(package=self.package, upstream=info, packaging_sha=PACKAGING_SHA)
 
 
-def make_site(folder: Path, *, repos: str = REPOS, base_url: str = "http://127.0.0.1:9/repos", settings: str = "") -> Path:
+def make_site(
+    folder: Path, *, repos: str = REPOS, base_url: str = "http://127.0.0.1:9/repos", settings: str = ""
+) -> Path:
     """An empty site."""
     for package in ("hello", "other"):
         (folder / "specs" / package).mkdir(parents=True)
@@ -135,20 +136,24 @@ def _disagreements(conveyor: Conveyor) -> Iterator[str]:
     if store.running() or store.unpublished():
         yield "a build is left running or unpublished"
     for build in store.builds(limit=1000):
-        if build.outcome is not Outcome.SUCCEEDED:
-            continue
-        if not tree.snapshot_folder(build.target, build.commit.id).is_dir():
-            yield f"build {build.id} has no snapshot"
-        for artifact in store.entry(build.id).artifacts:
-            path = tree.artifact_path(build.target, artifact)
-            if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != artifact.sha256:
-                yield f"{artifact.filename} of build {build.id} is lost"
-    yield from _of_ledger(conveyor)
+        if build.outcome is Outcome.SUCCEEDED:
+            yield from _lost(conveyor, build)
     for target in conveyor.repos.targets:
         newest = max(store.entries(target), key=lambda entry: entry.succeeded_at, default=None)
-        pointed = tree.pointed(target, "current")
-        if newest is not None and (pointed is None or not pointed.startswith(newest.upstream_sha)):
+        pointed = tree.pointed(target, "current") or ""
+        if newest is not None and not pointed.startswith(newest.upstream_sha):
             yield f"current of {target} is at {pointed}, not at {newest.upstream_sha}"
+    yield from _of_ledger(conveyor)
+
+
+def _lost(conveyor: Conveyor, build: Build) -> Iterator[str]:
+    tree = conveyor.tree
+    if not tree.snapshot_folder(build.target, build.commit.id).is_dir():
+        yield f"build {build.id} has no snapshot"
+    for artifact in conveyor.parts.store.entry(build.id).artifacts:
+        path = tree.artifact_path(build.target, artifact)
+        if not path.is_file() or sha256_of(path) != artifact.sha256:
+            yield f"{artifact.filename} of build {build.id} is lost"
 
 
 def _of_ledger(conveyor: Conveyor) -> Iterator[str]:

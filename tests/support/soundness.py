@@ -7,7 +7,6 @@ import gzip
 import hashlib
 import json
 import lzma
-import os
 import subprocess
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
@@ -82,9 +81,10 @@ def sha256_of(path: Path) -> str:
 def _of_target(target: Path) -> Iterator[str]:
     snapshots = {path.name: path for path in target.glob("??/??/*") if path.parts[-3] != "pool" and path.is_dir()}
     for path in sorted(target.iterdir()):
-        if path.is_symlink() and not path.name.startswith("."):
-            if path.resolve() != snapshots.get(path.readlink().name, Path()).resolve():
-                yield f"{path.name} points at {path.readlink()}, which is no snapshot"
+        if not path.is_symlink() or path.name.startswith("."):
+            continue
+        if path.resolve() != snapshots.get(path.readlink().name, Path()).resolve():
+            yield f"{path.name} points at {path.readlink()}, which is no snapshot"
     for commit, folder in sorted(snapshots.items()):
         yield from (f"{commit[:7]}: {each}" for each in _of_snapshot(folder))
     for path in sorted(target.glob("pool/??/*/*")):
@@ -106,7 +106,7 @@ def _of_snapshot(folder: Path) -> Iterator[str]:
         yield f"cannot be read: {error!r}"
 
 
-def _listed(document: Any) -> Iterator[dict[str, Any]]:
+def _listed(document: object) -> Iterator[dict[str, Any]]:
     """The artifacts of a manifest: all that has a path and a checksum, wherever it stands."""
     if isinstance(document, dict) and {"path", "sha256", "size"} <= document.keys():
         yield document
@@ -185,7 +185,7 @@ def _of_deb(folder: Path) -> Iterator[str]:
 def unpacked_as(path: Path, name: str) -> bytes:
     """The content of a file that is compressed as another name says."""
     content = path.read_bytes()
-    match os.path.splitext(name)[1]:
+    match Path(name).suffix:
         case ".gz":
             return gzip.decompress(content)
         case ".xz":

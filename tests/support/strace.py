@@ -87,9 +87,7 @@ def injected(worker: Worker, call: SystemCall, fault: str, *, lasting: bool = Fa
         lasting: whether all further calls of that name meet the same.
     """
     when = f"{call.index}{'+' if lasting else ''}"
-    return _traced(
-        worker, [f"--trace={call.name}", f"--inject={call.name}:{fault}:when={when}", "--output=/dev/null"]
-    )
+    return _traced(worker, [f"--trace={call.name}", f"--inject={call.name}:{fault}:when={when}", "--output=/dev/null"])
 
 
 def _traced(worker: Worker, options: Sequence[str]) -> Ended:
