@@ -17,6 +17,7 @@ from debian.deb822 import Deb822
 
 from conveyor.repository.names import LEDGER_HEAD
 from conveyor.repository.pointers import RECENT
+from conveyor.repository.redating import FOLDER
 
 SPACE = {
     "repo": "http://linux.duke.edu/metadata/repo",
@@ -26,6 +27,7 @@ SPACE = {
 
 def problems(repos: Path) -> list[str]:
     """All that is wrong with a tree, as a client may see it at any moment."""
+    repos = repos.resolve()
     targets = [path for path in sorted(repos.iterdir()) if path.is_dir()] if repos.is_dir() else []
     return [f"{target.name}: {each}" for target in targets for each in _of_target(target)]
 
@@ -44,16 +46,19 @@ def content_of(folder: Path) -> dict[str, str]:
     """What each file and symlink of a tree is, by its path.
 
     Less what a fault and its repair rightly change: how often pointers were moved (the ledger's head, the list of the
-    last moves, the metadata of other snapshots that is kept readable below one), and which attempt made a build.
+    last moves, the metadata of other snapshots that is kept readable below one, what stands in for a snapshot below a
+    pointer that moved back), and which attempt made a build.
     """
     return {
-        str(path.relative_to(folder)): f"-> {path.readlink()}" if path.is_symlink() else sha256_of(path)
+        str(path.relative_to(folder)): f"-> {path.readlink().name}" if path.is_symlink() else sha256_of(path)
         for path in sorted(folder.rglob("*"))
-        if path.is_symlink() or (path.is_file() and not _tells_of_events(path))
+        if (path.is_symlink() or path.is_file()) and not _tells_of_events(path)
     }
 
 
 def _tells_of_events(path: Path) -> bool:
+    if FOLDER in path.parts or path.is_symlink():
+        return FOLDER in path.parts
     if path.name in {LEDGER_HEAD, RECENT} or path.name.endswith(".intoto.json"):
         return True
     if path.parent.name == "repodata" and not path.name.startswith("repomd.xml"):
@@ -79,13 +84,12 @@ def sha256_of(path: Path) -> str:
 
 
 def _of_target(target: Path) -> Iterator[str]:
-    snapshots = {path.name: path for path in target.glob("??/??/*") if path.parts[-3] != "pool" and path.is_dir()}
+    snapshots = {path.name: path for path in target.glob("??/??/*") if path.is_dir()}
+    stand_ins = {f"{path.name} of {path.parent.name}": path for path in target.glob(f"{FOLDER}/*/*")}
     for path in sorted(target.iterdir()):
-        if not path.is_symlink() or path.name.startswith("."):
-            continue
-        if path.resolve() != snapshots.get(path.readlink().name, Path()).resolve():
+        if path.is_symlink() and path.resolve() not in {*snapshots.values(), *stand_ins.values()}:
             yield f"{path.name} points at {path.readlink()}, which is no snapshot"
-    for commit, folder in sorted(snapshots.items()):
+    for commit, folder in sorted({**snapshots, **stand_ins}.items()):
         yield from (f"{commit[:7]}: {each}" for each in _of_snapshot(folder))
     for path in sorted(target.glob("pool/??/*/*")):
         if not path.exists():
