@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import publisher
+from tests.support.disks import mount_memory
 from tests.support.keys import Keys
 from tests.support.published import make_deb, make_dsc, make_rpms
 from tests.support.publisher import DEB, RPM, Release, make_site, run
@@ -27,12 +28,6 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield folder
     if mounted:
         subprocess.run(["umount", folder], check=True)
-
-
-def mount_memory(folder: Path, size: str) -> bool:
-    """Mount a file system in memory; whether that is allowed."""
-    argv = ["mount", "-t", "tmpfs", "-o", f"size={size}", "conveyor-test", str(folder)]
-    return subprocess.run(argv, capture_output=True, check=False).returncode == 0
 
 
 @pytest.fixture(scope="session")

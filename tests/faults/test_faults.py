@@ -7,15 +7,19 @@ ends with the same bytes as if nothing had happened. CONVEYOR_TEST_ALL_FAULTS=1 
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import subprocess
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from tests.support import publisher, soundness
+from tests.support.disks import mount_memory
 from tests.support.publisher import Ended, Release, Worker, run
 from tests.support.strace import SystemCall, counted, injected, sampled
 
@@ -28,6 +32,10 @@ SAMPLE = {"write": 12, "pwrite64": 12, "openat": 12, "link": 12, "mkdir": 24, "f
 NEW_NAMES = ("mkdir", "symlink", "link", "rename", "rmdir", "unlink")
 NEEDS_ROOM = ("write", "pwrite64", "openat", "mkdir", "link", "symlink", "rename", "ftruncate")
 SHOWN = 10
+PAGE = 4096
+MOST_PAGES = 200
+# The snapshot is there, the move is begun, and the pointer is about to go.
+MOVED = re.compile(r"/current\"")
 SYNCS = ("fsync", "fdatasync")
 
 
@@ -59,12 +67,18 @@ class Bench:
 
     def copy(self, name: str) -> Path:
         """A copy of the site."""
-        return shutil.copytree(self.before, self.room / name, symlinks=True)
+        return copy(self.before, self.room / name)
+
+
+def copy(site: Path, to: Path) -> Path:
+    """A copy of a site; the hard links in it stay."""
+    subprocess.run(["cp", "--archive", str(site), str(to)], check=True)
+    return to
 
 
 @pytest.fixture(scope="module")
 def bench(room: Path, before: Path, whole: Path, releases: tuple[Release, ...]) -> Bench:
-    site = shutil.copytree(before, room / "counted", symlinks=True)
+    site = copy(before, room / "counted")
     calls, ended = counted(Worker(publisher.publish, site, releases), room)
     assert ended.good, ended
     content = soundness.content_of(whole / "data/repos")
@@ -100,19 +114,16 @@ def _told(what: str, ended: Ended) -> list[str]:
     return [f"{what}: {each}" for each in ended.result]
 
 
-def try_each(
-    bench: Bench,
-    calls: Sequence[SystemCall],
-    inject: Callable[[Worker, SystemCall], Ended],
-    judge: Callable[[Ended], str],
-) -> None:
+Inject = Callable[[Path, tuple[Release, ...], SystemCall], Ended]
+
+
+def try_each(bench: Bench, calls: Sequence[SystemCall], inject: Inject, judge: Callable[[Ended], str]) -> None:
     """Meet a fault at each of the calls, on a copy of the site each time."""
 
     def attempt(numbered: tuple[int, SystemCall]) -> Iterable[str]:
         number, call = numbered
         site = bench.copy(f"case-{number}")
-        ended = inject(Worker(publisher.publish, site, bench.releases), call)
-        said = [judge(ended), *aftermath(bench, site)]
+        said = [judge(inject(site, bench.releases, call)), *aftermath(bench, site)]
         shutil.rmtree(site)
         return [f"{call}\n    {each}" for each in said if each]
 
@@ -122,6 +133,16 @@ def try_each(
     print(f"{len(calls)} faults tried")  # noqa: T201 - the figure of the report
     shown = "\n".join(bad[:SHOWN])
     assert not bad, f"{len(bad)} things are wrong, such as:\n{shown}"
+
+
+def publishing_meets(fault: str) -> Inject:
+    """A publisher that meets a fault."""
+    return lambda site, releases, call: injected(Worker(publisher.publish, site, releases), call, fault)
+
+
+def killed_at(work: Callable[[Path], object]) -> Inject:
+    """Another work that is killed."""
+    return lambda site, _, call: injected(Worker(work, site), call, "signal=KILL")
 
 
 def killed(ended: Ended) -> str:
@@ -137,20 +158,63 @@ def told_in_words(ended: Ended) -> str:
 
 @pytest.mark.parametrize("name", [*NEW_NAMES, *SYNCS, "openat", "write", "pwrite64", "ftruncate"])
 def test_killed_before(bench: Bench, name: str) -> None:
-    try_each(bench, bench.sample(name), lambda worker, call: injected(worker, call, "signal=KILL"), killed)
+    try_each(bench, bench.sample(name), publishing_meets("signal=KILL"), killed)
 
 
 @pytest.mark.parametrize("name", NEEDS_ROOM)
 def test_no_room_at(bench: Bench, name: str) -> None:
-    try_each(bench, bench.sample(name), lambda worker, call: injected(worker, call, "error=ENOSPC"), told_in_words)
+    try_each(bench, bench.sample(name), publishing_meets("error=ENOSPC"), told_in_words)
 
 
 @pytest.mark.parametrize("name", SYNCS)
 def test_the_disk_fails_at(bench: Bench, name: str) -> None:
-    try_each(bench, bench.sample(name), lambda worker, call: injected(worker, call, "error=EIO"), told_in_words)
+    try_each(bench, bench.sample(name), publishing_meets("error=EIO"), told_in_words)
 
 
 @pytest.mark.parametrize("error", ["EIO", "EACCES"])
 def test_a_name_is_refused(bench: Bench, error: str) -> None:
     calls = bench.sample("rename")
-    try_each(bench, calls, lambda worker, call: injected(worker, call, f"error={error}"), told_in_words)
+    try_each(bench, calls, publishing_meets(f"error={error}"), told_in_words)
+
+
+@pytest.mark.parametrize("name", ["rename", "fsync", "pwrite64"])
+def test_the_start_is_killed_too(bench: Bench, name: str) -> None:
+    """What one kill left, and another one kept from being brought into order, the next start brings into order."""
+    half_done = bench.copy("half-done")
+    (moved,) = [call for call in bench.calls if call.name == "rename" and MOVED.search(call.text)][:1]
+    assert injected(Worker(publisher.publish, half_done, bench.releases), moved, "signal=KILL").killed
+    calls, ended = counted(Worker(publisher.settle, copy(half_done, bench.room / "counted")), bench.room)
+    assert ended.good, ended
+    shutil.rmtree(bench.room / "counted")
+    again = replace(bench, before=half_done, calls=calls)
+    try_each(again, again.sample(name), killed_at(publisher.settle), killed)
+    shutil.rmtree(half_done)
+
+
+def test_a_disk_that_is_really_full(bench: Bench, tmp_path: Path) -> None:
+    """A file takes all the room but some pages; each of them brings publishing a little further."""
+    if os.geteuid() != 0 or not mount_memory(tmp_path, "16m"):
+        pytest.skip("this machine does not allow to mount a small disk")
+    try:
+        site = copy(bench.before, tmp_path / "site")
+        ballast = tmp_path / "ballast"
+        with ballast.open("wb", buffering=0) as file, suppress(OSError):
+            while True:
+                file.write(bytes(PAGE))
+        refused = 0
+        for _ in range(MOST_PAGES):
+            ended = run(publisher.publish, site, bench.releases)
+            assert not ended.defect, ended.defect
+            assert soundness.problems(site / "data/repos") == []
+            if ended.good:
+                break
+            refused += ended.refused.startswith("DiskFull")
+            assert ended.refused.startswith(("DiskFull", "StoreUnusable")), ended
+            assert ended.hint, ended
+            os.truncate(ballast, max(0, ballast.stat().st_size - 8 * PAGE))
+        assert refused > 5
+        ballast.unlink()
+        assert aftermath(bench, site) == []
+        print(f"refused {refused} times")  # noqa: T201 - the figure of the report
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
