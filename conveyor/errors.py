@@ -183,6 +183,10 @@ class DiskFull(ConveyorError):
     """The disk has no room left for what Conveyor must write."""
 
 
+class DiskFailed(ConveyorError):
+    """The disk fails, is read-only, or does not let this user write; what was being written is not there."""
+
+
 class StoreUnusable(ConveyorError):
     """The store cannot be opened, or is of a version that this Conveyor does not know."""
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -57,14 +55,10 @@ def read(path: Path) -> memoryview | None:
 
 
 def write(path: Path, chunk: bytes) -> None:
-    """Keep a chunk with its digest in front: after a power cut a file may have its name and not its content."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(hashlib.sha256(chunk).digest() + chunk)
-        with suppress(FileNotFoundError):  # somebody deleted the cache
-            temporary.rename(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Keep a chunk with its digest in front: it tells a whole chunk from one that was, or is just being, cut off.
+
+    So there is no temporary name, which a kill would leave for ever.
+    """
+    with suppress(FileNotFoundError):  # somebody deletes the cache
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(hashlib.sha256(chunk).digest() + chunk)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import ParamSpec
 
-from conveyor.errors import ConveyorError, DiskFull, UnknownName
+from conveyor.errors import ConveyorError, DiskFailed, DiskFull, UnknownName
 from conveyor.model.promotion import LedgerEntry, Move, MoveKind, Step
 from conveyor.pipeline.verify_ledger import head_of
 from conveyor.ports import Clock, Ledger, Repository
@@ -190,7 +190,7 @@ class Pointers:
         entries = self._ledger.complete(number, self._clock.now())
         head = head_of(entries[-1])
         for target in sorted({entry.step.target for entry in entries}):
-            with suppress(DiskFull):  # it is only told to people, and with the next move again
+            with suppress(DiskFull, DiskFailed):  # it is only told to people, and with the next move again
                 self._repository.set_ledger_head(target, head)
         return entries
 

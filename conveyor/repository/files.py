@@ -12,31 +12,43 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
-from conveyor.errors import DiskFull
+from conveyor.errors import DiskFailed, DiskFull
 
 FOLDER_MODE = 0o755
 FILE_MODE = 0o644
 TEMPORARY_PREFIX = ".tmp-"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_NOT_WRITABLE = (errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 @contextmanager
 def room_needed(what: str) -> Iterator[None]:
-    """Turn the system's "no space left" and "quota exceeded" into DiskFull.
+    """Turn what the system says of a disk that does not take more into Conveyor's words.
 
     Args:
         what: what is being written, for the message.
+
+    Raises:
+        DiskFull: no space is left, or a quota is exceeded.
+        DiskFailed: the disk fails, is read-only, or does not let this user write.
     """
     try:
         yield
     except OSError as error:
-        if error.errno not in _NO_ROOM:
-            raise
-        raise DiskFull(
-            f"no room left on the disk while writing {what}",
-            cause=error.strerror or "",
-            hint="nothing of it was published; free some space in the data directory and try again",
-        ) from error
+        if error.errno in _NO_ROOM:
+            raise DiskFull(
+                f"no room left on the disk while writing {what}",
+                cause=error.strerror or "",
+                hint="nothing of it was published; free some space in the data directory and try again",
+            ) from error
+        if error.errno in _NOT_WRITABLE:
+            raise DiskFailed(
+                f"the disk did not take {what}",
+                cause=error.strerror or "",
+                hint="check the data directory's disk (dmesg), its owner and whether it is mounted read-only, "
+                "and try again",
+            ) from error
+        raise
 
 
 def sync_folder(folder: Path) -> None:
