@@ -12,7 +12,7 @@ from pathlib import Path
 
 from conveyor.model.mirror import Mirror, Transport
 from conveyor.model.promotion import is_pointer_name
-from conveyor.repository import names
+from conveyor.repository import names, redating
 
 CONNECT_SECONDS = 30
 PARTIAL = ".rsync-partial"
@@ -108,6 +108,12 @@ def copy_folders(root: Path, destination: str) -> tuple[str, ...]:
     return ("--recursive", "--no-links", REWRITTEN, *left_out, f"{root}/", destination)
 
 
+def copy_stand_ins(root: Path, destination: str) -> tuple[str, ...]:
+    """Arguments that copy what stands in for snapshots below pointers that moved back."""
+    chosen = (f"--include=/{redating.FOLDER}/***", "--exclude=*")
+    return ("--recursive", "--links", *chosen, f"{root}/", destination)
+
+
 def copy_pointers(staged: Path, destination: str) -> tuple[str, ...]:
     """Arguments that set the pointers that stand in a folder; rsync replaces each by a rename."""
     return ("--recursive", "--links", REWRITTEN, "--delay-updates", f"{staged}/", destination)
@@ -137,27 +143,31 @@ def remove_listed(parents: Path, listing: Path, destination: str) -> tuple[str, 
 
 
 def superfluous(listed: str, target: str, *, here: Collection[str], pointers: Collection[str]) -> tuple[str, ...]:
-    """What a mirror has of a target and should not have: snapshots, artifacts' folders and pointers, sorted.
+    """What a mirror has of a target and should not have, sorted.
 
-    Only what has the form of one of these is ever named: a mirror's other files are its own.
+    It is snapshots, what stood in for them, artifacts' folders and pointers. Only what has the form of one of these is
+    ever named: a mirror's other files are its own.
 
     Args:
         listed: what `list_there` printed.
         target: the target's name.
-        here: paths of the snapshots and artifacts' folders that are here.
+        here: paths of the snapshots, of what stands in for them, and of artifacts' folders that are here.
         pointers: names of the pointers that are here.
     """
     matches = filter(None, map(_LISTED.fullmatch, listed.splitlines()))
     found = [(match[1], match[2].removeprefix(f"{target}/")) for match in matches]
-    folders = {path for kind, path in found if kind == "d" and (_is_snapshot(path) or _POOL_FOLDER.fullmatch(path))}
+    folders = {path for kind, path in found if kind == "d" and (_is_place(path) or _POOL_FOLDER.fullmatch(path))}
     links = {tuple(said.split(" -> ")) for kind, said in found if kind == "l"}
-    moved = {link[0] for link in links if is_pointer_name(link[0]) and _is_snapshot(link[-1])}
+    moved = {link[0] for link in links if is_pointer_name(link[0]) and _is_place(link[-1])}
     return tuple(sorted((folders - set(here)) | (moved - set(pointers))))
 
 
-def _is_snapshot(path: str) -> bool:
-    commit_id = path.rpartition("/")[2]
-    return names.is_commit_id(commit_id) and path == names.shard(commit_id)
+def _is_place(path: str) -> bool:
+    """Whether a pointer can lead there: a snapshot, or what stands in for one."""
+    folder, _, commit_id = path.rpartition("/")
+    return names.is_commit_id(commit_id) and (
+        path == names.shard(commit_id) or redating.STAND_INS.fullmatch(folder) is not None
+    )
 
 
 def tally(output: str) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from conveyor import command
 from conveyor.command import Completed
 from conveyor.errors import CommandTimedOut, MirroringFailed, UnknownName
 from conveyor.model.mirror import Copied, Mirror, Transport
-from conveyor.repository import files, mirroring, names, pointers
+from conveyor.repository import files, mirroring, names, pointers, redating
 from conveyor.repository.tree import PublishedTree
 
 PASSES = 3
@@ -75,14 +75,15 @@ class RsyncCopier:
         # In this order: what is read first is set last, so it is all there by then.
         led_to = _stage(root, scratch / "staged")
         pointed = pointers.read_all(scratch / "staged")
+        places = {str((scratch / "staged" / pointer).readlink()) for pointer in pointed}
         here = {*led_to, *(_snapshots(root) if commits is None else commits)}
         self._content(calls, root, scratch, here, whole=commits is None)
-        if not all((root / names.shard(commit)).is_dir() for commit in led_to):
+        if not all((root / place).is_dir() for place in {*places, *map(names.shard, led_to)}):
             raise _Moved
         calls.sync(mirroring.copy_pointers(scratch / "staged", calls.there))
         removed = 0
         if commits is None and calls.mirror.delete:
-            removed = self._remove(calls, root, scratch, pointed)
+            removed = self._remove(calls, root, scratch, pointed, places)
         return Copied(pointers=pointed, files=calls.files, size=calls.size, removed=removed)
 
     def _content(self, calls: _Calls, root: Path, scratch: Path, commits: Collection[str], *, whole: bool) -> None:
@@ -96,6 +97,8 @@ class RsyncCopier:
         else:
             calls.listed(root, scratch / "pool", self._pool_of(calls.target, commits))
         calls.listed(root, scratch / "snapshots", sorted(f"{names.shard(each)}/" for each in commits))
+        if (root / redating.FOLDER).is_dir():
+            calls.sync(mirroring.copy_stand_ins(root, calls.there))
         calls.sync(mirroring.copy_folders(root, calls.there))
 
     def _pool_of(self, target: str, commits: Collection[str]) -> Sequence[str]:
@@ -107,9 +110,11 @@ class RsyncCopier:
                 continue  # collected meanwhile; if a pointer led to it, this pass is done again
         return mirroring.pool_folders(shas)
 
-    def _remove(self, calls: _Calls, root: Path, scratch: Path, pointed: Mapping[str, str]) -> int:
+    def _remove(
+        self, calls: _Calls, root: Path, scratch: Path, pointed: Mapping[str, str], places: Collection[str]
+    ) -> int:
         """Remove there what is not here any more, and what no pointer there can lead to."""
-        here = {names.shard(commit) for commit in _snapshots(root)} | _pool(root)
+        here = {names.shard(commit) for commit in _snapshots(root)} | _pool(root) | _stand_ins(root) | {*places}
         # What went after the pointers were read may still be what they lead to there. If they are the same now, it
         # was here all the time: nothing that a pointer leads to is collected.
         if pointers.read_all(root) != pointed:
@@ -203,6 +208,11 @@ def _snapshots(root: Path) -> set[str]:
 def _pool(root: Path) -> set[str]:
     """The folders of the pool's artifacts."""
     return {str(path.relative_to(root)) for path in root.glob("pool/[0-9a-f][0-9a-f]/*")}
+
+
+def _stand_ins(root: Path) -> set[str]:
+    """What stands in for snapshots."""
+    return {str(path.relative_to(root)) for path in root.glob(f"{redating.FOLDER}/*/*")}
 
 
 def _stage(root: Path, staged: Path) -> set[str]:

@@ -9,6 +9,7 @@ a later date and symlinks to all else.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,8 @@ from conveyor.ports import IndexWriter
 from conveyor.repository import files, names
 
 FOLDER = ".redated"
+# A folder in it: the date that its stand-ins have.
+STAND_INS = re.compile(rf"{re.escape(FOLDER)}/[0-9]{{8}}T[0-9]{{6}}Z")
 _NANOSECONDS = 10**9
 
 

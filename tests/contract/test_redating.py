@@ -106,7 +106,7 @@ def test_one_that_moves_back_leads_to_the_same_with_a_later_date(site: Site) -> 
     assert shown == snapshot
     assert len(shown) > 8
     assert (site.root / "tested/pool").resolve() == site.root / "pool"
-    assert list((site.root / "tested/dists/trunk/main/binary-amd64/by-hash/SHA256").iterdir())
+    assert list((site.root / "tested/dists/trunk/common/binary-amd64/by-hash/SHA256").iterdir())
 
 
 def test_a_clock_that_is_behind_does_not_matter(site: Site) -> None:
@@ -177,7 +177,7 @@ def test_a_signature_of_another_date_is_not_shown(site: Site) -> None:
         (site.folder(0) / "dists/trunk" / name).write_text("signed")
     site.point(1, 0)
 
-    assert [path.name for path in sorted((site.root / "tested/dists/trunk").iterdir())] == ["Release", "main"]
+    assert [path.name for path in sorted((site.root / "tested/dists/trunk").iterdir())] == ["Release", "common"]
 
 
 def test_what_stands_in_is_signed_as_the_repository_is_now(site: Site) -> None:

@@ -396,13 +396,17 @@ def test_a_full_disk_there_leaves_the_pointers_as_they_were(trunk: Trunk, mirror
         command.run(["umount", str(folder)], timeout=10)
 
 
+def stand_ins(root: Path) -> list[str]:
+    return sorted(str(path.relative_to(root)) for path in (root / TARGET).glob(".redated/*/*"))
+
+
 class TestClients:
     def test_apt_installs_from_the_mirror(self, tmp_path: Path, mirror: Mirror, folder: Path) -> None:
         need("rsync", "setpriv", "apt-get")
         trunk = Trunk(data=tmp_path / "data", writer=DebIndexWriter(tmp_path / "cache"))
         apt = Apt(tmp_path / "apt")
         apt.source(
-            f"Types: deb\nURIs: file://{folder}/{TARGET}/current\nSuites: trunk\nComponents: main\nTrusted: yes\n"
+            f"Types: deb\nURIs: file://{folder}/{TARGET}/current\nSuites: trunk\nComponents: common\nTrusted: yes\n"
         )
         for number in (1, 2):
             commit = trunk.publish([make_deb(tmp_path, "hello", f"{number}-1")], version=f"{number}-1").commit.id
@@ -411,6 +415,32 @@ class TestClients:
             assert apt.known() == {f"hello {number}-1"}
             apt("download", "hello")
         assert {path.name for path in apt.folder.glob("*.deb")} == {"hello_1-1_all.deb", "hello_2-1_all.deb"}
+        trunk.close()
+
+    def test_apt_sees_a_pointer_that_moved_back_at_the_mirror(
+        self, tmp_path: Path, mirror: Mirror, folder: Path
+    ) -> None:
+        need("rsync", "setpriv", "apt-get")
+        trunk = Trunk(data=tmp_path / "data", writer=DebIndexWriter(tmp_path / "cache"))
+        apt = Apt(tmp_path / "apt")
+        apt.source(
+            f"Types: deb\nURIs: file://{folder}/{TARGET}/current\nSuites: trunk\nComponents: common\nTrusted: yes\n"
+        )
+        commits = [
+            trunk.publish([make_deb(tmp_path, "hello", f"{number}-1")], version=f"{number}-1").commit.id
+            for number in range(3)
+        ]
+        for number in (2, 1, 0, 1):
+            trunk.pointers.move(MoveKind.ROLLED_BACK, [(TARGET, "current", commits[number])], actor="ada")
+            copier_of(trunk).copy(mirror, TARGET, [])
+            assert (folder / TARGET / "current").readlink() == (trunk.data / f"repos/{TARGET}/current").readlink()
+            apt("update")
+            assert apt.known() == {f"hello {number}-1"}
+        for stand_in in (folder / TARGET).glob(".redated/*/*"):
+            assert (stand_in / "dists/trunk/Release").is_file()
+        copier_of(trunk).copy(replace(mirror, delete=True), TARGET, None)
+        assert stand_ins(folder) == stand_ins(trunk.data / "repos")
+        assert apt.known() == {"hello 1-1"}
         trunk.close()
 
     def test_dnf_installs_from_the_mirror(self, tmp_path: Path, mirror: Mirror, folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import subprocess
 import sys
@@ -188,6 +189,20 @@ class TestLedger:
         assert head == f"head: {(site.folder / f'data/repos/{TARGETS[1]}/ledger-head').read_text().strip()}"
         site("rollback", "tested")
         assert "12 entries" in site("ledger", "verify", "--expect", head.removeprefix("head: "))
+
+    def test_anybody_can_check_the_chain_as_the_documentation_says(self, site: Site) -> None:
+        text = (Path(__file__).parents[2] / "docs/store.md").read_text(encoding="utf-8")
+        program = re.search(r"```python\n(.*?)```", text, re.DOTALL)
+        assert program
+
+        def checked() -> str:
+            document = site("ledger", "--limit", "1000000000", "--json")
+            argv = [sys.executable, "-c", program[1]]
+            return subprocess.run(argv, input=document, text=True, capture_output=True, check=False).stderr
+
+        assert checked() == ""
+        site.edit("UPDATE ledger SET note = 'Bad.' WHERE number = 7")
+        assert "AssertionError: 7" in checked()
 
     def test_a_changed_entry_is_named(self, site: Site) -> None:
         site.edit("UPDATE ledger SET actor = 'nobody' WHERE number = 8")

@@ -67,6 +67,7 @@ def test_lists_are_parted_by_nul() -> None:
     assert mirroring.pool_folders(["ab" * 32, "ab" * 32]) == (POOL,)
 
 
+STAND_IN = f".redated/20261121T140000Z/{commit_id_of(1)}"
 LISTING = f"""\
 drwxr-xr-x          4,096 2026/11/21 14:00:00 .
 drwxr-xr-x          4,096 2026/11/21 14:00:00 t
@@ -74,6 +75,9 @@ lrwxrwxrwx             55 2026/11/21 14:00:00 t/current -> {SHARD}
 lrwxrwxrwx             55 2026/11/21 14:00:00 t/tested -> {SHARD}
 lrwxrwxrwx             55 2026/11/21 14:00:00 t/own -> /srv/elsewhere
 lrwxrwxrwx             55 2026/11/21 14:00:00 t/.hidden -> {SHARD}
+lrwxrwxrwx             55 2026/11/21 14:00:00 t/older -> {STAND_IN}
+drwxr-xr-x           4096 2026/11/21 14:00:00 t/{STAND_IN}
+drwxr-xr-x           4096 2026/11/21 14:00:00 t/.redated/notes/{commit_id_of(1)}
 drwxr-xr-x           4096 2026/11/21 14:00:00 t/{SHARD}
 drwxr-xr-x           4096 2026/11/21 14:00:00 t/{POOL}
 drwxr-xr-x           4096 2026/11/21 14:00:00 t/pool/aa/notes
@@ -86,8 +90,9 @@ rsync: something else
 
 def test_only_what_has_the_form_of_ours_is_superfluous() -> None:
     gone = mirroring.superfluous(LISTING, "t", here=(), pointers=("current",))
-    assert set(gone) == {"tested", SHARD, POOL}
-    assert mirroring.superfluous(LISTING, "t", here=(SHARD, POOL), pointers=("current", "tested")) == ()
+    assert set(gone) == {"tested", "older", SHARD, STAND_IN, POOL}
+    pointers = ("current", "tested", "older")
+    assert mirroring.superfluous(LISTING, "t", here=(SHARD, STAND_IN, POOL), pointers=pointers) == ()
 
 
 def test_what_was_sent_is_counted() -> None:
