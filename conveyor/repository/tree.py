@@ -280,12 +280,12 @@ class PublishedTree:
         if self._signing is None:
             return None
         signer = self._signing.packages.get(self._writer(target).format)
-        binaries = (artifact for artifact in artifacts if artifact.kind is ArtifactKind.BINARY)
+        packages = (artifact for artifact in artifacts if artifact.kind is not ArtifactKind.SUPPORT)
+        paths = (self.artifact_path(target, package) for package in packages)
         return ClientKeys(
             url=f"{self.url(target, names.shard(commit_id))}/{self._key_name}",
             armoured=self._signing.signer.public_keys.decode("ascii"),
-            packages=signer is not None
-            and all(signer.has_signature(self.artifact_path(target, each)) for each in binaries),
+            packages=signer is not None and all(path.is_file() and signer.has_signature(path) for path in paths),
         )
 
     def _seal(self, target: str, folder: Path) -> None:

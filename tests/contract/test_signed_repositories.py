@@ -37,7 +37,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.ledger import MemoryLedger
 from tests.fakes.store import MemoryStore
 from tests.support.keys import Keys, gpgv
-from tests.support.published import entry_of, make_deb, make_dsc, make_rpms, need, snapshot_of
+from tests.support.published import commit_id_of, entry_of, make_deb, make_dsc, make_rpms, need, snapshot_of
 from tests.support.workshop import TARGET
 
 pytestmark = pytest.mark.integration
@@ -294,6 +294,20 @@ class TestClients:
         site.sign_with("second", retired=["first"])
         client.use(client_text(site.publish(target, 4)))
         assert client.install("hello", "other") == ["hello-1.4", "other-1.7"]
+
+    def test_a_pointer_that_moves_back_is_signed_by_today_s_key(self, site: Site, client: Client, target: str) -> None:
+        site.publish(target, 1)
+        site.sign_with("second", retired=["first"])
+        site.publish(target, 2)
+        client.use(site.tree.client_file(target, "current")[1])
+        assert client.install("other", "hello") == ["hello-1.2", "other-1.7"]
+        site.tree.point(target, "current", commit_id_of(1))
+        fresh = CLIENTS[target](site.folder / "fresh")
+        for one in (client, fresh):
+            one.use(site.tree.client_file(target, "current")[1])
+        assert fresh.install("hello") == ["hello-1.1"]
+        if isinstance(client, DebClient):
+            assert client.install("hello") == ["hello-1.1"]
 
     def test_a_client_of_a_pointer_learns_the_new_key_by_itself(self, site: Site, tmp_path: Path) -> None:
         client = RpmClient(tmp_path / "client")

@@ -58,13 +58,13 @@ class Session:
 
     def look(self, *arguments: str) -> Completed:
         """Run gpg on public keys only, without looking at its exit code."""
-        return self._run(("gpg", *arguments), None)
+        return self._run(("gpg", *arguments), None, SECONDS)
 
     def gpg(self, *arguments: str, content: bytes | None = None) -> Completed:
         """Run gpg once with private keys; what `--status-fd` says is in the result's output."""
         return self.run(("gpg", "--status-fd", "1", *arguments), content=content)
 
-    def run(self, argv: Sequence[str], *, content: bytes | None = None) -> Completed:
+    def run(self, argv: Sequence[str], *, content: bytes | None = None, seconds: float = SECONDS) -> Completed:
         """Run a program beside an agent that ends with it, without looking at its exit code. Once in a session.
 
         The agent is the program's own: it looks whether the program lives, so that even kill -9 leaves none.
@@ -72,19 +72,20 @@ class Session:
         Raises:
             SigningFailed: gpg is not installed, or does not come to an end.
         """
-        return self._run(("gpg-agent", "--quiet", "--homedir", str(self.folder), "--daemon", "--", *argv), content)
+        agent = ("gpg-agent", "--quiet", "--homedir", str(self.folder), "--daemon", "--")
+        return self._run((*agent, *argv), content, seconds)
 
-    def _run(self, argv: Sequence[str], content: bytes | None) -> Completed:
+    def _run(self, argv: Sequence[str], content: bytes | None, seconds: float) -> Completed:
         environment = {"GNUPGHOME": str(self.folder), "HOME": str(self.folder), "GPG_TTY": ""}
         try:
-            return run(argv, timeout=SECONDS, env=environment, input_bytes=content, check=False)
+            return run(argv, timeout=seconds, env=environment, input_bytes=content, check=False)
         except CommandMissing as error:
             raise SigningFailed(
                 f"nothing can be signed: {argv[0]} is not installed", hint="apt-get install gpg gpg-agent"
             ) from error
         except CommandTimedOut as error:
             raise SigningFailed(
-                f"nothing was signed: {argv[0]} took longer than {SECONDS} s",
+                f"nothing was signed: {argv[0]} took longer than {seconds:g} s",
                 hint="a key that waits for a person cannot sign by itself",
             ) from error
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from conveyor.command import search_path
 from conveyor.errors import SigningFailed
-from conveyor.repository.signing.gnupg import KeyHome, session
+from conveyor.repository.signing.gnupg import SECONDS, KeyHome, session
 from conveyor.repository.signing.lead import has_signature
 from conveyor.repository.signing.signer import explain
 
+PROGRAM = "rpmsign"
 # rpmsign takes many at once, but a command line has an end.
 AT_ONCE = 200
+SECONDS_A_GIBIBYTE = 120
 
 
 class RpmSigner:
@@ -28,6 +32,8 @@ class RpmSigner:
 
     def sign(self, paths: Sequence[Path]) -> None:
         """See PackageSigner.sign. A signature that a build left is replaced."""
+        if paths and shutil.which(PROGRAM, path=search_path()) is None:
+            raise SigningFailed(f"no RPM can be signed: {PROGRAM} is not installed", hint="apt-get install rpm")
         for start in range(0, len(paths), AT_ONCE):
             self._sign(paths[start : start + AT_ONCE])
 
@@ -48,8 +54,10 @@ class RpmSigner:
             "_openpgp_sign_id": f"{self._key}!",
         }
         defines = [part for name, value in macros.items() for part in ("--define", f"{name} {value}")]
+        # rpmsign writes each package anew.
+        seconds = SECONDS + SECONDS_A_GIBIBYTE * sum(path.stat().st_size for path in paths) / 2**30
         with session(self._home) as opened:
-            done = opened.run(("rpmsign", *defines, "--resign", "--", *map(str, paths)))
+            done = opened.run((PROGRAM, *defines, "--resign", "--", *map(str, paths)), seconds=seconds)
             if done.returncode != 0:
                 raise explain(opened, self._home, (self._key,), done.output)
         unsigned = [path.name for path in paths if not has_signature(path)]
