@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -39,6 +39,19 @@ class _Leaving:
     def commits(self) -> frozenset[str]:
         """Ids of their commits."""
         return frozenset(each.commit for each in self.snapshots)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reached:
+    """What is known of what snapshots that stay reach; it grows as manifests are read.
+
+    Attributes:
+        commits: ids of the commits whose manifests were read.
+        paths: files of the pool that any of these lists.
+    """
+
+    commits: set[str] = field(default_factory=set)
+    paths: set[str] = field(default_factory=set)
 
 
 class Collect:
@@ -90,7 +103,7 @@ class Collect:
             return Removal(target=target, snapshots=(), files=(), builds=(), size=0)
         now = self._clock.now()
         # Manifests never change: most are read before anybody has to wait for it.
-        reached: dict[str, frozenset[str]] = {}
+        reached = _Reached()
         self._read(target, self._leaving(target, policy, now), reached)
         with self._collector.holding(target):
             removal = self._clear_tree(target, policy, now, reached, dry_run=dry_run)
@@ -103,7 +116,7 @@ class Collect:
         return removal
 
     def _clear_tree(
-        self, target: str, policy: Retention, now: datetime, reached: dict[str, frozenset[str]], *, dry_run: bool
+        self, target: str, policy: Retention, now: datetime, reached: _Reached, *, dry_run: bool
     ) -> Removal:
         """Take the snapshots out of the tree; returns them, and what can go with them."""
         with ExitStack() as stack:
@@ -147,9 +160,9 @@ class Collect:
             entries = self._ledger.entries(target=target, limit=limit)
         return {entry.step.before: entry.at for entry in reversed(entries) if entry.step.before is not None}
 
-    def _read(self, target: str, leaving: _Leaving, reached: dict[str, frozenset[str]]) -> None:
+    def _read(self, target: str, leaving: _Leaving, reached: _Reached) -> None:
         """Read the manifests of all snapshots that stay, whether or not the store knows them, but those read before."""
-        for commit in set(self._collector.snapshots(target)) - leaving.commits - reached.keys():
+        for commit in set(self._collector.snapshots(target)) - leaving.commits - reached.commits:
             manifest = self._repository.manifest(target, commit)
             if manifest.commit != commit:
                 raise SnapshotDamaged(
@@ -157,12 +170,12 @@ class Collect:
                     cause=f"it is of {manifest.commit}",
                     hint="restore the file from a backup or a mirror; nothing is removed until then",
                 )
-            reached[commit] = frozenset(artifact.pool_path for artifact in manifest.artifacts)
+            reached.commits.add(commit)
+            reached.paths.update(artifact.pool_path for artifact in manifest.artifacts)
 
-    def _removal(self, target: str, leaving: _Leaving, reached: Mapping[str, frozenset[str]]) -> Removal:
-        needed = [paths for commit, paths in reached.items() if commit not in leaving.commits]
+    def _removal(self, target: str, leaving: _Leaving, reached: _Reached) -> Removal:
         entries = [*self._store.entries(target), *self._unpublished(target)]
-        paths = self._collector.unreachable(target, _paths(entries).union(*needed))
+        paths = self._collector.unreachable(target, reached.paths | _paths(entries))
         builds = self._attempts(leaving.collected)
         folders = [self._builds / str(number) for number in builds]
         return Removal(

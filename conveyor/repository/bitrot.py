@@ -7,7 +7,7 @@ marks can be made and removed by several processes at once, each in one step, an
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 from conveyor.errors import ArtifactDamaged
@@ -35,13 +35,14 @@ def unmark(root: Path, pool_path: str) -> None:
     (root / MARKS / _name(pool_path)).unlink(missing_ok=True)
 
 
-def marked(root: Path, pool_paths: Iterable[str]) -> list[str]:
-    """Those of the files that are remembered as damaged."""
+def marked(root: Path) -> Callable[[str], bool]:
+    """Tells of a file of the pool whether it is remembered as damaged."""
     try:
         marks = frozenset(path.name for path in (root / MARKS).iterdir())
     except FileNotFoundError:
-        return []
-    return [pool_path for pool_path in pool_paths if marks and _name(pool_path) in marks]
+        marks = frozenset()
+    # Most pools have none, and every artifact of a snapshot is asked for.
+    return lambda pool_path: bool(marks) and _name(pool_path) in marks
 
 
 def check(snapshot: Snapshot, root: Path) -> None:
@@ -53,10 +54,11 @@ def check(snapshot: Snapshot, root: Path) -> None:
     Raises:
         ArtifactDamaged: a file is not what its build made.
     """
-    package_of = {artifact.pool_path: entry.package for entry in snapshot.entries for artifact in entry.artifacts}
-    damaged = marked(root, package_of)
-    if damaged:
-        raise _damaged(snapshot, root, damaged[0], package_of[damaged[0]])
+    is_marked = marked(root)
+    for entry in snapshot.entries:
+        for artifact in entry.artifacts:
+            if is_marked(artifact.pool_path):
+                raise _damaged(snapshot, root, artifact.pool_path, entry.package)
     for artifact in snapshot.own.artifacts:
         if not is_whole(root / POOL / artifact.pool_path, artifact.sha256):
             mark(root, artifact.pool_path)

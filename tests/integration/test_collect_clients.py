@@ -168,7 +168,7 @@ def test_apt_gets_binaries_and_sources_from_every_snapshot_that_stays(tmp_path: 
         (folder / "cache/archives/partial").mkdir(parents=True)
         (folder / "state/status").touch()
         (folder / "etc/sources.list.d/trunk.sources").write_text(
-            f"Types: deb deb-src\nURIs: file://{site.root / place}\nSuites: trunk\nComponents: main\nTrusted: yes\n"
+            f"Types: deb deb-src\nURIs: file://{site.root / place}\nSuites: trunk\nComponents: common\nTrusted: yes\n"
         )
         (folder / "apt.conf").write_text(
             f'Dir::Etc "{folder}/etc";\nDir::State "{folder}/state";\nDir::State::status "{folder}/state/status";\n'

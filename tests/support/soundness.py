@@ -15,7 +15,7 @@ from typing import Any
 
 from debian.deb822 import Deb822
 
-from conveyor.repository.names import LEDGER_HEAD
+from conveyor.model.promotion import LEDGER_HEAD
 from conveyor.repository.pointers import RECENT
 from conveyor.repository.redating import FOLDER
 
