@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import threading
 import time
@@ -160,6 +161,23 @@ class TestFolder:
         (trunk.root / "versions.md5").write_text("y")
         copier_of(trunk).copy(mirror, TARGET, None)
         assert content(folder) == content(trunk.data / "repos")
+
+    def test_all_may_read_it_whatever_the_umask(self, trunk: Trunk, mirror: Mirror, folder: Path) -> None:
+        first, second = publish(trunk, 1), publish(trunk, 2)
+        component = trunk.root / "component/common"
+        component.mkdir(parents=True)
+        (component / "current").symlink_to(f"../../{second[:2]}/{second[2:4]}/{second}")
+        old = os.umask(0o077)
+        try:
+            copier_of(trunk).copy(mirror, TARGET, None)
+            shutil.rmtree(trunk.tree.snapshot_folder(TARGET, first))
+            assert copier_of(trunk).copy(mirror, TARGET, None).removed == 1
+        finally:
+            os.umask(old)
+        for path in [folder / TARGET, *(folder / TARGET).rglob("*")]:
+            if not path.is_symlink():
+                wanted = 0o755 if path.is_dir() else 0o644
+                assert stat.S_IMODE(path.stat().st_mode) == wanted, path
 
     def test_a_folder_that_is_not_mounted_is_not_made(self, trunk: Trunk, mirror: Mirror, folder: Path) -> None:
         publish(trunk, 1)
