@@ -123,7 +123,7 @@ class RsyncCopier:
         gone = mirroring.superfluous(listed, calls.target, here=here, pointers=pointed)
         if gone:
             for path in gone:
-                (scratch / "parents" / path).parent.mkdir(parents=True, exist_ok=True)
+                files.make_folder((scratch / "parents" / path).parent, below=scratch)
             (scratch / "gone").write_bytes(mirroring.joined(gone))
             calls.sync(mirroring.remove_listed(scratch / "parents", scratch / "gone", calls.there))
         return len(gone)
@@ -220,15 +220,15 @@ def _stage(root: Path, staged: Path) -> set[str]:
 
     Returns the ids of the commits whose snapshots the links lead to.
     """
-    staged.mkdir()
+    files.make_folder(staged, below=staged)  # rsync gives the folder there the mode of this one
     led_to: set[str] = set()
     for path in sorted(root.iterdir()):
         if path.name.startswith(".") or path.name == "pool" or names.is_shard(path.name):
             continue
         if path.is_symlink():
-            led_to.add(_stage_link(path, staged / path.name))
+            led_to.add(_stage_link(path, staged, path.name))
         elif path.is_dir():
-            led_to.update(_stage_link(link, staged / link.relative_to(root)) for link in _links(path))
+            led_to.update(_stage_link(link, staged, str(link.relative_to(root))) for link in _links(path))
         else:
             shutil.copy2(path, staged / path.name)
     return {name for name in led_to if names.is_commit_id(name)}
@@ -241,9 +241,9 @@ def _links(folder: Path) -> Iterator[Path]:
                 yield path
 
 
-def _stage_link(path: Path, staged: Path) -> str:
-    """Copy a link; returns the name of what it leads to."""
+def _stage_link(path: Path, staged: Path, name: str) -> str:
+    """Copy a link below a folder; returns the name of what it leads to."""
     leads_to = path.readlink()
-    staged.parent.mkdir(parents=True, exist_ok=True)
-    staged.symlink_to(leads_to)
+    files.make_folder((staged / name).parent, below=staged)
+    (staged / name).symlink_to(leads_to)
     return leads_to.name

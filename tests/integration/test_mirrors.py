@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import threading
 import time
@@ -27,6 +28,7 @@ from conveyor.model.mirror import Mirror
 from conveyor.model.promotion import MoveKind
 from conveyor.model.target import Format
 from conveyor.repository.outgoing import RsyncCopier
+from conveyor.repository.pointers import read_all
 from tests.contract.test_index_writers import Apt, Dnf
 from tests.fakes.index_writer import FakeIndexWriter
 from tests.support.published import artifact_of, make_deb, make_rpms, need
@@ -81,7 +83,7 @@ def content(root: Path) -> dict[str, str]:
 
 def assert_whole(root: Path) -> None:
     """Each pointer leads to a snapshot that is there, with all that its metadata lists."""
-    pointers = [path for path in root.iterdir() if path.is_symlink() and len(path.readlink().parts) > 2]
+    pointers = [root / name for name in read_all(root)]  # never rsync's temporary names: a dot before them
     assert pointers
     for pointer in pointers:
         index = (pointer / "metadata/index").read_text()
@@ -160,6 +162,23 @@ class TestFolder:
         (trunk.root / "versions.md5").write_text("y")
         copier_of(trunk).copy(mirror, TARGET, None)
         assert content(folder) == content(trunk.data / "repos")
+
+    def test_all_may_read_it_whatever_the_umask(self, trunk: Trunk, mirror: Mirror, folder: Path) -> None:
+        first, second = publish(trunk, 1), publish(trunk, 2)
+        component = trunk.root / "component/common"
+        component.mkdir(parents=True)
+        (component / "current").symlink_to(f"../../{second[:2]}/{second[2:4]}/{second}")
+        old = os.umask(0o077)
+        try:
+            copier_of(trunk).copy(mirror, TARGET, None)
+            shutil.rmtree(trunk.tree.snapshot_folder(TARGET, first))
+            assert copier_of(trunk).copy(mirror, TARGET, None).removed == 1
+        finally:
+            os.umask(old)
+        for path in [folder / TARGET, *(folder / TARGET).rglob("*")]:
+            if not path.is_symlink():
+                wanted = 0o755 if path.is_dir() else 0o644
+                assert stat.S_IMODE(path.stat().st_mode) == wanted, path
 
     def test_a_folder_that_is_not_mounted_is_not_made(self, trunk: Trunk, mirror: Mirror, folder: Path) -> None:
         publish(trunk, 1)
@@ -247,7 +266,7 @@ class TestAtTheSameTime:
         finally:
             stop.set()
             reader.join()
-        assert failures == []
+        assert [str(failure) for failure in failures] == []
         assert len(reads) > 10
 
 
