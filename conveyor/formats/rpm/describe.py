@@ -13,7 +13,6 @@ from typing import Any, BinaryIO
 import rpm
 
 from conveyor.errors import SourceInvalid
-from conveyor.formats.artifacts import digest_of
 from conveyor.formats.purl import purl
 from conveyor.formats.rpm.toolchain import read_header, requirements_of
 from conveyor.model.contents import Contents, Member, PackageFacts
@@ -103,13 +102,12 @@ class RpmDescriber:
             requires=tuple(sorted({text for _, text in requirements_of(header)})),
         )
 
-    def fingerprint(self, path: Path) -> str:
-        """Of the header and the payload: signing changes the signature header alone."""
+    def content_start(self, path: Path) -> int:
+        """Where the header begins: signing changes what is before it, and nothing else."""
         if not path.name.endswith(".rpm"):
-            return digest_of(path)
+            return 0
         with path.open("rb") as file:
-            file.seek(_start_of_header(file, path.name))
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            return _start_of_header(file, path.name)
 
     def contents(self, path: Path) -> Contents | None:
         """The header's values, and what it says of each file; the payload is not unpacked."""
