@@ -10,6 +10,7 @@ from conveyor.wiring.machine import examine, gain_root, require_programs, requir
 from conveyor.wiring.mirroring import make_mirroring
 from conveyor.wiring.signing import keys, require_signing, unsigned_note
 from conveyor.wiring.travel import make_travel
+from conveyor.wiring.verify import make_verifier
 
 __all__ = [
     "Builders",
@@ -24,6 +25,7 @@ __all__ = [
     "make_mirroring",
     "make_scrub",
     "make_travel",
+    "make_verifier",
     "open_conveyor",
     "open_records",
     "require_programs",

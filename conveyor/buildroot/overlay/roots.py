@@ -17,7 +17,15 @@ from conveyor.buildroot.overlay.layers import LayerStore, Offer, Purpose, Resolu
 from conveyor.buildroot.overlay.nearest import Start, after, nearest
 from conveyor.buildroot.stock import StockKind
 from conveyor.command import last_lines, run
-from conveyor.errors import BuildDependencyMissing, CommandFailed, CommandTimedOut, ConveyorError, Fault, UserError
+from conveyor.errors import (
+    BuildDependencyMissing,
+    CommandFailed,
+    CommandTimedOut,
+    ConveyorError,
+    Fault,
+    MirrorUnreachable,
+    UserError,
+)
 from conveyor.model.target import Format, Target
 from conveyor.ports import Changes, InstalledPackage, PackageManager, Place, RootCommand, Trunk
 
@@ -206,6 +214,33 @@ class Roots:
             self._make_room()
         return stack
 
+    def exactly(
+        self, target: Target, packages: Collection[InstalledPackage], trunk: Trunk | None, log: Path
+    ) -> Stack | None:
+        """A stack with just these packages: ready layers, or some with what is missing installed; None without one.
+
+        Mirrors drop versions, and a package manager removes nothing here, so an old root cannot always be had again.
+        """
+        wanted = frozenset(packages)
+        # For what stands on an earlier base, too.
+        self.buildroot(target, log)
+        start = nearest(self._store.known(), wanted, offered(trunk, {package.name for package in wanted}))
+        ready = self._store.load(start.layers) if start is not None else None
+        if start is None or ready is None or not start.missing:
+            return ready
+        wish = Wish(
+            target=target, below=self.base(target, log), requirements=(), trunk=trunk, kind=StockKind.DEPENDENCIES
+        )
+        with self._store.making(target.name):
+            try:
+                self._refresh_lists(wish, log)
+                stack = self._extend(wish, ready, start, log)
+            except MirrorUnreachable as error:
+                _tell(log, f"the packages of the recorded root cannot be fetched: {error.summary}")
+                return None
+        self._make_room()
+        return stack
+
     def install_files(self, target: Target, below: Stack, files: Sequence[Path], log: Path) -> None:
         """Install package files in a throw-away layer, with the limits of a build: their scripts run.
 
@@ -311,6 +346,14 @@ class Roots:
             file.write(finished.output)
         return manager.parse_changes(finished.output)
 
+    def _refresh_lists(self, wish: Wish, log: Path) -> None:
+        """Have the package manager know what its repositories hold now."""
+        *first, _ = self._managers[wish.target.format].resolve(wish.target, wish.requirements, wish.trunk)
+        with self._jobs.folder() as job:
+            root = job / "root"
+            root.mkdir()
+            self._run_all(first, replace(wish.setting(wish.below), upper=root), log)
+
     def _extend(self, wish: Wish, ready: Stack, start: Start, log: Path) -> Stack | None:
         """Install what is missing on ready layers; None where that does not give what was wanted."""
         steps = self._managers[wish.target.format].install_exactly(wish.target, start.missing, wish.trunk)
@@ -325,8 +368,7 @@ class Roots:
                 cause = "other packages would be in it"
         except (BuildDependencyMissing, CommandFailed) as error:
             cause = error.summary
-        with log.open("a") as file:
-            file.write(f"conveyor: ready layers cannot be used, new ones are made: {cause}\n")
+        _tell(log, f"ready layers cannot be used, new ones are made: {cause}")
         return None
 
     def _make_layer(self, steps: Iterable[RootCommand], base: Setting, kind: StockKind, log: Path) -> Stack:
@@ -419,6 +461,11 @@ class Roots:
             (top / "packages" / package.name).touch()
             binds.append(Bind(source=package, target=f"/conveyor/packages/{package.name}"))
         return (*binds, *(Bind(source=path, target=str(path)) for path in step.shared))
+
+
+def _tell(log: Path, line: str) -> None:
+    with log.open("a") as file:
+        file.write(f"conveyor: {line}\n")
 
 
 def base_key(target: Target, image: str = "") -> str:
