@@ -200,7 +200,7 @@ def _dependencies(told: Told) -> Iterator[dict[str, object]]:
     for package in (made.buildroot or ()) if made is not None else ():
         address = told.describer.purl(package, told.target)
         digest = {"digest": {"sha256": told.trunk[address]}} if address in told.trunk else {}
-        yield {"name": package.name, "uri": address, **digest}
+        yield {"name": _bounded(package.name), "uri": address, **digest}
 
 
 def _git(name: str, url: str, sha: str) -> dict[str, object]:
@@ -317,14 +317,14 @@ def _component(told: Told, artifact: Artifact, facts: PackageFacts | None) -> di
     if facts is None:
         return component
     if facts.summary:
-        component["description"] = facts.summary[:MAX_TEXT]
+        component["description"] = _bounded(facts.summary)
     if facts.licence:
         # As the package has it: whether that is an SPDX expression is the packager's affair.
-        component["licenses"] = [{"license": {"name": facts.licence[:MAX_TEXT]}}]
+        component["licenses"] = [{"license": {"name": _bounded(facts.licence)}}]
     if _WEB.fullmatch(facts.homepage):
         component["externalReferences"] = [{"type": "website", "url": facts.homepage}]
     component["properties"] = [
-        {"name": "conveyor:requires", "value": text[:MAX_TEXT]} for text in facts.requires[:MAX_REQUIREMENTS]
+        {"name": "conveyor:requires", "value": _bounded(text)} for text in facts.requires[:MAX_REQUIREMENTS]
     ]
     return component
 
@@ -334,6 +334,11 @@ def _depends(told: Told, artifact: Artifact, facts: PackageFacts | None, own: Ma
     named = {match[0] for text in (facts.requires if facts else ()) if (match := _NAME.match(text))}
     address = told.purl(artifact)
     return {"ref": address, "dependsOn": sorted({own[name] for name in named & own.keys()} - {address})}
+
+
+def _bounded(text: str) -> str:
+    """Text of a package, without the halves of surrogate pairs, which strict readers of JSON refuse."""
+    return text[:MAX_TEXT].encode("utf-8", "replace").decode()
 
 
 def _hash(artifact: Artifact) -> dict[str, str]:
