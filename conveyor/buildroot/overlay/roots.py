@@ -224,16 +224,21 @@ class Roots:
         wanted = frozenset(packages)
         # For what stands on an earlier base, too.
         self.buildroot(target, log)
-        start = nearest(self._store.known(), wanted, offered(trunk, {package.name for package in wanted}))
+        offer = offered(trunk, {package.name for package in wanted})
+        # What was not written down of an old layer is nothing, where there is nothing that could have been in it.
+        known = [layer for layer in self._store.known() if layer.trunk is not None or not offer]
+        layers = [replace(layer, trunk=layer.trunk or {}) for layer in known]
+        start = nearest(layers, wanted, offer)
         ready = self._store.load(start.layers) if start is not None else None
         if start is None or ready is None or not start.missing:
             return ready
-        wish = Wish(
-            target=target, below=self.base(target, log), requirements=(), trunk=trunk, kind=StockKind.DEPENDENCIES
-        )
+        base = replace(ready, layers=ready.layers[-1:])
+        names = tuple(package.name for package in start.missing)
+        wish = Wish(target=target, below=base, requirements=names, trunk=trunk, kind=StockKind.DEPENDENCIES)
         with self._store.making(target.name):
             try:
-                self._refresh_lists(wish, log)
+                # Not for the answer: what repositories hold now must be known before versions are asked of them.
+                self._resolve(wish, log)
                 stack = self._extend(wish, ready, start, log)
             except MirrorUnreachable as error:
                 _tell(log, f"the packages of the recorded root cannot be fetched: {error.summary}")
@@ -346,22 +351,15 @@ class Roots:
             file.write(finished.output)
         return manager.parse_changes(finished.output)
 
-    def _refresh_lists(self, wish: Wish, log: Path) -> None:
-        """Have the package manager know what its repositories hold now."""
-        *first, _ = self._managers[wish.target.format].resolve(wish.target, wish.requirements, wish.trunk)
-        with self._jobs.folder() as job:
-            root = job / "root"
-            root.mkdir()
-            self._run_all(first, replace(wish.setting(wish.below), upper=root), log)
-
     def _extend(self, wish: Wish, ready: Stack, start: Start, log: Path) -> Stack | None:
         """Install what is missing on ready layers; None where that does not give what was wanted."""
         steps = self._managers[wish.target.format].install_exactly(wish.target, start.missing, wish.trunk)
         replaced = {package.name for package in start.missing}
         wanted = {package for package in ready.packages if package.name not in replaced} | {*start.missing}
         try:
-            # What was built is in these layers, and may have hooks in the package manager's way.
-            setting = replace(wish.setting(ready), fetching=wish.below.layers)
+            # What was built may be in these layers, and have hooks in the package manager's way: not in those below.
+            fetching = None if ready.layers == wish.below.layers else wish.below.layers
+            setting = replace(wish.setting(ready), fetching=fetching)
             with self._filled(steps, setting, log) as (setting, packages):
                 if {*packages} == wanted:
                     return self._add(setting, packages, wish.kind)
