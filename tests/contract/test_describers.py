@@ -248,15 +248,3 @@ class TestRpm:
         for look in (RpmDescriber().content_start, RpmDescriber().contents, RpmDescriber().facts):
             with pytest.raises(SourceInvalid):
                 look(path)
-
-    def test_the_buildroot_by_mocks_list(self, tmp_path: Path) -> None:
-        listed = tmp_path / "installed_pkgs.log"
-        listed.write_text(
-            "gpg-pubkey-8483c65d-5ccc5b19.(none) 1 0 x installed\n"
-            "shadow-utils-2:4.15.1-1.el10.x86_64 1 2 f installed\nbash-5.2.26-4.el10.x86_64 1 2 f installed\nnonsense\n"
-        )
-        assert RpmDescriber().buildroot([listed]) == (
-            InstalledPackage(name="bash", version="0:5.2.26-4.el10", architecture="x86_64"),
-            InstalledPackage(name="shadow-utils", version="2:4.15.1-1.el10", architecture="x86_64"),
-        )
-        assert RpmDescriber().is_record(listed.name)

@@ -21,10 +21,6 @@ from conveyor.model.target import Format, RpmDistribution, Target
 
 # Where the packages of a naming family come from.
 VENDORS = {"rdo": "centos"}
-# What mock leaves beside its packages; the first word of a line is name-version-release.architecture.
-INSTALLED_LOG = "installed_pkgs.log"
-MAX_INSTALLED_LOG = 4 << 20
-NEVRA = re.compile(r"(?P<name>\S+)-(?P<evr>[^-\s]+-[^-\s]+)\.(?P<arch>[A-Za-z0-9_]+)")
 # rpm's file format, version 3: a lead, the signature header with its padding, the header, the payload.
 LEAD_BYTES = 96
 HEADER_MAGIC = b"\x8e\xad\xe8\x01"
@@ -80,16 +76,13 @@ class RpmDescriber:
         return purl("rpm", vendor, package.name, version, qualifiers)
 
     def is_record(self, filename: str) -> bool:
-        """Mock's list of what is installed has the times when that was done."""
-        return filename == INSTALLED_LOG
+        """A build leaves nothing but packages."""
+        del filename
+        return False
 
     def buildroot(self, files: Sequence[Path]) -> tuple[InstalledPackage, ...] | None:
-        """What mock says was installed."""
-        for path in files:
-            if path.name == INSTALLED_LOG and path.stat().st_size <= MAX_INSTALLED_LOG:
-                lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-                found = (NEVRA.match(line) for line in lines)
-                return tuple(sorted(_installed(match) for match in found if match and match["name"] != "gpg-pubkey"))
+        """Packages do not tell."""
+        del files
         return None
 
     def facts(self, path: Path) -> PackageFacts:
@@ -121,12 +114,6 @@ class RpmDescriber:
             if tag not in SIGNATURES and not OF_FILES.match(name)
         }
         return Contents(fields=fields, members=_members(header))
-
-
-def _installed(match: re.Match[str]) -> InstalledPackage:
-    # mock writes name-[epoch:]version-release; dnf's lists have a number always.
-    version = match["evr"] if ":" in match["evr"] else f"0:{match['evr']}"
-    return InstalledPackage(name=match["name"], version=version, architecture=match["arch"])
 
 
 def _start_of_header(file: BinaryIO, filename: str) -> int:
