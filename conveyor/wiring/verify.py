@@ -6,18 +6,17 @@ from conveyor.buildroot import diffoscope
 from conveyor.model.target import BuilderKind
 from conveyor.pipeline.rebuild import Rebuilding
 from conveyor.pipeline.verify import Verifier
-from conveyor.ports import Signer
-from conveyor.repository.signature import KeysChecker
+from conveyor.repository.signing.checker import KeysChecker
 from conveyor.wiring.conveyor import Conveyor
+from conveyor.wiring.signing import open_signer
 
 
-def make_verifier(conveyor: Conveyor, *, look_closer: bool, signer: Signer | None = None) -> Verifier:
+def make_verifier(conveyor: Conveyor, *, look_closer: bool) -> Verifier:
     """Put a verifier together.
 
     Args:
         conveyor: the rest.
         look_closer: have diffoscope tell what differs.
-        signer: the site's, whose keys signatures are checked with.
 
     Raises:
         CommandMissing: diffoscope is not installed.
@@ -30,5 +29,6 @@ def make_verifier(conveyor: Conveyor, *, look_closer: bool, signer: Signer | Non
         scratch=builders.jobs.folder,
         look_closer=diffoscope.Diffoscope(builders.sandbox).look_closer if look_closer else None,
     )
+    signer = open_signer(conveyor.settings.signing)
     checker = None if signer is None else KeysChecker(lambda: signer.public_keys)
     return Verifier(conveyor.parts, rebuilding, checker)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.published import need
 from tests.support.site import DEB, RPM, Said, Site
 
 pytestmark = pytest.mark.e2e
@@ -107,3 +109,20 @@ def told(said: Said, code: int) -> str:
     """The first line of an error."""
     assert said.code == code, said.out + said.err
     return said.err.splitlines()[0].removeprefix("conveyor: ")
+
+
+def test_signed_builds_are_verified_and_a_wrong_signature_is_refused(rpm_site: Site) -> None:
+    need("gpg", "gpgv", "rpmsign")
+    site = rpm_site
+    (fingerprint,) = re.findall(r'key = "(\w{40})"', site.run("key", "create").out)
+    (site.folder / "conveyor.toml").write_text(f'[signing]\nkey = "{fingerprint}"\n')
+    built(site)
+    code, document = verified(site, "1")
+    assert (code, document["verdict"], unlike(document)) == (0, "reproducible", {}), document
+    assert [check["good"] for check in document["checks"]] == [True, True, True]
+
+    (statement,) = site.data.glob("repos/*/*/*/*/provenance/hello.intoto.json")
+    statement.write_text(statement.read_text().replace('"0.1.0"', '"0.2.0"'))
+    said = site.run("verify", "1")
+    assert said.code == 1
+    assert "signature: BAD: its signature is not good: BAD signature" in said.out
