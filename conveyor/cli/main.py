@@ -13,7 +13,20 @@ import typer
 from rich.console import Console
 
 from conveyor import __version__
-from conveyor.cli import build, buildroot, collect, doctor, inspect, key, ledger, mirror, promote, rollback, snapshot
+from conveyor.cli import (
+    build,
+    buildroot,
+    collect,
+    doctor,
+    inspect,
+    key,
+    ledger,
+    mirror,
+    promote,
+    rollback,
+    snapshot,
+    verify,
+)
 from conveyor.cli.context import Context
 from conveyor.cli.text import plain
 from conveyor.errors import ConveyorError
@@ -32,6 +45,7 @@ app = typer.Typer(
 build.register(app)
 inspect.register(app)
 promote.register(app)
+verify.register(app)
 buildroot.register(app)
 doctor.register(app)
 collect.register(app)

@@ -15,18 +15,14 @@ def artifact_of(path: Path, kind: ArtifactKind, name: str = "", version: str = "
     Raises:
         SourceInvalid: its name is none for a package file.
     """
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Artifact(
         filename=safe_name(path),
-        sha256=digest_of(path),
+        sha256=digest,
         size=path.stat().st_size,
         kind=kind,
         name=name,
         version=version,
         architecture=architecture,
     )
-
-
-def digest_of(path: Path) -> str:
-    """Hex sha256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -11,6 +11,10 @@ _PLAIN = ":"
 
 def purl(kind: str, namespace: str, name: str, version: str, qualifiers: Mapping[str, str]) -> str:
     """`pkg:kind/namespace/name@version?qualifiers`, in the one spelling that the specification knows."""
-    given = "&".join(f"{key}={quote(value, safe=_PLAIN)}" for key, value in sorted(qualifiers.items()) if value)
-    plain = f"pkg:{kind}/{quote(namespace, safe=_PLAIN)}/{quote(name, safe=_PLAIN)}@{quote(version, safe=_PLAIN)}"
+    given = "&".join(f"{key}={_quoted(value)}" for key, value in sorted(qualifiers.items()) if value)
+    plain = f"pkg:{kind}/{_quoted(namespace)}/{_quoted(name)}@{_quoted(version)}"
     return f"{plain}?{given}" if given else plain
+
+
+def _quoted(text: str) -> str:
+    return quote(text, safe=_PLAIN, errors="replace")

@@ -9,12 +9,12 @@ import json
 import re
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from conveyor.model.addresses import public_url
-from conveyor.model.artifact import Artifact, ArtifactKind, SnapshotEntry
+from conveyor.model.artifact import Artifact, ArtifactKind, Snapshot, SnapshotEntry
 from conveyor.model.build import Build
 from conveyor.model.contents import PackageFacts
 from conveyor.model.provenance import InstalledPackage, Provenance
@@ -47,6 +47,7 @@ class Told:
         provenance: how it was made; None where that was not recorded.
         describer: tells what its format's packages are.
         site: the URL that the published tree is served at.
+        trunk: the sha256 of earlier builds' packages that may be in the root, by their URL.
     """
 
     build: Build
@@ -55,6 +56,7 @@ class Told:
     provenance: Provenance | None
     describer: Describer
     site: str
+    trunk: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def products(self) -> tuple[Artifact, ...]:
@@ -68,10 +70,7 @@ class Told:
 
     def purl(self, artifact: Artifact) -> str:
         """The URL of a package that was built."""
-        package = InstalledPackage(
-            name=artifact.name, version=artifact.version, architecture=artifact.architecture or "source"
-        )
-        return self.describer.purl(package, self.target)
+        return self.describer.purl(_installed(artifact), self.target)
 
     def _is_record(self, artifact: Artifact) -> bool:
         return self.describer.is_record(artifact.filename)
@@ -95,18 +94,25 @@ class Statements:
         self._site = site
         self._signer = signer
 
-    def files(
-        self, build: Build, target: Target, entry: SnapshotEntry, provenance: Provenance | None
-    ) -> dict[str, bytes]:
+    def files(self, build: Build, target: Target, snapshot: Snapshot) -> dict[str, bytes]:
         """The files by their path in the snapshot.
 
         Raises:
             SourceInvalid: a package cannot be read.
             SigningFailed: they cannot be signed.
         """
-        told = self.told(build, target, entry, provenance)
+        describer, entry = self._describers[target.format], snapshot.own
+        told = Told(
+            build=build,
+            target=target,
+            entry=entry,
+            provenance=snapshot.provenance,
+            describer=describer,
+            site=self._site,
+            trunk=_trunk(describer, target, snapshot),
+        )
         facts = {
-            one.sha256: self._facts(told.describer, self._repository.artifact_path(target.name, one))
+            one.sha256: _facts(describer, self._repository.artifact_path(target.name, one))
             for one in entry.artifacts
             if one.kind is ArtifactKind.BINARY
         }
@@ -118,16 +124,28 @@ class Statements:
             return made
         return made | {f"{path}{SIGNATURE}": self._signer.sign(content) for path, content in made.items()}
 
-    def told(self, build: Build, target: Target, entry: SnapshotEntry, provenance: Provenance | None) -> Told:
-        """What there is to tell of a build."""
-        describer = self._describers[target.format]
-        return Told(
-            build=build, target=target, entry=entry, provenance=provenance, describer=describer, site=self._site
-        )
 
-    def _facts(self, describer: Describer, path: Path) -> PackageFacts | None:
-        # A snapshot with a package that the pool lacks is refused a moment later, in words that help.
-        return describer.facts(path) if path.exists() else None
+def _facts(describer: Describer, path: Path) -> PackageFacts | None:
+    # A snapshot with a package that the pool lacks is refused a moment later, in words that help.
+    return describer.facts(path) if path.exists() else None
+
+
+def _trunk(describer: Describer, target: Target, snapshot: Snapshot) -> dict[str, str]:
+    """The sha256 of what came from earlier builds, by its URL."""
+    made = snapshot.provenance
+    names = {package.name for package in made.buildroot or ()} if made is not None else frozenset()
+    return {
+        describer.purl(_installed(one), target): one.sha256
+        for entry in snapshot.entries
+        for one in entry.artifacts
+        if one.kind is ArtifactKind.BINARY and one.name in names
+    }
+
+
+def _installed(artifact: Artifact) -> InstalledPackage:
+    return InstalledPackage(
+        name=artifact.name, version=artifact.version, architecture=artifact.architecture or "source"
+    )
 
 
 def statement_path(package: str) -> str:
@@ -180,7 +198,9 @@ def _dependencies(told: Told) -> Iterator[dict[str, object]]:
     # The hash of the templates as they were, which is part of the commit's id.
     yield {"name": "packaging templates", "digest": {"conveyorPackaging": entry.packaging_sha}}
     for package in (made.buildroot or ()) if made is not None else ():
-        yield {"name": package.name, "uri": told.describer.purl(package, told.target)}
+        address = told.describer.purl(package, told.target)
+        digest = {"digest": {"sha256": told.trunk[address]}} if address in told.trunk else {}
+        yield {"name": _bounded(package.name), "uri": address, **digest}
 
 
 def _git(name: str, url: str, sha: str) -> dict[str, object]:
@@ -297,14 +317,14 @@ def _component(told: Told, artifact: Artifact, facts: PackageFacts | None) -> di
     if facts is None:
         return component
     if facts.summary:
-        component["description"] = facts.summary[:MAX_TEXT]
+        component["description"] = _bounded(facts.summary)
     if facts.licence:
         # As the package has it: whether that is an SPDX expression is the packager's affair.
-        component["licenses"] = [{"license": {"name": facts.licence[:MAX_TEXT]}}]
+        component["licenses"] = [{"license": {"name": _bounded(facts.licence)}}]
     if _WEB.fullmatch(facts.homepage):
         component["externalReferences"] = [{"type": "website", "url": facts.homepage}]
     component["properties"] = [
-        {"name": "conveyor:requires", "value": text[:MAX_TEXT]} for text in facts.requires[:MAX_REQUIREMENTS]
+        {"name": "conveyor:requires", "value": _bounded(text)} for text in facts.requires[:MAX_REQUIREMENTS]
     ]
     return component
 
@@ -314,6 +334,11 @@ def _depends(told: Told, artifact: Artifact, facts: PackageFacts | None, own: Ma
     named = {match[0] for text in (facts.requires if facts else ()) if (match := _NAME.match(text))}
     address = told.purl(artifact)
     return {"ref": address, "dependsOn": sorted({own[name] for name in named & own.keys()} - {address})}
+
+
+def _bounded(text: str) -> str:
+    """Text of a package, without the halves of surrogate pairs, which strict readers of JSON refuse."""
+    return text[:MAX_TEXT].encode("utf-8", "replace").decode()
 
 
 def _hash(artifact: Artifact) -> dict[str, str]:

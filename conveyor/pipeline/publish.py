@@ -110,7 +110,7 @@ class Publisher:
     def _provenance(self, build: Build, target: Target, snapshot: Snapshot) -> dict[str, bytes]:
         if self._statements is None:
             return {}
-        return self._statements.files(build, target, snapshot.own, snapshot.provenance)
+        return self._statements.files(build, target, snapshot)
 
 
 def _end_of(log: Path) -> bytes:

@@ -1,7 +1,7 @@
 """What the stages need of the world, as Protocols. Every implementation passes the same contract suite."""
 
 from conveyor.model.provenance import InstalledPackage
-from conveyor.ports.building import Builder, PreparedRoot
+from conveyor.ports.building import Builder, PreparedRoot, Recreator
 from conveyor.ports.formats import BuildPlan, Describer, RiskyFiles, SourcePlan, Toolchain
 from conveyor.ports.ledger import Ledger, Votes
 from conveyor.ports.mirroring import Copier, MirrorStates
@@ -14,6 +14,7 @@ from conveyor.ports.publishing import (
     PackageSigner,
     PoolReader,
     Repository,
+    SignatureChecker,
     Signer,
 )
 from conveyor.ports.store import Store
@@ -42,10 +43,12 @@ __all__ = [
     "PoolReader",
     "PreparedRoot",
     "Progress",
+    "Recreator",
     "Renderer",
     "Repository",
     "RiskyFiles",
     "RootCommand",
+    "SignatureChecker",
     "Signer",
     "SourcePlan",
     "Store",

@@ -100,3 +100,22 @@ class Builder(Protocol):
         Raises:
             UnknownName: no root is kept there, or its layers are gone.
         """
+
+
+class Recreator(Protocol):
+    """A builder that can make a root again as it was."""
+
+    def recreate(
+        self, target: Target, packages: Sequence[InstalledPackage], trunk: Trunk | None, log: Path
+    ) -> PreparedRoot | None:
+        """A root that holds just these packages; None where that cannot be had any more.
+
+        Args:
+            target: whose root.
+            packages: what an earlier root of the target held.
+            trunk: the repository of earlier builds that it was made with.
+            log: is appended to.
+
+        Raises:
+            MirrorUnreachable: what every root of the target starts from cannot be fetched.
+        """

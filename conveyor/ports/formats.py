@@ -164,8 +164,8 @@ class Describer(Protocol):
             SourceInvalid: it cannot be read.
         """
 
-    def fingerprint(self, path: Path) -> str:
-        """Hex sha256 of what a build made of a file: signatures that were put into it later are left out.
+    def content_start(self, path: Path) -> int:
+        """Where in a file begins what the build made, in bytes: what is before may be signatures of later.
 
         Raises:
             SourceInvalid: it is not what its name says.

@@ -216,8 +216,8 @@ class Repository(Protocol):
     def snapshot_folder(self, target: str, commit_id: str) -> Path:
         """Where the snapshot of a commit is or will be."""
 
-    def trunk(self, target: str, binaries: Sequence[Artifact]) -> Trunk | None:
-        """The current snapshot as a source of dependencies; None before the first."""
+    def trunk(self, target: str, binaries: Sequence[Artifact], commit_id: str | None = None) -> Trunk | None:
+        """The current snapshot, or that of a commit, as a source of dependencies; None where there is none."""
 
     def writing(self, target: str) -> AbstractContextManager[None]:
         """Hold the target's one writer's place, across processes."""
@@ -317,3 +317,10 @@ class PackageSigner(Protocol):
 
     def has_signature(self, path: Path) -> bool:
         """Whether a package carries a signature, whoever's."""
+
+
+class SignatureChecker(Protocol):
+    """Checks what a Signer signed."""
+
+    def check(self, content: bytes, signature: bytes) -> str:
+        """Why a detached signature of some content is not to be trusted; empty where one of the site's keys made it."""

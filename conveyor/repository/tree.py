@@ -240,10 +240,10 @@ class PublishedTree:
         """See Repository.snapshot_folder."""
         return self._folder(target) / names.shard(commit_id)
 
-    def trunk(self, target: str, binaries: Sequence[Artifact]) -> Trunk | None:
+    def trunk(self, target: str, binaries: Sequence[Artifact], commit_id: str | None = None) -> Trunk | None:
         """See Repository.trunk."""
-        commit_id = self.pointed(target, CURRENT)
-        if commit_id is None:
+        commit_id = self.pointed(target, CURRENT) if commit_id is None else commit_id
+        if commit_id is None or not self.snapshot_folder(target, commit_id).is_dir():
             return None
         return Trunk(
             folder=self._folder(target),

@@ -11,6 +11,7 @@ from conveyor.wiring.mirroring import make_mirroring
 from conveyor.wiring.promotions import make_standings, make_voting
 from conveyor.wiring.signing import keys, require_signing, unsigned_note
 from conveyor.wiring.travel import make_travel
+from conveyor.wiring.verify import make_verifier
 
 __all__ = [
     "Builders",
@@ -26,6 +27,7 @@ __all__ = [
     "make_scrub",
     "make_standings",
     "make_travel",
+    "make_verifier",
     "make_voting",
     "open_conveyor",
     "open_records",

@@ -46,6 +46,7 @@ class Builders:
 
     Attributes:
         by_kind: the builders.
+        overlay: the one that can make a root again as it was.
         stocks: what each kind of builder keeps between builds.
         managers: the package manager of each format.
         jobs: temporary folders.
@@ -56,6 +57,7 @@ class Builders:
     """
 
     by_kind: Mapping[BuilderKind, Builder]
+    overlay: OverlayBuilder
     stocks: Mapping[BuilderKind, Buildroots]
     managers: Mapping[Format, PackageManager]
     jobs: Jobs
@@ -154,14 +156,15 @@ def make_builders(settings: Settings, repos: Repos) -> Builders:
     def mock(target: Target) -> MockBuilder:
         return tools.mock(target, dnf)
 
+    compilations = Compilations(layers.compilations)
+    overlay = OverlayBuilder(roots=roots, sandbox=sandbox, jobs=jobs, compilations=compilations)
     return Builders(
         by_kind={
-            BuilderKind.OVERLAY: OverlayBuilder(
-                roots=roots, sandbox=sandbox, jobs=jobs, compilations=Compilations(layers.compilations)
-            ),
+            BuilderKind.OVERLAY: overlay,
             BuilderKind.MOCK: PerTarget(mock),
             BuilderKind.PBUILDER: PerTarget(pbuilder),
         },
+        overlay=overlay,
         stocks={
             BuilderKind.OVERLAY: OverlayBuildroots(store=layers, roots=roots, sandbox=sandbox, eviction=eviction),
             BuilderKind.MOCK: tools.stock(BuilderKind.MOCK, MOCK_LAYOUT, mock),

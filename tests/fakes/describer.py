@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,11 +11,11 @@ from conveyor.model.target import Format, Target
 from tests.fakes.toolchain import SUFFIX, steps
 
 RECORD = "record"
-SIGNATURE = b"\nsigned"
+SIGNED = b"signed"
 
 
 class FakeDescriber:
-    """See `conveyor.ports.Describer`. What is after a line "signed" is a signature."""
+    """See `conveyor.ports.Describer`. A first line that begins with "signed" is a signature."""
 
     format = Format.DEB
     tool = "python3"
@@ -42,12 +41,13 @@ class FakeDescriber:
             requires=tuple(rest for word, rest in steps(path.read_bytes()) if word == "depends"),
         )
 
-    def fingerprint(self, path: Path) -> str:
-        return hashlib.sha256(path.read_bytes().partition(SIGNATURE)[0]).hexdigest()
+    def content_start(self, path: Path) -> int:
+        content = path.read_bytes()
+        return content.index(b"\n") + 1 if content.startswith(SIGNED) else 0
 
     def contents(self, path: Path) -> Contents | None:
         if path.suffix != SUFFIX:
             return None
-        content = path.read_bytes().partition(SIGNATURE)[0]
+        content = path.read_bytes()[self.content_start(path) :]
         member = Member(mode="-rw-r--r--", owner="root:root", size=len(content), modified=0, content=content.hex())
         return Contents(fields={"first": content.decode().partition("\n")[0]}, members={"/content": member})

@@ -106,9 +106,9 @@ class FakeRepository:
     def snapshot_folder(self, target: str, commit_id: str) -> Path:
         return self._root / target / commit_id[:2] / commit_id[2:4] / commit_id
 
-    def trunk(self, target: str, binaries: Sequence[Artifact]) -> Trunk | None:
-        commit_id = self.pointed(target, "current")
-        if commit_id is None:
+    def trunk(self, target: str, binaries: Sequence[Artifact], commit_id: str | None = None) -> Trunk | None:
+        commit_id = self.pointed(target, "current") if commit_id is None else commit_id
+        if commit_id is None or not self.snapshot_folder(target, commit_id).is_dir():
             return None
         snapshot = f"{commit_id[:2]}/{commit_id[2:4]}/{commit_id}"
         return Trunk(folder=self._root / target, snapshot=snapshot, binaries=tuple(binaries))

@@ -20,6 +20,7 @@ from conveyor.cli.main import app
 from conveyor.cli.mirror import standing_as_json
 from conveyor.cli.promote import votes_as_json
 from conveyor.cli.results import FORMAT_VERSION, Result, as_json
+from conveyor.cli.verify import as_json as verification_as_json
 from conveyor.errors import Fault, UpstreamUnreachable
 from conveyor.model import chain
 from conveyor.model.artifact import ArtifactKind
@@ -30,7 +31,10 @@ from conveyor.model.promotion import Move, MoveKind, Step, Vote
 from conveyor.model.published import Flaw, PoolFinding, PoolReport, PublishedSnapshot, Removal, Retention
 from conveyor.model.signing import KeyState, SigningKey
 from conveyor.model.target import BuilderKind
+from conveyor.pipeline.compare import Comparison, Difference, Likeness, Part
 from conveyor.pipeline.mirror import Standing
+from conveyor.pipeline.rebuild import Replaced
+from conveyor.pipeline.verify import Check, Subject, Verdict, Verification
 from conveyor.repository.records import MANIFEST_VERSION, manifest_json
 from tests.support.published import entry_of, plain_artifact, snapshot_of
 
@@ -225,6 +229,29 @@ def test_the_document_of_reading_the_pool_is_described() -> None:
     assert words(table("A finding")["flaw"]) == set(Flaw)
 
 
+def test_the_document_of_a_verification_is_described() -> None:
+    difference = Difference(part=Part.FIELD, name="Version", recorded="1", rebuilt=None)
+    done = Verification(
+        build=a_build(),
+        checks=(Check(subject=Subject.FILES, good=True, detail="d"),),
+        notes=("n",),
+        replaced=(Replaced(name="gcc", recorded=None, used="1"),),
+        files=(Comparison(filename="x.deb", likeness=Likeness.DIFFERS, offset=1, differences=(difference,)),),
+        error=UpstreamUnreachable("it cannot be fetched"),
+    )
+    document = json.loads(json.dumps(verification_as_json(done)))
+    assert list(table("conveyor verify --json")) == list(document)
+    assert list(table("A check")) == list(document["checks"][0])
+    assert list(table("A replaced package")) == list(document["replaced"][0])
+    assert list(table("A compared file")) == list(document["files"][0])
+    assert list(table("A difference")) == list(document["files"][0]["differences"][0])
+    assert list(table("An error")) == list(document["error"])
+    assert set(re.findall(r"`([a-z ]+)`", table("conveyor verify --json")["verdict"])) == set(Verdict)
+    assert words(table("A check")["subject"]) == set(Subject)
+    assert words(table("A compared file")["likeness"]) == set(Likeness)
+    assert words(table("A difference")["part"]) == set(Part)
+
+
 def test_the_words_are_those_of_the_model() -> None:
     assert words(table("A result")["outcome"]) == set(Outcome)
     assert words(table("An error")["fault"]) == set(Fault)
@@ -234,6 +261,6 @@ def test_the_words_are_those_of_the_model() -> None:
 
 def test_the_format_version_is_the_code_s() -> None:
     assert f"`format_version` is {FORMAT_VERSION}." in TEXT
-    commands = ("build", "status", "ledger", "key show", "votes", "buildroot list", "collect", "scrub")
+    commands = ("build", "verify", "status", "ledger", "key show", "votes", "buildroot list", "collect", "scrub")
     for heading in (f"conveyor {command} --json" for command in commands):
         assert table(heading)["format_version"] == str(FORMAT_VERSION)

@@ -22,7 +22,7 @@ from conveyor.errors import (
     UnknownName,
 )
 from conveyor.model.target import Target
-from conveyor.ports import BuildPlan, PreparedRoot, SourcePlan, Trunk
+from conveyor.ports import BuildPlan, InstalledPackage, PreparedRoot, SourcePlan, Trunk
 
 ENVIRONMENT = {"HOME": "/build/home", "RESULTS": "/build/results", "TERM": "dumb", "USER": "build", "LOGNAME": "build"}
 
@@ -74,6 +74,15 @@ class OverlayBuilder:
     def prepare(self, target: Target, requirements: Sequence[str], trunk: Trunk | None, log: Path) -> PreparedRoot:
         """Have the layers ready that satisfy the build dependencies."""
         stack = self._roots.satisfy(target, self._roots.buildroot(target, log), requirements, trunk, log)
+        return PreparedRoot(target=target, layers=stack.layers, packages=stack.packages, trunk=trunk, lease=stack.lease)
+
+    def recreate(
+        self, target: Target, packages: Sequence[InstalledPackage], trunk: Trunk | None, log: Path
+    ) -> PreparedRoot | None:
+        """See Recreator."""
+        stack = self._roots.exactly(target, packages, trunk, log)
+        if stack is None:
+            return None
         return PreparedRoot(target=target, layers=stack.layers, packages=stack.packages, trunk=trunk, lease=stack.lease)
 
     def build(

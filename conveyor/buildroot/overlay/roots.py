@@ -17,7 +17,15 @@ from conveyor.buildroot.overlay.layers import LayerStore, Offer, Purpose, Resolu
 from conveyor.buildroot.overlay.nearest import Start, after, nearest
 from conveyor.buildroot.stock import StockKind
 from conveyor.command import last_lines, run
-from conveyor.errors import BuildDependencyMissing, CommandFailed, CommandTimedOut, ConveyorError, Fault, UserError
+from conveyor.errors import (
+    BuildDependencyMissing,
+    CommandFailed,
+    CommandTimedOut,
+    ConveyorError,
+    Fault,
+    MirrorUnreachable,
+    UserError,
+)
 from conveyor.model.target import Format, Target
 from conveyor.ports import Changes, InstalledPackage, PackageManager, Place, RootCommand, Trunk
 
@@ -206,6 +214,38 @@ class Roots:
             self._make_room()
         return stack
 
+    def exactly(
+        self, target: Target, packages: Collection[InstalledPackage], trunk: Trunk | None, log: Path
+    ) -> Stack | None:
+        """A stack with just these packages: ready layers, or some with what is missing installed; None without one.
+
+        Mirrors drop versions, and a package manager removes nothing here, so an old root cannot always be had again.
+        """
+        wanted = frozenset(packages)
+        # For what stands on an earlier base, too.
+        self.buildroot(target, log)
+        offer = offered(trunk, {package.name for package in wanted})
+        # What was not written down of an old layer is nothing, where there is nothing that could have been in it.
+        known = [layer for layer in self._store.known() if layer.trunk is not None or not offer]
+        layers = [replace(layer, trunk=layer.trunk or {}) for layer in known]
+        start = nearest(layers, wanted, offer)
+        ready = self._store.load(start.layers) if start is not None else None
+        if start is None or ready is None or not start.missing:
+            return ready
+        base = replace(ready, layers=ready.layers[-1:])
+        names = tuple(package.name for package in start.missing)
+        wish = Wish(target=target, below=base, requirements=names, trunk=trunk, kind=StockKind.DEPENDENCIES)
+        with self._store.making(target.name):
+            try:
+                # Not for the answer: what repositories hold now must be known before versions are asked of them.
+                self._resolve(wish, log)
+                stack = self._extend(wish, ready, start, log)
+            except MirrorUnreachable as error:
+                _tell(log, f"the packages of the recorded root cannot be fetched: {error.summary}")
+                return None
+        self._make_room()
+        return stack
+
     def install_files(self, target: Target, below: Stack, files: Sequence[Path], log: Path) -> None:
         """Install package files in a throw-away layer, with the limits of a build: their scripts run.
 
@@ -317,16 +357,16 @@ class Roots:
         replaced = {package.name for package in start.missing}
         wanted = {package for package in ready.packages if package.name not in replaced} | {*start.missing}
         try:
-            # What was built is in these layers, and may have hooks in the package manager's way.
-            setting = replace(wish.setting(ready), fetching=wish.below.layers)
+            # What was built may be in these layers, and have hooks in the package manager's way: not in those below.
+            fetching = None if ready.layers == wish.below.layers else wish.below.layers
+            setting = replace(wish.setting(ready), fetching=fetching)
             with self._filled(steps, setting, log) as (setting, packages):
                 if {*packages} == wanted:
                     return self._add(setting, packages, wish.kind)
                 cause = "other packages would be in it"
         except (BuildDependencyMissing, CommandFailed) as error:
             cause = error.summary
-        with log.open("a") as file:
-            file.write(f"conveyor: ready layers cannot be used, new ones are made: {cause}\n")
+        _tell(log, f"ready layers cannot be used, new ones are made: {cause}")
         return None
 
     def _make_layer(self, steps: Iterable[RootCommand], base: Setting, kind: StockKind, log: Path) -> Stack:
@@ -419,6 +459,11 @@ class Roots:
             (top / "packages" / package.name).touch()
             binds.append(Bind(source=package, target=f"/conveyor/packages/{package.name}"))
         return (*binds, *(Bind(source=path, target=str(path)) for path in step.shared))
+
+
+def _tell(log: Path, line: str) -> None:
+    with log.open("a") as file:
+        file.write(f"conveyor: {line}\n")
 
 
 def base_key(target: Target, image: str = "") -> str:

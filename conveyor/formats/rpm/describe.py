@@ -13,7 +13,6 @@ from typing import Any, BinaryIO
 import rpm
 
 from conveyor.errors import SourceInvalid
-from conveyor.formats.artifacts import digest_of
 from conveyor.formats.purl import purl
 from conveyor.formats.rpm.toolchain import read_header, requirements_of
 from conveyor.model.contents import Contents, Member, PackageFacts
@@ -22,10 +21,6 @@ from conveyor.model.target import Format, RpmDistribution, Target
 
 # Where the packages of a naming family come from.
 VENDORS = {"rdo": "centos"}
-# What mock leaves beside its packages; the first word of a line is name-version-release.architecture.
-INSTALLED_LOG = "installed_pkgs.log"
-MAX_INSTALLED_LOG = 4 << 20
-NEVRA = re.compile(r"(?P<name>\S+)-(?P<evr>[^-\s]+-[^-\s]+)\.(?P<arch>[A-Za-z0-9_]+)")
 # rpm's file format, version 3: a lead, the signature header with its padding, the header, the payload.
 LEAD_BYTES = 96
 HEADER_MAGIC = b"\x8e\xad\xe8\x01"
@@ -81,16 +76,13 @@ class RpmDescriber:
         return purl("rpm", vendor, package.name, version, qualifiers)
 
     def is_record(self, filename: str) -> bool:
-        """Mock's list of what is installed has the times when that was done."""
-        return filename == INSTALLED_LOG
+        """A build leaves nothing but packages."""
+        del filename
+        return False
 
     def buildroot(self, files: Sequence[Path]) -> tuple[InstalledPackage, ...] | None:
-        """What mock says was installed."""
-        for path in files:
-            if path.name == INSTALLED_LOG and path.stat().st_size <= MAX_INSTALLED_LOG:
-                lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-                found = (NEVRA.match(line) for line in lines)
-                return tuple(sorted(_installed(match) for match in found if match and match["name"] != "gpg-pubkey"))
+        """Packages do not tell."""
+        del files
         return None
 
     def facts(self, path: Path) -> PackageFacts:
@@ -103,13 +95,12 @@ class RpmDescriber:
             requires=tuple(sorted({text for _, text in requirements_of(header)})),
         )
 
-    def fingerprint(self, path: Path) -> str:
-        """Of the header and the payload: signing changes the signature header alone."""
+    def content_start(self, path: Path) -> int:
+        """Where the header begins: signing changes what is before it, and nothing else."""
         if not path.name.endswith(".rpm"):
-            return digest_of(path)
+            return 0
         with path.open("rb") as file:
-            file.seek(_start_of_header(file, path.name))
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            return _start_of_header(file, path.name)
 
     def contents(self, path: Path) -> Contents | None:
         """The header's values, and what it says of each file; the payload is not unpacked."""
@@ -123,12 +114,6 @@ class RpmDescriber:
             if tag not in SIGNATURES and not OF_FILES.match(name)
         }
         return Contents(fields=fields, members=_members(header))
-
-
-def _installed(match: re.Match[str]) -> InstalledPackage:
-    # mock writes name-[epoch:]version-release; dnf's lists have a number always.
-    version = match["evr"] if ":" in match["evr"] else f"0:{match['evr']}"
-    return InstalledPackage(name=match["name"], version=version, architecture=match["arch"])
 
 
 def _start_of_header(file: BinaryIO, filename: str) -> int:
