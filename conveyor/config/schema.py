@@ -182,6 +182,9 @@ class DebTarget(TargetEntry):
         [], examples=["[{name: extras, url: 'https://...', suite: trixie, components: [main], key: 'https://...'}]"]
     )
 
+    contents: bool = Field(False, examples=["true"])
+    valid_until: values.Duration | None = Field(None, examples=["7d"])
+
     @field_validator("repositories")
     @classmethod
     def names_differ(cls, entries: list[AptRepositoryEntry]) -> list[AptRepositoryEntry]:
@@ -222,6 +225,8 @@ class RpmTarget(TargetEntry):
     repositories: list[RepositoryEntry] = Field([], examples=[REPOSITORIES], validate_default=True)
     database: values.FolderInRoot = Field("/usr/lib/sysimage/rpm", examples=["/usr/lib/sysimage/rpm"])
     architecture: values.RpmArchitecture = Field("x86_64", examples=["x86_64"])
+    compression: values.IndexCompression = Field("gzip", examples=["zstd"])
+    source_packages: values.SourcesPlace = Field("none", examples=["beside"])
 
     @field_validator("repositories")
     @classmethod

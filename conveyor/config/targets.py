@@ -15,12 +15,15 @@ from conveyor.config.values import Context
 from conveyor.model.target import (
     AptRepository,
     BuilderKind,
+    Compression,
     DebianSuite,
     Format,
+    IndexOptions,
     Limits,
     MockOptions,
     RpmDistribution,
     RpmRepository,
+    SourcePackages,
     Target,
 )
 
@@ -69,7 +72,20 @@ def read_target(document: Document, name: str, raw: object, context: Context, li
         ccache=entry.ccache,
         mock=_mock(entry),
         container=entry.container,
+        indexes=_indexes(entry),
     )
+
+
+def _indexes(entry: DebTarget | RpmTarget) -> IndexOptions:
+    match entry:
+        case DebTarget():
+            return IndexOptions(contents=entry.contents, valid_until=entry.valid_until)
+        case RpmTarget():
+            return IndexOptions(
+                compression=Compression(entry.compression), source_packages=SourcePackages(entry.source_packages)
+            )
+        case _:
+            assert_never(entry)
 
 
 def _mock(entry: DebTarget | RpmTarget) -> MockOptions:

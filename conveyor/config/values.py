@@ -19,7 +19,7 @@ from conveyor.config.human import parse_duration, parse_size
 from conveyor.config.mistakes import describe, nearest, show, suggest
 from conveyor.model.package import VersionScheme
 from conveyor.model.promotion import is_job_name
-from conveyor.model.target import BuilderKind, Format
+from conveyor.model.target import BuilderKind, Compression, Format, SourcePackages
 
 # dpkg's word and rpm's for the same machine.
 ARCHITECTURES = {
@@ -203,6 +203,8 @@ FormatWord = Annotated[str, one_of(Format, "format")]
 BuilderWord = Annotated[str, one_of(BuilderKind, "builder")]
 DebBuilder = Annotated[str, one_of((BuilderKind.OVERLAY, BuilderKind.PBUILDER), "builder of debs")]
 RpmBuilder = Annotated[str, one_of((BuilderKind.OVERLAY, BuilderKind.MOCK), "builder of RPMs")]
+IndexCompression = Annotated[str, one_of(Compression, "compression")]
+SourcesPlace = Annotated[str, one_of(SourcePackages, "place of source packages")]
 Naming = Annotated[str, one_of(NAMINGS, "naming")]
 Scheme = Annotated[str, one_of(VersionScheme, "version scheme")]
 DebArchitecture = Annotated[str, architecture_of(ARCHITECTURES)]

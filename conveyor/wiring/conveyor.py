@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from conveyor.errors import DiskFull, UserError
 from conveyor.formats.deb.describe import DebDescriber
 from conveyor.formats.deb.metadata import DebIndexWriter
 from conveyor.formats.deb.toolchain import DebToolchain
-from conveyor.model.target import Format
+from conveyor.model.target import Format, IndexOptions
 from conveyor.pipeline.orders import Orders, disk_full
 from conveyor.pipeline.parts import Parts
 from conveyor.pipeline.pointers import Pointers
@@ -258,11 +258,14 @@ def _writers(settings: Settings, repos: Repos) -> Mapping[str, IndexWriter]:
     from conveyor.formats.rpm.metadata import RpmIndexWriter  # noqa: PLC0415
 
     cache = settings.data_dir / "metadata"
-    by_format: dict[Format, IndexWriter] = {
-        Format.DEB: DebIndexWriter(cache / "deb"),
-        Format.RPM: RpmIndexWriter(cache / "rpm"),
+    by_format: dict[Format, Callable[[Path, IndexOptions], IndexWriter]] = {
+        Format.DEB: DebIndexWriter,
+        Format.RPM: RpmIndexWriter,
     }
-    return {name: by_format[target.format] for name, target in repos.targets.items()}
+    return {
+        name: by_format[target.format](cache / target.format.value, target.indexes)
+        for name, target in repos.targets.items()
+    }
 
 
 def _root(settings: Settings) -> Path:

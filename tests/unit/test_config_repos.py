@@ -11,7 +11,18 @@ from hypothesis import strategies as st
 from conveyor.config import Repos, load_repos
 from conveyor.errors import ConfigurationInvalid, UnknownName
 from conveyor.model.package import Package, PackagingFolder, PackagingRepository, VersionScheme
-from conveyor.model.target import BuilderKind, DebianSuite, Format, Limits, RpmDistribution, RpmRepository, Target
+from conveyor.model.target import (
+    BuilderKind,
+    Compression,
+    DebianSuite,
+    Format,
+    IndexOptions,
+    Limits,
+    RpmDistribution,
+    RpmRepository,
+    SourcePackages,
+    Target,
+)
 
 SHIPPED = Path(__file__).parents[2] / "repos.yaml"
 DATA = Path(__file__).parents[1] / "data" / "config"
@@ -22,6 +33,10 @@ targets:
   debian-13-amd64: {format: deb, suite: trixie}
 packages:
 """
+DEB = "format: deb, suite: trixie"
+RPM = (
+    "format: rpm, release: '1', naming: rdo, dist: x, repositories: [{name: a, url: 'https://example.org', key: none}]"
+)
 NOVA = "  nova: {upstream: https://opendev.org/openstack/nova}\n"
 
 
@@ -153,6 +168,31 @@ packages:
     assert nova.packaging == PackagingRepository(url="https://example.org/nova.git", branch="master")
     assert (nova.archetype, nova.branch, nova.version_scheme) == (None, "stable/2026.1", VersionScheme.DLRN)
     assert twin.packaging == PackagingFolder(path=folder / "specs/nova")
+
+
+def test_what_repositories_of_a_target_have(folder: Path) -> None:
+    deb = (HEAD + NOVA).replace("suite: trixie", "suite: trixie, contents: true, valid_until: 7d")
+    assert load(folder, deb).target("debian-13-amd64").indexes == IndexOptions(contents=True, valid_until=7 * 86400)
+    assert load(folder, HEAD + NOVA).target("debian-13-amd64").indexes == IndexOptions()
+    rpm = (HEAD + NOVA).replace(DEB, f"{RPM}, compression: zstd, source_packages: beside")
+    options = load(folder, rpm).target("debian-13-amd64").indexes
+    assert options == IndexOptions(compression=Compression.ZSTD, source_packages=SourcePackages.BESIDE)
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        (f"{DEB}, valid_until: never", "'never' is no duration; would be right: 30m, 90s, 2h or 7d"),
+        (f"{DEB}, contents: 1", "must be true or false"),
+        (f"{DEB}, compression: zstd", "compression"),
+        (f"{RPM}, contents: true", "contents"),
+        (f"{RPM}, compression: bzip2", "gzip"),
+        (f"{RPM}, source_packages: outside", "inside"),
+    ],
+)
+def test_mistakes_in_what_repositories_have(folder: Path, entry: str, said: str) -> None:
+    (line,) = mistakes(folder, (HEAD + NOVA).replace(DEB, entry))
+    assert said in line
 
 
 def test_limits_of_the_site_stand_where_a_target_has_none(folder: Path) -> None:

@@ -52,12 +52,12 @@ class Contents:
             pool: where they are.
         """
         groups = self._merger.merge(place, debs, lambda deb: (self.of(deb, pool / deb.pool_path),), self._cache.forget)
-        packages: defaultdict[bytes, list[bytes]] = defaultdict(list)
+        packages: defaultdict[bytes, set[bytes]] = defaultdict(set)
         for (piece,) in groups:
             for line in bytes(piece.raw).splitlines():
                 file, _, package = line.rpartition(b"\t")
-                packages[file].append(package)
-        text = b"".join(b"%s\t%s\n" % (file, b",".join(packages[file])) for file in sorted(packages))
+                packages[file].add(package)
+        text = b"".join(b"%s\t%s\n" % (file, b",".join(sorted(packages[file]))) for file in sorted(packages))
         return gzip.compress(text, compresslevel=_GZIP_LEVEL, mtime=0)
 
 

@@ -164,9 +164,8 @@ class RpmIndexWriter:
         """A .repo file for dnf, yum and zypper (dnf.conf(5)); ahead of the distribution, as DLRN's is."""
         repositories = [_section(name, title, url, keys, enabled=True)]
         if self._sources is SourcePackages.BESIDE:
-            repositories.append(
-                _section(f"{name}-source", f"{title}, sources", f"{url}/{SOURCE_FOLDER}", keys, enabled=False)
-            )
+            beside = f"{url}/{SOURCE_FOLDER}"
+            repositories.append(_section(f"{name}-source", f"{title}, sources", beside, keys, enabled=False))
         return f"{name}.repo", "\n".join(repositories)
 
     def moving(self, text: str) -> str:
