@@ -14,10 +14,11 @@ from bench.claims import Budget, Claim
 from bench.dlrn import Dlrn, Figures
 from bench.mock import Mock
 from bench.pbuilder import Pbuilder
+from bench.publishing import BYTES, INODES, MEMORY, Publishing
 from bench.series import Comparison, Peer, Sample, Series
 from bench.site import with_builder
 from bench.workshop import Made, Workshop
-from conveyor.model.target import BuilderKind, Target
+from conveyor.model.target import BuilderKind, Format, Target
 
 DEB = "debian-13-amd64"
 RPM = "local-1-x86_64"
@@ -29,6 +30,9 @@ DEPENDENCY = "oslo.i18n"
 # No dependency of the library; it brings four more.
 ANOTHER = "python3-fixtures"
 MEBIBYTES = "MiB"
+# So many packages a trunk has that is published.
+TRUNKS = (100, 1000, 5000)
+BUDGETED = 1000
 BARE_DEB = "dpkg-buildpackage -b, same root"
 BARE_RPM = "rpmbuild --rebuild, same root"
 PBUILDER = "pbuilder, same source"
@@ -50,6 +54,7 @@ def every_series(cache: Path) -> tuple[Series, ...]:
         *_two(),
         *_memory(peers),
         *_cold(peers),
+        *_publishing(cache, peers),
     )
 
 
@@ -62,6 +67,8 @@ class Peers:
     Attributes:
         without_pbuilder: why there is no pbuilder; empty where there is.
         without_mock: the same of mock, which DLRN needs too.
+        without_createrepo: the same of createrepo_c, which DLRN's step after a build needs.
+        without_ftparchive: the same of apt-ftparchive.
     """
 
     def __init__(self, cache: Path) -> None:
@@ -69,6 +76,8 @@ class Peers:
         self._last_dlrn: Figures | None = None
         self.without_pbuilder = Pbuilder.missing()
         self.without_mock = mock.missing()
+        self.without_createrepo = "" if shutil.which("createrepo_c") else "createrepo_c is not installed"
+        self.without_ftparchive = "" if shutil.which("apt-ftparchive") else "apt-ftparchive is not installed"
 
     def pbuilder(self, _workshop: Workshop, target: Target, sample: Sample) -> float:
         """A warm build with pbuilder."""
@@ -241,6 +250,59 @@ def _cold(peers: Peers) -> tuple[Series, ...]:
     )
 
 
+def _publishing(cache: Path, peers: Peers) -> tuple[Series, ...]:
+    """One commit published among many packages, 100,000 builds being in the store."""
+    return (
+        *(_publishing_rpm(Publishing(cache, Format.RPM, count), count, peers) for count in TRUNKS),
+        *(_publishing_deb(Publishing(cache, Format.DEB, count), count, peers) for count in TRUNKS),
+        *_growth(cache),
+    )
+
+
+def _publishing_rpm(many: Publishing, count: int, peers: Peers) -> Series:
+    name, dlrn, missing = f"publish-rpm-{count}", "DLRN's step after a build", peers.without_createrepo
+    budget = one_of(50) if count == BUDGETED else None
+    return _series(
+        RPM,
+        many.ours,
+        _among(count),
+        Against(f"{name}-dlrn", dlrn, many.peer(many.post_build), missing, budget),
+        *(
+            Against(f"{name}-{figure}", dlrn, many.peer(many.post_build, key), missing, None, unit, key)
+            for figure, key, unit in (("memory", MEMORY, MEBIBYTES), ("disk", BYTES, "KiB"), ("inodes", INODES, ""))
+        ),
+        Against(f"{name}-createrepo", "createrepo_c", many.peer(many.createrepo), missing),
+        Against(f"{name}-update", "createrepo_c --update", many.peer(many.update), missing),
+    )
+
+
+def _publishing_deb(many: Publishing, count: int, peers: Peers) -> Series:
+    name, tool, missing = f"publish-deb-{count}", "apt-ftparchive packages --db", peers.without_ftparchive
+    return _series(
+        DEB,
+        many.ours,
+        _among(count),
+        Against(name, tool, many.peer(many.ftparchive), missing),
+        Against(f"{name}-memory", tool, many.peer(many.ftparchive, MEMORY), missing, None, MEBIBYTES, MEMORY),
+    )
+
+
+def _growth(cache: Path) -> tuple[Series, ...]:
+    """What many packages cost beyond few."""
+    few, many = TRUNKS[0], TRUNKS[-1]
+
+    def one(target: str, package_format: Format) -> Series:
+        fewer = Publishing(cache, package_format, few)
+        against = Against(f"publish-{package_format}-growth", f"ours among {few:,}", fewer.peer(fewer.again))
+        return _series(target, Publishing(cache, package_format, many).ours, _among(many), against)
+
+    return one(RPM, Format.RPM), one(DEB, Format.DEB)
+
+
+def _among(count: int) -> str:
+    return f"one commit among {count:,} packages"
+
+
 @dataclass(frozen=True, slots=True)
 class Against:
     """A claim's own part of a series.
@@ -252,6 +314,7 @@ class Against:
         missing: why the peer is not there; empty where it is.
         budget: what is allowed; None for a claim that only informs.
         unit: of the figures.
+        figure: which of the run's further figures is ours; empty for its value.
     """
 
     name: str
@@ -260,6 +323,7 @@ class Against:
     missing: str = ""
     budget: Budget | None = None
     unit: str = "s"
+    figure: str = ""
 
 
 def _series(
@@ -277,6 +341,7 @@ def _series(
                 missing=one.missing,
             ),
             theirs=one.theirs,
+            figure=one.figure,
         )
         for one in against
     )

@@ -94,6 +94,22 @@ def distgit_spec(spec: str, sdist: str) -> str:
     return text.replace(macros["upstream_version"], "%{upstream_version}")
 
 
+def installed(folder: Path) -> Path:
+    """The Python of a virtual environment with DLRN, made in a folder if it is not there; it calls the host's mock."""
+    venv, marker = folder / "venv", folder / "installed"
+    if not marker.exists():
+        run([SYSTEM_PYTHON, "-m", "venv", "--system-site-packages", str(venv)], timeout=SECONDS)
+        pip = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
+        argv = [str(venv / "bin/python"), "-m", "pip", "install", "--quiet", RELEASE, SETUPTOOLS]
+        run(argv, timeout=SECONDS, env=pip)
+        for pattern in CALLERS_OF_MOCK:
+            for path in venv.glob(pattern):
+                text = path.read_text(encoding="utf-8")
+                path.write_text(text.replace(WHERE_IT_EXPECTS_MOCK, str(shutil.which("mock"))), encoding="utf-8")
+        marker.touch()
+    return venv / "bin/python"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
     """What one run of DLRN took.
@@ -123,7 +139,6 @@ class Dlrn:
         self._upstream = upstream
         self._sdist = sdist
         self._venv = folder / "venv"
-        self._installed = folder / "installed"
         self._data = folder / "data"
         self._distgit = folder / "distgit"
 
@@ -138,8 +153,7 @@ class Dlrn:
         Args:
             spec: the packaging, as our build rendered it.
         """
-        if not self._installed.exists():
-            self._install()
+        installed(self._folder)
         self._configure()
         self._write_distgit(distgit_spec(spec, self._sdist))
         current = self._data / "repos/current"
@@ -164,18 +178,6 @@ class Dlrn:
             env={**mock.environment(), "PATH": path},
         )
         return Figures(seconds=time.monotonic() - started, peak=int(peak.read_text()) / 1024)
-
-    def _install(self) -> None:
-        """Install it, and let it call the mock that is there."""
-        run([SYSTEM_PYTHON, "-m", "venv", "--system-site-packages", str(self._venv)], timeout=SECONDS)
-        pip = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
-        argv = [str(self._venv / "bin/python"), "-m", "pip", "install", "--quiet", RELEASE, SETUPTOOLS]
-        run(argv, timeout=SECONDS, env=pip)
-        for pattern in CALLERS_OF_MOCK:
-            for path in self._venv.glob(pattern):
-                text = path.read_text(encoding="utf-8")
-                path.write_text(text.replace(WHERE_IT_EXPECTS_MOCK, str(shutil.which("mock"))), encoding="utf-8")
-        self._installed.touch()
 
     def _configure(self) -> None:
         for name in ("info", "data", "bin"):

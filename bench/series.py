@@ -25,11 +25,13 @@ class Sample:
         value: our figure, in the unit of the claims.
         stages: seconds of each stage of the build; empty where there is not one build.
         source: the source package that it made, for the peers to build; empty where they need none.
+        figures: further figures of the run, by name.
     """
 
     value: float
     stages: Mapping[str, float] = field(default_factory=dict)
     source: tuple[Path, ...] = ()
+    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 Peer = Callable[[Workshop, Target, Sample], float]
@@ -42,16 +44,16 @@ class Comparison:
     Attributes:
         claim: the claim, without figures; its peer may be missing.
         theirs: the peer's figure for the source package of a run of ours.
-        stage: the stage whose seconds are our figure; None for the sample's value.
+        figure: the further figure that is ours; empty for the sample's value.
     """
 
     claim: Claim
     theirs: Peer
-    stage: str | None = None
+    figure: str = ""
 
     def ours(self, sample: Sample) -> float:
         """Our figure of a run."""
-        return sample.value if self.stage is None else sample.stages[self.stage]
+        return sample.figures[self.figure] if self.figure else sample.value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -167,6 +167,7 @@ def test_every_claim_has_a_name_of_its_own(tmp_path: Path) -> None:
         "warm-deb-pbuilder": "1/5",
         "warm-rpm": "1x + 1.0 s",
         "warm-rpm-dlrn": "1/20",
+        "publish-rpm-1000-dlrn": "1/50",
     }
 
 
