@@ -73,6 +73,7 @@ def publish(kept: History, package_format: Format) -> dict[str, float]:
     try:
         tree.check(TARGET, package.files)
         build = _built(books.store, publisher, target, package, number)
+        books.store.entries(TARGET)  # as the build stage does
         before = _inodes(kept)
         started = time.perf_counter()
         publisher.publish(build, target)
