@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -13,7 +15,7 @@ from conveyor.cli.context import Context
 from conveyor.cli.text import human_size, plain
 from conveyor.errors import ConveyorError, Interrupted, UnknownName, UserError
 from conveyor.model.mirror import Mirror
-from conveyor.pipeline.mirror import Brought, Mirroring, Standing
+from conveyor.pipeline.mirror import Brought, Mirroring, MirrorStanding
 from conveyor.wiring import Conveyor, Records, make_mirroring
 
 MINUTE = "%Y-%m-%d %H:%M"
@@ -58,19 +60,26 @@ def catch_up(given: Context, conveyor: Conveyor) -> None:
         _tell(given, error)
 
 
-def standings(given: Context, records: Records) -> tuple[Standing, ...]:
+def follow(given: Context, conveyor: Conveyor) -> None:
+    """As `catch_up`, for commands that have done and told all else: Ctrl-C ends them well."""
+    sys.stdout.flush()
+    with suppress(KeyboardInterrupt, Interrupted):
+        catch_up(given, conveyor)
+
+
+def standings(given: Context, records: Records) -> tuple[MirrorStanding, ...]:
     """How the site's mirrors stand."""
     return _of_records(given, records).standings() if given.site.mirrors else ()
 
 
-def print_standings(given: Context, found: Sequence[Standing]) -> None:
+def print_standings(given: Context, found: Sequence[MirrorStanding]) -> None:
     """A line for each mirror and target."""
     for standing in found:
         style = "yellow" if standing.behind or standing.state.failures else None
         given.output.print(plain(told(standing)), markup=False, soft_wrap=True, style=style)
 
 
-def told(standing: Standing) -> str:
+def told(standing: MirrorStanding) -> str:
     """How a mirror stands, for people."""
     state = standing.state
     as_of = _local(state.synced_at)
@@ -86,7 +95,7 @@ def told(standing: Standing) -> str:
     return text
 
 
-def standing_as_json(standing: Standing) -> Mapping[str, Any]:
+def standing_as_json(standing: MirrorStanding) -> Mapping[str, Any]:
     """How a mirror stands, in a documented form: docs/json.md."""
     state = standing.state
     return {

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from conveyor.cli import mirror
 from conveyor.cli.context import Context
 from conveyor.cli.results import FORMAT_VERSION
 from conveyor.cli.table import print_table
@@ -64,7 +65,8 @@ def promote(
             _print_plan(given, policy, plan, before)
             return
         moved = conveyor.promoter.promote(asked)
-    _print_moved(given, policy, moved)
+        _print_moved(given, policy, moved)
+        mirror.follow(given, conveyor)
 
 
 def _print_plan(given: Context, policy: PromotionPolicy, plan: Plan, before: dict[str, str | None]) -> None:

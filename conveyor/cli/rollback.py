@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from conveyor.cli import mirror
 from conveyor.cli.context import Context
 from conveyor.cli.ledger import entries_as_json
 from conveyor.cli.text import plain
@@ -44,10 +45,11 @@ def rollback(
         for problem in conveyor.pointers.recover(given.configuration.targets):
             given.errors.print(f"conveyor: {plain(problem.summary)}", markup=False, soft_wrap=True)
         moved = conveyor.rollback.run(wish)
-    if as_json:
-        typer.echo(json.dumps(entries_as_json(moved), indent=2))
-    else:
-        _print(given, pointer, moved)
+        if as_json:
+            typer.echo(json.dumps(entries_as_json(moved), indent=2))
+        else:
+            _print(given, pointer, moved)
+        mirror.follow(given, conveyor)
 
 
 def _checked(actor: str) -> str:

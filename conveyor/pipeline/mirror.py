@@ -22,7 +22,7 @@ PASSES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class MirrorStanding:
     """How a mirror stands with a target, as of now.
 
     Attributes:
@@ -88,7 +88,7 @@ class Mirroring:
         self._copier = copier
         self._clock = clock
 
-    def standings(self) -> tuple[Standing, ...]:
+    def standings(self) -> tuple[MirrorStanding, ...]:
         """How each mirror stands with each target that something was published for."""
         return tuple(
             standing
@@ -133,12 +133,12 @@ class Mirroring:
             if (target in mirror.targets or not mirror.targets) and self._store.published(target, limit=1):
                 yield target
 
-    def _standing(self, mirror: Mirror, target: str) -> Standing | None:
+    def _standing(self, mirror: Mirror, target: str) -> MirrorStanding | None:
         state = self._states.of(mirror.name, target)
         changed = self._changed(target)
         if changed is None:
             return None
-        return Standing(
+        return MirrorStanding(
             state=state,
             behind=state.synced_at is None or changed > state.synced_at,
             next_try=None if state.failed_at is None else state.failed_at + pause(state.failures),

@@ -14,9 +14,10 @@ from conveyor.cli.context import Context
 from conveyor.cli.main import app
 from conveyor.cli.mirror import catch_up
 from conveyor.errors import ConfigurationInvalid, UnknownName, UserError
+from conveyor.formats.deb.metadata import DebIndexWriter
 from tests.fakes.index_writer import FakeIndexWriter
 from tests.integration.test_mirrors import assert_whole, publish
-from tests.support.published import need
+from tests.support.published import make_deb, need
 from tests.support.trunk import Trunk
 from tests.unit.test_json_docs import REPOS, table
 
@@ -112,6 +113,22 @@ def test_after_publishing_each_gets_what_it_lacks_and_the_dead_one_is_left_alone
             "bringing mirror disk up to date; Ctrl-C leaves it for the next time"
         ]
     assert (site.copy / TARGET / "current").readlink() == (site.trunk.root / "current").readlink()
+
+
+def test_a_roll_back_is_followed(site: Site) -> None:
+    need("dpkg-deb")
+    trunk = Trunk(data=site.folder / "debs", writer=DebIndexWriter(site.folder / "debs/metadata/deb"))
+    site.configure(f'destination = "{site.copy}"')
+    commits = [
+        trunk.publish([make_deb(site.folder, "hello", f"{number}-1")], version=f"{number}-1").commit.id
+        for number in (1, 2)
+    ]
+    result = site.run("--data-dir", str(trunk.data), "rollback", "current", "--target", TARGET, "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["entries"]
+    assert (site.copy / TARGET / "current").readlink().name == commits[0]
+    assert (site.copy / TARGET / "consistent").readlink().name == commits[1]
+    trunk.close()
 
 
 def test_a_wrong_configuration_of_mirrors_fails_no_build(site: Site, capsys: pytest.CaptureFixture[str]) -> None:

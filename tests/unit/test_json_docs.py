@@ -32,7 +32,7 @@ from conveyor.model.published import Flaw, PoolFinding, PoolReport, PublishedSna
 from conveyor.model.signing import KeyState, SigningKey
 from conveyor.model.target import BuilderKind
 from conveyor.pipeline.compare import Comparison, Difference, Likeness, Part
-from conveyor.pipeline.mirror import Standing
+from conveyor.pipeline.mirror import MirrorStanding
 from conveyor.pipeline.rebuild import Replaced
 from conveyor.pipeline.verify import Check, Subject, Verdict, Verification
 from conveyor.repository.records import MANIFEST_VERSION, manifest_json
@@ -131,7 +131,7 @@ def test_the_document_of_votes_is_described() -> None:
 
 
 def test_how_a_mirror_stands_is_described() -> None:
-    standing = Standing(state=MirrorState(mirror="eu", target="t"), behind=True, next_try=None)
+    standing = MirrorStanding(state=MirrorState(mirror="eu", target="t"), behind=True, next_try=None)
     assert list(table("A mirror")) == list(standing_as_json(standing))
 
 
