@@ -20,9 +20,9 @@ from conveyor.cli.context import Context
 from conveyor.cli.results import Result, exit_code, print_results
 from conveyor.command import run
 from conveyor.formats.rpm.dnf import local_paths
+from conveyor.model.promotion import CURRENT
 from conveyor.model.target import Format, Limits, RpmDistribution, Target
 from conveyor.pipeline.poll import Wanted
-from conveyor.pipeline.publish import CURRENT
 from conveyor.wiring import Conveyor
 
 TOP = Path(__file__).parents[2]

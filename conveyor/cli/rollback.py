@@ -12,8 +12,7 @@ from conveyor.cli.context import Context
 from conveyor.cli.ledger import entries_as_json
 from conveyor.cli.text import plain
 from conveyor.errors import UserError
-from conveyor.model.promotion import LedgerEntry
-from conveyor.pipeline.publish import CONSISTENT, CURRENT
+from conveyor.model.promotion import LedgerEntry, follows_builds
 from conveyor.pipeline.rollback import Wish
 
 
@@ -66,5 +65,5 @@ def _print(given: Context, pointer: str, moved: tuple[LedgerEntry, ...]) -> None
         step = entry.step
         told = f"{step.pointer} of {step.target}: {step.before or '-'} -> {step.after}"
         given.output.print(f"moved {told} (ledger {entry.number})", markup=False, soft_wrap=True)
-    if pointer in {CURRENT, CONSISTENT}:
+    if follows_builds(pointer):
         given.output.print(f"the next good build moves {pointer} again", soft_wrap=True)

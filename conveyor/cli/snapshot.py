@@ -17,8 +17,8 @@ from conveyor.cli.text import plain
 from conveyor.errors import UnknownName, UserError
 from conveyor.model.artifact import ArtifactKind
 from conveyor.model.manifest import ManifestPackage
+from conveyor.model.promotion import CURRENT
 from conveyor.model.published import PublishedSnapshot
-from conveyor.pipeline.publish import CURRENT
 from conveyor.pipeline.travel import Change, Difference, Held, Listed, Then, Travel, Way
 from conveyor.repository.names import shard
 from conveyor.repository.tree import PublishedTree

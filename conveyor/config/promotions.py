@@ -9,7 +9,7 @@ from conveyor.config.document import Document
 from conveyor.config.mistakes import show
 from conveyor.config.schema import PromotionEntry
 from conveyor.config.values import Context
-from conveyor.model.promotion import RESERVED, TAKEN, PromotionPolicy, is_pointer_name
+from conveyor.model.promotion import TAKEN, PromotionPolicy, follows_builds, is_pointer_name
 
 
 def read_promotion(
@@ -25,7 +25,7 @@ def read_promotion(
         targets: names of the targets that have the pointer where the entry names none.
     """
     loc = ("promotions", name)
-    if name in RESERVED:
+    if follows_builds(name):
         document.mistake(loc, f"{name} follows builds, nobody promotes to it; would be right: another name")
     elif not is_pointer_name(name):
         taken = ", ".join(TAKEN)

@@ -140,6 +140,7 @@ class TargetEntry(Entry):
     build_packages: list[values.Requirement] | None = Field(None, examples=["[rpm-build]"])
     limits: LimitsEntry = Field(LimitsEntry(), examples=["{time: 30m, memory: 4G}"])
     install_check: bool = Field(True, examples=["true"])
+    component_repositories: bool = Field(False, examples=["true"])
     base_image: values.Image | None = Field(None, examples=["containers-storage:localhost/buildroot:latest"])
     ccache: bool = Field(False, examples=["true"])
     retention: Any = Field(None, examples=["{newest: 100, younger_than: 30d}"])  # conveyor/config/retention.py

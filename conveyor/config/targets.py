@@ -79,10 +79,14 @@ def read_target(document: Document, name: str, raw: object, context: Context, li
 def _indexes(entry: DebTarget | RpmTarget) -> IndexOptions:
     match entry:
         case DebTarget():
-            return IndexOptions(contents=entry.contents, valid_until=entry.valid_until)
+            return IndexOptions(
+                contents=entry.contents, valid_until=entry.valid_until, by_component=entry.component_repositories
+            )
         case RpmTarget():
             return IndexOptions(
-                compression=Compression(entry.compression), source_packages=SourcePackages(entry.source_packages)
+                compression=Compression(entry.compression),
+                source_packages=SourcePackages(entry.source_packages),
+                by_component=entry.component_repositories,
             )
         case _:
             assert_never(entry)

@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 CURRENT = "current"
 CONSISTENT = "consistent"
 # They follow builds; nobody promotes to them.
-RESERVED = (CURRENT, CONSISTENT)
+RESERVED = (CURRENT, CONSISTENT, f"{CONSISTENT}-*")
 
 _POINTER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 # Names that the tree of a target has for itself, beside folders of two hex digits: the files with the public keys too.
@@ -26,6 +26,16 @@ def is_pointer_name(name: str) -> bool:
     """Whether a pointer can be called that: `TAKEN` and two hex digits are the tree's own."""
     taken = _SHARD.fullmatch(name) or any(fnmatchcase(name, pattern) for pattern in TAKEN)
     return bool(_POINTER.fullmatch(name)) and not taken
+
+
+def follows_builds(name: str) -> bool:
+    """Whether a pointer moves with builds alone: one of `RESERVED`."""
+    return any(fnmatchcase(name, pattern) for pattern in RESERVED)
+
+
+def consistent_of(component: str) -> str:
+    """The pointer to the newest snapshot in which the latest build of every package of a component succeeded."""
+    return f"{CONSISTENT}-{re.sub('[^A-Za-z0-9._-]', '-', component)}"
 
 
 def is_job_name(name: str) -> bool:

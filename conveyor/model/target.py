@@ -130,12 +130,15 @@ class IndexOptions:
         source_packages: where an RPM repository lists source packages; a deb repository always has them beside.
         contents: whether a deb repository tells which package has which file.
         valid_until: seconds for which clients may use a Release file of a deb repository; None for ever.
+        by_component: whether each component can be consumed by itself: an RPM repository has one of its own for each,
+            and a pointer `consistent-<component>` waits for its packages only.
     """
 
     compression: Compression = Compression.GZIP
     source_packages: SourcePackages = SourcePackages.NONE
     contents: bool = False
     valid_until: int | None = None
+    by_component: bool = False
 
 
 DEFAULT_INDEXES = IndexOptions()

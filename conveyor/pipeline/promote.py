@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from conveyor.errors import ConveyorError, PromotionRefused, UnknownName
-from conveyor.model.promotion import RESERVED, TAKEN, LedgerEntry, MoveKind, PromotionPolicy, is_pointer_name
+from conveyor.model.promotion import TAKEN, LedgerEntry, MoveKind, PromotionPolicy, follows_builds, is_pointer_name
 from conveyor.model.published import PublishedSnapshot
 from conveyor.pipeline import evidence
 from conveyor.pipeline.choose import Chooser, Chosen
@@ -205,7 +205,7 @@ def check_name(name: str) -> None:
         PromotionRefused: it follows builds.
         UnknownName: no pointer can be called that.
     """
-    if name in RESERVED:
+    if follows_builds(name):
         raise PromotionRefused(
             f"nothing is promoted to {name}", cause="it follows builds", hint="promote to another name, such as tested"
         )

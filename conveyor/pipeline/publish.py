@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from types import MappingProxyType
 
 from conveyor.model.artifact import Artifact, ArtifactKind, Snapshot, SnapshotEntry
 from conveyor.model.build import Build
-from conveyor.model.promotion import MoveKind
+from conveyor.model.promotion import CONSISTENT, CURRENT, MoveKind, consistent_of
 from conveyor.model.provenance import Provenance
 from conveyor.model.target import Target
 from conveyor.pipeline.pointers import ACTOR, Pointers
 from conveyor.pipeline.provenance import Statements
 from conveyor.ports import Repository, Store
 
-CURRENT = "current"
-CONSISTENT = "consistent"
 PUBLISHED_LOG = 32 * 1024**2  # bytes
 
 
@@ -32,6 +31,7 @@ class Publisher:
         data: the data directory, which logs are relative to.
         packages: names of the configured packages: only these can hold `consistent` back.
         statements: says in each snapshot how it was made.
+        components: the configured packages' components, for targets whose components can be consumed by themselves.
     """
 
     def __init__(
@@ -42,6 +42,7 @@ class Publisher:
         data: Path,
         packages: Collection[str],
         statements: Statements | None = None,
+        components: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._store = store
         self._repository = repository
@@ -49,6 +50,7 @@ class Publisher:
         self._data = data
         self._packages = frozenset(packages)
         self._statements = statements
+        self._components = components
 
     def keeping(self, target: Target) -> AbstractContextManager[None]:
         """What `keep` brings into the pool stays there to the end of this block: until the store knows of it."""
@@ -93,15 +95,23 @@ class Publisher:
                 snapshot, {**self._log(build), **self._provenance(build, target, snapshot)}
             )
             if is_newest:
-                self._move(target.name, build.commit.id)
+                self._move(target, snapshot)
             self._store.mark_published(build.id, time.monotonic() - started)
         return folder
 
-    def _move(self, target: str, commit_id: str) -> None:
-        is_consistent = self._packages.isdisjoint(self._store.failing(target))
-        moved = (CURRENT, CONSISTENT) if is_consistent else (CURRENT,)
-        steps = [(target, pointer, commit_id) for pointer in moved]
+    def _move(self, target: Target, snapshot: Snapshot) -> None:
+        failing = self._packages.intersection(self._store.failing(target.name))
+        components = {entry.component for entry in snapshot.entries} if target.indexes.by_component else set()
+        moved = [CURRENT, *self._consistent(components, failing)]
+        steps = [(target.name, pointer, snapshot.commit_id) for pointer in moved]
         self._pointers.move_held(MoveKind.PUBLISHED, steps, actor=ACTOR)
+
+    def _consistent(self, components: Collection[str], failing: Collection[str]) -> Iterator[str]:
+        """The pointers that no failing package holds back."""
+        if not failing:
+            yield CONSISTENT
+        held_back = {self._components.get(package, "") for package in failing}
+        yield from (consistent_of(component) for component in sorted({*components} - held_back))
 
     def _log(self, build: Build) -> dict[str, bytes]:
         log = self._data / build.log if build.log else None

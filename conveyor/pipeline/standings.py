@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from conveyor.errors import SnapshotDamaged, UnknownName
 from conveyor.model.commit import SHORT_SHA_DIGITS
-from conveyor.model.promotion import CONSISTENT, CURRENT, PromotionPolicy
+from conveyor.model.promotion import CONSISTENT, CURRENT, PromotionPolicy, consistent_of
 from conveyor.model.published import PublishedSnapshot
 from conveyor.pipeline import evidence
 from conveyor.pipeline.choose import LOOKED_BACK
@@ -44,7 +44,7 @@ class Standings:
         repository: the published tree.
         knowledge: what is known of snapshots.
         policies: the promotions of repos.yaml.
-        packages: names of the packages that can hold `consistent` back.
+        components: the packages that can hold `consistent` back, and their components.
     """
 
     def __init__(
@@ -54,14 +54,14 @@ class Standings:
         repository: Repository,
         knowledge: Knowledge,
         policies: Sequence[PromotionPolicy],
-        packages: Collection[str],
+        components: Mapping[str, str],
     ) -> None:
         self._store = store
         self._ledger = ledger
         self._repository = repository
         self._knowledge = knowledge
         self._policies = policies
-        self._packages = packages
+        self._components = components
 
     def of(self, targets: Sequence[str]) -> tuple[Standing, ...]:
         """The pointers of targets: `current` and `consistent` first, then promotions, those of repos.yaml first."""
@@ -74,7 +74,7 @@ class Standings:
         published = {commit: self._published_at(target, commit) for commit in {*pointed.values()}}
         for pointer in dict.fromkeys([CURRENT, CONSISTENT, *named, *pointed]):
             commit = pointed.get(pointer)
-            lines = self._failing(target) if pointer == CONSISTENT else held_back.get(pointer, {}).get(target, ())
+            lines = self._failing(target, pointer) or held_back.get(pointer, {}).get(target, ())
             yield Standing(
                 target=target,
                 pointer=pointer,
@@ -83,9 +83,13 @@ class Standings:
                 held_back=lines,
             )
 
-    def _failing(self, target: str) -> tuple[str, ...]:
-        failing = [name for name in self._store.failing(target) if name in self._packages]
-        return tuple(f"{target}: the latest build of {name} did not succeed" for name in failing)
+    def _failing(self, target: str, pointer: str) -> tuple[str, ...]:
+        """What holds `consistent` back, or that of a component; nothing for other pointers."""
+        if not pointer.startswith(CONSISTENT):
+            return ()
+        failing = [name for name in self._store.failing(target) if name in self._components]
+        held_by = [name for name in failing if pointer in {CONSISTENT, consistent_of(self._components[name])}]
+        return tuple(f"{target}: the latest build of {name} did not succeed" for name in held_by)
 
     def _held_back(self, policy: PromotionPolicy) -> dict[str, tuple[str, ...]]:
         """What the newest snapshots lack, by target; of those that go together, what keeps them apart too."""

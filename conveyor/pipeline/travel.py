@@ -9,9 +9,9 @@ from enum import StrEnum
 from conveyor.errors import AmbiguousName, ConveyorError, UnknownName
 from conveyor.model.commit import CommitInfo
 from conveyor.model.manifest import Manifest, ManifestPackage
+from conveyor.model.promotion import CURRENT
 from conveyor.model.published import PublishedSnapshot
 from conveyor.pipeline.find_snapshot import find_snapshot
-from conveyor.pipeline.publish import CURRENT
 from conveyor.ports import Git, Ledger, Repository, Store
 
 COMMITS_TOLD = 100

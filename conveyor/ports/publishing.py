@@ -93,7 +93,10 @@ class IndexWriter(Protocol):
         """
 
     def components(self, folder: Path) -> tuple[str, ...]:
-        """The components that a written snapshot is parted into, sorted; none where the format knows no such thing."""
+        """The components that a written snapshot is parted into, sorted; none where it is not."""
+
+    def aggregates(self) -> bool:
+        """Whether its client files name a repository for each component, as DLRN's aggregated files do."""
 
     def client_file(
         self,

@@ -9,7 +9,7 @@ from pathlib import Path
 from conveyor.errors import SourceInvalid
 from conveyor.model.artifact import Snapshot
 from conveyor.ports import IndexWriter
-from conveyor.repository import bitrot, files, names, pool, records
+from conveyor.repository import aggregates, bitrot, files, names, pool, records
 
 POOL_LINK = "../../../pool"
 MANIFEST = "manifest.json"
@@ -67,6 +67,8 @@ def _fill(aside: Path, snapshot: Snapshot, root: Path, writer: IndexWriter, clie
     (aside / "commit.yaml").write_bytes(records.commit_yaml(snapshot, writer.format, folder))
     (aside / "versions.csv").write_bytes(records.versions_csv(snapshot))
     (aside / MANIFEST).write_bytes(records.manifest_json(snapshot))
+    if writer.aggregates():
+        aggregates.write(aside, client, ["versions.csv"])
     writer.write(aside, snapshot, root / "pool")
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from conveyor.errors import UnknownName
 from conveyor.model.artifact import Artifact, ArtifactKind, Snapshot
 from conveyor.model.manifest import Manifest
-from conveyor.model.promotion import LEDGER_HEAD
+from conveyor.model.promotion import CONSISTENT, CURRENT, LEDGER_HEAD, consistent_of, follows_builds
 from conveyor.ports import ClientKeys, IndexWriter, Trunk
-from conveyor.repository import bitrot, manifest, names, pointers, pool, snapshot
+from conveyor.repository import aggregates, bitrot, manifest, names, pointers, pool, snapshot
 from conveyor.repository import files as disk
 from conveyor.repository.redating import Redating
 from conveyor.repository.signing import published
@@ -21,7 +21,6 @@ from conveyor.repository.signing.lead import content_digest
 from conveyor.repository.signing.published import Signing
 
 LOCK = ".lock"
-CURRENT = "current"
 
 
 def _utc_now() -> datetime:
@@ -194,6 +193,7 @@ class PublishedTree:
         )
         with disk.room_needed(f"the pointer {pointer} of {target}"):
             pointers.move(self._folder(target), pointer, commit_id, how)
+            self._link_components(target, pointer, commit_id)
 
     def unpoint(self, target: str, pointer: str) -> None:
         """See Repository.unpoint."""
@@ -292,6 +292,17 @@ class PublishedTree:
         if self._signing is not None:
             published.seal(folder, self._writer(target).to_sign(folder), self._signing.signer)
 
+    def _link_components(self, target: str, pointer: str, commit_id: str) -> None:
+        """Have `component/<component>/<pointer>` lead below the pointer; of `consistent` below the component's own."""
+        if not self._writer(target).aggregates():
+            return
+        for component in self._writer(target).components(self.snapshot_folder(target, commit_id)):
+            own = consistent_of(component)
+            if pointer == own:
+                aggregates.link(self._folder(target), component, CONSISTENT, own)
+            elif not follows_builds(pointer) or pointer == CURRENT:
+                aggregates.link(self._folder(target), component, pointer, pointer)
+
     def _artifacts(self, target: str, commit_id: str) -> Iterator[Artifact]:
         """What a published snapshot holds; its manifest is read when the first is asked for."""
         yield from self.manifest(target, commit_id).artifacts
@@ -301,7 +312,8 @@ class PublishedTree:
         keys = self._keys(target, commit_id, self._artifacts(target, commit_id))
         components = self._writer(target).components(self.snapshot_folder(target, commit_id))
         name, text = self._client_file(target, names.shard(commit_id), keys, components)
-        return {name: text} if keys is None else {name: text, self._key_name: keys.armoured}
+        found = {name: text} if keys is None else {name: text, self._key_name: keys.armoured}
+        return found | dict([aggregates.md5_file((name, text))]) if self._writer(target).aggregates() else found
 
     def _client_file(
         self, target: str, place: str, keys: ClientKeys | None, components: Sequence[str] = ()

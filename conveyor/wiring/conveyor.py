@@ -31,7 +31,7 @@ from conveyor.upstream.mirror import GitMirrors
 from conveyor.upstream.packaging import PackagingSources
 from conveyor.upstream.versions import upstream_version
 from conveyor.wiring.builders import Builders, make_builders
-from conveyor.wiring.promotions import make_promoter
+from conveyor.wiring.promotions import components_of, make_promoter
 from conveyor.wiring.signing import open_signer, open_signing
 
 if TYPE_CHECKING:
@@ -184,7 +184,15 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
     )
     pointers = Pointers(books.ledger, tree, clock)
     statements = Statements(tree, parts.describers, settings.base_url, open_signer(settings.signing))
-    publisher = Publisher(store, tree, pointers, data, frozenset(repos.packages), statements)
+    publisher = Publisher(
+        store,
+        tree,
+        pointers,
+        data,
+        frozenset(repos.packages),
+        statements,
+        components_of(repos),
+    )
     promoter = make_promoter(
         repos,
         store=store,

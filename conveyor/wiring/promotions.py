@@ -67,13 +67,18 @@ def make_standings(written: Written, repos: Repos) -> Standings:
     """What tells where pointers stand."""
     knowledge = Knowledge(written.store, written.votes, written.tree, written.clock, _grid(repos))
     return Standings(
-        written.store, written.ledger, written.tree, knowledge, tuple(repos.promotions.values()), repos.packages
+        written.store, written.ledger, written.tree, knowledge, tuple(repos.promotions.values()), components_of(repos)
     )
 
 
 def make_voting(written: Written, repos: Repos) -> Voting:
     """What takes votes."""
     return Voting(written.store, written.votes, written.tree, written.clock, tuple(repos.targets))
+
+
+def components_of(repos: Repos) -> Mapping[str, str]:
+    """The component of each package."""
+    return {name: package.component for name, package in repos.packages.items()}
 
 
 def _grid(repos: Repos) -> Mapping[str, tuple[str, ...]]:

@@ -50,6 +50,9 @@ class FakeIndexWriter:
         del date
         return {entry.path: (folder / entry.path).read_bytes() for entry in self.to_sign(folder)}
 
+    def aggregates(self) -> bool:
+        return False
+
     def client_file(
         self,
         *,

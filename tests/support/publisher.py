@@ -13,7 +13,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -201,7 +201,8 @@ def _publish(conveyor: Conveyor, data: Path, release: Release) -> None:
             raise AssertionError("nobody else builds it")
         _write_log(conveyor, data, claimed, claimed.claim.token)
         artifacts = publisher.keep(target, release.files)
-        entry = entry_of(release.package, release.number, artifacts)
+        component = conveyor.repos.package(release.package).component
+        entry = replace(entry_of(release.package, release.number, artifacts), component=component)
         build = store.finish(
             build.id,
             claimed.claim.token,

@@ -80,7 +80,8 @@ def where(workshop: Workshop, pointer: str = "tested") -> list[str | None]:
 
 def standings(workshop: Workshop, *policies: PromotionPolicy) -> dict[tuple[str, str], Standing]:
     parts, knowledge = workshop.parts, workshop.knowledge
-    looked = Standings(parts.store, workshop.ledger, parts.repository, knowledge, policies, knowledge.grid)
+    components = dict.fromkeys(knowledge.grid, "main")
+    looked = Standings(parts.store, workshop.ledger, parts.repository, knowledge, policies, components)
     return {(each.target, each.pointer): each for each in looked.of(BOTH)}
 
 

@@ -161,6 +161,10 @@ class DebIndexWriter:
             changed = _VALID_UNTIL.sub(f"Valid-Until: {_rfc_date(date + self._valid_for)}", changed, count=1)
         return {f"dists/{SUITE}/Release": changed.encode()}
 
+    def aggregates(self) -> bool:
+        """See IndexWriter.aggregates: a deb repository has its components in itself."""
+        return False
+
     def client_file(
         self,
         *,

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from conveyor.ports import ClientKeys, EntryFile
 
 CACHE_SCHEMA = "rpm-1"
 SOURCE_FOLDER = "source"
+COMPONENT_FOLDER = "component"
 _CHANGELOG_ENTRIES = 10
 # What XML 1.0 cannot hold; createrepo_c writes it all the same.
 NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
@@ -63,6 +64,7 @@ class RpmIndexWriter:
         self._codec: Codec = Zstd() if options.compression is Compression.ZSTD else Gzip()
         self._merger = Merger(cache, CACHE_SCHEMA, [self._codec])
         self._sources = options.source_packages
+        self._by_component = options.by_component
 
     def write(self, folder: Path, snapshot: Snapshot, pool: Path) -> None:
         """Write repodata/, without sqlite, which no client needs.
@@ -78,13 +80,25 @@ class RpmIndexWriter:
             source.mkdir()
             (source / "pool").symlink_to("../pool")
             self._write_repository(source, snapshot, {ArtifactKind.SOURCE}, pool)
+        if self._by_component:
+            self._write_components(folder, snapshot, listed, pool)
 
-    def _write_repository(self, folder: Path, snapshot: Snapshot, kinds: Collection[ArtifactKind], pool: Path) -> None:
+    def _write_components(self, folder: Path, snapshot: Snapshot, kinds: Collection[ArtifactKind], pool: Path) -> None:
+        for component in sorted({entry.component for entry in snapshot.entries}):
+            place = f"{COMPONENT_FOLDER}/{component}"
+            part = folder / place
+            part.mkdir(parents=True)
+            (part / "pool").symlink_to("../../pool")
+            self._write_repository(part, _only(snapshot, component), kinds, pool, f"{place}/")
+
+    def _write_repository(
+        self, folder: Path, snapshot: Snapshot, kinds: Collection[ArtifactKind], pool: Path, part: str = ""
+    ) -> None:
         repodata = folder / "repodata"
         repodata.mkdir()
         listed = _listed(snapshot, kinds)
         groups = self._merger.merge(
-            f"{snapshot.target}/{'-'.join(sorted(kinds))}",
+            f"{snapshot.target}/{part}{'-'.join(sorted(kinds))}",
             listed,
             lambda artifact: self._chunks(artifact, pool / artifact.pool_path),
             self._cache.forget,
@@ -134,9 +148,13 @@ class RpmIndexWriter:
             )
         )
 
-    def components(self, folder: Path) -> tuple[str, ...]:  # noqa: ARG002 - an RPM repository has none
-        """See IndexWriter.components."""
-        return ()
+    def components(self, folder: Path) -> tuple[str, ...]:
+        """See IndexWriter.components: those that have a repository of their own."""
+        return tuple(sorted(path.name for path in (folder / COMPONENT_FOLDER).glob("*")))
+
+    def aggregates(self) -> bool:
+        """See IndexWriter.aggregates."""
+        return self._by_component
 
     def to_sign(self, folder: Path) -> tuple[EntryFile, ...]:
         """See IndexWriter.to_sign."""
@@ -158,11 +176,24 @@ class RpmIndexWriter:
         title: str,
         url: str,
         keys: ClientKeys | None = None,
-        components: Sequence[str] = (),  # noqa: ARG002
+        components: Sequence[str] = (),
         lasting: bool = False,  # noqa: ARG002
     ) -> tuple[str, str]:
-        """A .repo file for dnf, yum and zypper (dnf.conf(5)); ahead of the distribution, as DLRN's is."""
-        repositories = [_section(name, title, url, keys, enabled=True)]
+        """A .repo file for dnf, yum and zypper (dnf.conf(5)); ahead of the distribution, as DLRN's is.
+
+        Where components have repositories of their own, it names these, as DLRN's aggregated files do.
+        """
+        apart = components if self._by_component else ()
+        repositories = [
+            _section(
+                f"{name}-component-{component}",
+                f"{title}, component {component}",
+                f"{url}/{COMPONENT_FOLDER}/{component}",
+                keys,
+                enabled=True,
+            )
+            for component in apart
+        ] or [_section(name, title, url, keys, enabled=True)]
         if self._sources is SourcePackages.BESIDE:
             beside = f"{url}/{SOURCE_FOLDER}"
             repositories.append(_section(f"{name}-source", f"{title}, sources", beside, keys, enabled=False))
@@ -207,7 +238,14 @@ def _signatures(keys: ClientKeys | None) -> tuple[str, ...]:
 
 def _repositories(folder: Path) -> list[str]:
     """Paths of the repositories of a written snapshot: what it has, whatever the target's options are now."""
-    return [place for place in ("", f"{SOURCE_FOLDER}/") if (folder / place / "repodata").is_dir()]
+    components = sorted((folder / COMPONENT_FOLDER).glob("*"))
+    places = ("", f"{SOURCE_FOLDER}/", *(f"{COMPONENT_FOLDER}/{path.name}/" for path in components))
+    return [place for place in places if (folder / place / "repodata").is_dir()]
+
+
+def _only(snapshot: Snapshot, component: str) -> Snapshot:
+    """What a snapshot has of a component."""
+    return replace(snapshot, entries=tuple(entry for entry in snapshot.entries if entry.component == component))
 
 
 def _section(name: str, title: str, url: str, keys: ClientKeys | None, *, enabled: bool) -> str:
