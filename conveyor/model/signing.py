@@ -28,12 +28,14 @@ class SigningKey:
         fingerprint: 40 hex digits, of the primary key.
         owner: its first user id.
         state: whether it can sign.
+        made_at: when it was made.
         expires_at: when it expires; None for never.
     """
 
     fingerprint: str
     owner: str
     state: KeyState
+    made_at: datetime
     expires_at: datetime | None
 
     def expires_soon(self, now: datetime) -> bool:

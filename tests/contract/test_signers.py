@@ -107,15 +107,18 @@ class TestGpg:
     def test_a_key_without_one_signs_beside_a_passphrase_file(self, keys: Keys, tmp_path: Path) -> None:
         assert gpg_signer(keys, "first", passphrase_file=keys.passphrase_file(tmp_path)).sign(TEXT)
 
-    def test_two_keys_sign_while_clients_change(self, keys: Keys, tmp_path: Path) -> None:
-        signer = gpg_signer(keys, "first", also=[keys["second"]])
+    @pytest.mark.parametrize(("key", "also"), [("first", "second"), ("second", "first")])
+    def test_two_keys_sign_while_clients_change_the_older_one_last(
+        self, keys: Keys, tmp_path: Path, key: str, also: str
+    ) -> None:
+        signer = gpg_signer(keys, key, also=[keys[also]])
         plain, detached, inline = (tmp_path / name for name in ("plain", "plain.asc", "inline"))
         plain.write_bytes(TEXT)
         detached.write_bytes(signer.sign(TEXT))
         inline.write_bytes(signer.clear_sign(TEXT))
         both = gpgv(signer.public_keys, tmp_path, detached, plain).stderr
         assert both.count("Good signature") == 2
-        assert both.index("first") < both.index("second")
+        assert both.index("second") < both.index("first")
         assert gpgv(signer.public_keys, tmp_path, inline).stderr.count("Good signature") == 2
 
     def test_retired_keys_are_published_and_sign_nothing(self, keys: Keys, tmp_path: Path) -> None:

@@ -60,6 +60,9 @@ def test_a_made_key_signs_and_builds_use_what_is_signed(site: Site, tmp_path: Pa
     assert "gpgcheck=1\nrepo_gpgcheck=1\n" in (rpms / "conveyor.repo").read_text()
     assert "Signed-By:\n -----BEGIN" in (debs / "conveyor.sources").read_text()
     assert site.run("status").out.splitlines()[-1] == f"signed by {fingerprint}"
+    verified = site.run("verify", "1")
+    assert verified.code == 0, verified.out + verified.err
+    assert "it is signed by a key of this site" in verified.out
     published = site.published
     again = site.run("build", "hello", "world")
     assert (again.code, again.err) == (0, "")

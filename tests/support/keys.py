@@ -11,6 +11,8 @@ from tests.support.published import need
 PASSPHRASE = "open sesame"
 # Quick to make; what is published is signed by larger ones.
 ALGORITHM = "rsa2048"
+# When keys were made that were not made just now, as gpg has it.
+MADE = {"first": "20240101T000000", "expired": "20200101T000000"}
 KINDS = ("first", "second", "locked", "expired", "revoked", "public")
 
 
@@ -43,12 +45,12 @@ class Keys:
         return subprocess.run(argv, check=True, capture_output=True, env=self._environment()).stdout
 
     def _make(self, kind: str) -> str:
-        expired = ("--faked-system-time", "20200101T000000") if kind == "expired" else ()
+        made = ("--faked-system-time", MADE[kind]) if kind in MADE else ()
         said = self._gpg(
-            *("gpg", "--batch", "--status-fd", "1", "--pinentry-mode", "loopback", *expired),
+            *("gpg", "--batch", "--status-fd", "1", "--pinentry-mode", "loopback", *made),
             *("--passphrase", PASSPHRASE if kind == "locked" else ""),
             *("--quick-generate-key", f"{kind} <{kind}@example.org>", ALGORITHM, "sign"),
-            "1y" if expired else "never",
+            "1y" if kind == "expired" else "never",
         )
         found = re.search(r"KEY_CREATED P (\w{40})", said)
         assert found, said

@@ -172,7 +172,7 @@ def test_the_document_of_the_keys_is_described(tmp_path: Path) -> None:
     shown = CliRunner().invoke(app, ["--data-dir", str(tmp_path), "key", "show", "--json"])
     document = json.loads(shown.stdout)
     assert list(table("conveyor key show --json")) == list(document)
-    key = SigningKey(fingerprint="A" * 40, owner="Conveyor", state=KeyState.GOOD, expires_at=AT)
+    key = SigningKey(fingerprint="A" * 40, owner="Conveyor", state=KeyState.GOOD, made_at=AT, expires_at=AT)
     shown_key = json.loads(json.dumps(key_as_json(key, SIGNS)))
     assert list(table("A key")) == list(shown_key)
     assert set(re.findall(r"`([a-z ]+)`", table("A key")["role"])) == {SIGNS, ALSO, RETIRED}

@@ -25,7 +25,7 @@ def settings_of(key: str | None = None, *, home: Path = Path("/nowhere"), unsign
 
 def key_of(state: KeyState = KeyState.GOOD, *, days: int | None = None) -> SigningKey:
     expires = None if days is None else NOW + timedelta(days=days)
-    return SigningKey(fingerprint="A" * 40, owner="Conveyor", state=state, expires_at=expires)
+    return SigningKey(fingerprint="A" * 40, owner="Conveyor", state=state, made_at=NOW, expires_at=expires)
 
 
 def test_nothing_said_is_unsigned_and_asks_for_a_decision() -> None:

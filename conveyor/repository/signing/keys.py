@@ -22,7 +22,7 @@ REVOCATIONS = "openpgp-revocs.d"
 OWNER = re.compile(r"[^\x00-\x1f\x7f<>]{1,100}( <[^\s<>@]+@[^\s<>@]+>)?")
 STATES = {"e": KeyState.EXPIRED, "r": KeyState.REVOKED, "d": KeyState.DISABLED}
 # gpg's DETAILS, "Format of the colon listings": the fields of a line, from 0.
-VALIDITY, EXPIRES, TEXT, CAPABILITIES = 1, 6, 9, 11
+VALIDITY, MADE, EXPIRES, TEXT, CAPABILITIES = 1, 5, 6, 9, 11
 
 
 def find(opened: Session, fingerprint: str) -> SigningKey | None:
@@ -65,6 +65,7 @@ def _key(primary: list[str], fingerprint: str, owner: str) -> SigningKey:
         fingerprint=fingerprint,
         owner=owner,
         state=state,
+        made_at=datetime.fromtimestamp(int(primary[MADE]), UTC),
         expires_at=datetime.fromtimestamp(int(expires), UTC) if expires else None,
     )
 

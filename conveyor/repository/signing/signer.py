@@ -76,11 +76,21 @@ class GpgSigner:
             raise _missing(self.home, fingerprint)
         return key
 
+    def _in_order(self, opened: Session) -> Sequence[str]:
+        """The fingerprints of the keys that sign, the oldest key last.
+
+        zypper looks at the last signature only, and clients have known the oldest key for longest.
+        """
+        if len(self._signers) == 1:
+            return self._signers
+        found = [self._find(opened, fingerprint) for fingerprint in self._signers]
+        return [key.fingerprint for key in sorted(found, key=lambda key: key.made_at, reverse=True)]
+
     def _sign(self, command: str, content: bytes) -> bytes:
         with session(self.home) as opened:
             signature = opened.folder / "signature"
             # "!" for this very key, not a subkey of it.
-            users = [part for fingerprint in self._signers for part in ("--local-user", f"{fingerprint}!")]
+            users = [part for fingerprint in self._in_order(opened) for part in ("--local-user", f"{fingerprint}!")]
             arguments = (*users, "--armor", "--output", str(signature), command)
             done = opened.gpg(*arguments, content=content)
             if done.returncode != 0 or done.output.count(MADE) != len(self._signers):
