@@ -49,11 +49,14 @@ def move(root: Path, pointer: str, commit_id: str, how: Redating) -> None:
     names.check_pointer(pointer)
     recent = _recent(root)
     before = read(root, pointer)
-    _carry_over(root, {*recent, *filter(None, [before])} - {commit_id}, commit_id, how.writer)
+    # What pointers moved to last has the metadata of those before it already: pointers often move there together.
+    carried = frozenset(recent if recent[-1:] == [commit_id] else ())
+    _carry_over(root, {*recent, *filter(None, [before])} - carried - {commit_id}, commit_id, how.writer)
     place = redating.place_for(root, pointer, commit_id, how)
     shown = redating.shown_places(root)
     with files.temporary_folder(root) as temporary:
-        _replace(root, temporary, RECENT, [*(each for each in recent if each != commit_id), commit_id])
+        if recent[-1:] != [commit_id]:
+            _replace(root, temporary, RECENT, [*(each for each in recent if each != commit_id), commit_id])
         link = temporary / "pointer"
         link.symlink_to(place)
         link.rename(root / pointer)

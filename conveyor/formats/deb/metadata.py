@@ -27,6 +27,7 @@ from conveyor.ports import ClientKeys, EntryFile
 
 CACHE_SCHEMA = "deb-2"
 SUITE = "trunk"
+_SHA256 = re.compile("^SHA256:\\n((?: .*\\n)*)", re.MULTILINE)  # the whole file is slow to parse
 _DATE = re.compile("^Date: *(.*)$", re.MULTILINE)
 _VALID_UNTIL = re.compile("^Valid-Until: .*$", re.MULTILINE)
 DEFAULT_COMPONENT = "main"
@@ -128,11 +129,11 @@ class DebIndexWriter:
 
     def checksummed(self, folder: Path) -> tuple[str, ...]:
         """See IndexWriter.checksummed."""
-        suite = Path("dists", SUITE)
-        with (folder / suite / "Release").open(encoding="utf-8") as file:
-            lines = Deb822(file)["SHA256"].split("\n")
-        named = (line.split() for line in lines if line.strip())
-        return tuple(sorted(str(_by_hash(suite / path, sha256)) for sha256, _, path in named))
+        suite = f"dists/{SUITE}"
+        release = (folder / suite / "Release").read_text(encoding="utf-8")
+        lines = _SHA256.search(release)
+        named = (line.split() for line in lines[1].splitlines()) if lines else ()
+        return tuple(sorted(f"{suite}/{path.rpartition('/')[0]}/by-hash/SHA256/{sha256}" for sha256, _, path in named))
 
     def components(self, folder: Path) -> tuple[str, ...]:
         """See IndexWriter.components."""
