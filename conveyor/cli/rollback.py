@@ -10,7 +10,6 @@ import typer
 from conveyor.cli.context import Context
 from conveyor.cli.ledger import entries_as_json
 from conveyor.cli.text import plain
-from conveyor.errors import UserError
 from conveyor.model.promotion import LedgerEntry
 from conveyor.pipeline.publish import CONSISTENT, CURRENT
 from conveyor.pipeline.rollback import Wish
@@ -36,9 +35,7 @@ def rollback(
     """Move a pointer back to where it was before its last move, on all targets of that move."""
     given: Context = context.obj
     targets = tuple(dict.fromkeys(given.configuration.target(name).name for name in target or ()))
-    wish = Wish(
-        pointer=pointer, targets=targets, to=to, actor=_checked(given.user if actor is None else actor), note=note
-    )
+    wish = Wish(pointer=pointer, targets=targets, to=to, actor=given.actor(actor), note=note)
     with given.opened() as conveyor:
         # What others moved, or were interrupted in, comes first: the last move is then the last one indeed.
         for problem in conveyor.pointers.recover(given.configuration.targets):
@@ -48,12 +45,6 @@ def rollback(
         typer.echo(json.dumps(entries_as_json(moved), indent=2))
     else:
         _print(given, pointer, moved)
-
-
-def _checked(actor: str) -> str:
-    if not actor.strip():
-        raise UserError("--actor is empty", hint="name who does it, or leave it out")
-    return actor.strip()
 
 
 def _print(given: Context, pointer: str, moved: tuple[LedgerEntry, ...]) -> None:
