@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from conveyor.cli.progress import SilentProgress, TerminalProgress
+from conveyor.errors import UserError
 from conveyor.model.package import Package
 from conveyor.model.target import Target
 from conveyor.ports import Progress
@@ -70,6 +71,17 @@ class Context:
             return getpwuid(os.getuid()).pw_name
         except KeyError:
             return str(os.getuid())
+
+    def actor(self, named: str | None) -> str:
+        """Who does something: who is named, else who calls.
+
+        Raises:
+            UserError: the name is empty.
+        """
+        actor = (self.user if named is None else named).strip()
+        if not actor:
+            raise UserError("--actor is empty", hint="name who does it, or leave it out")
+        return actor
 
     @cached_property
     def output(self) -> Console:

@@ -11,9 +11,11 @@ from rich.text import Text
 
 from conveyor.cli import mirror
 from conveyor.cli.context import Context
+from conveyor.cli.ledger import entries_as_json
 from conveyor.cli.results import FORMAT_VERSION
 from conveyor.cli.table import print_table
 from conveyor.cli.text import plain
+from conveyor.errors import UserError
 from conveyor.model.promotion import LedgerEntry, PromotionPolicy, Vote
 from conveyor.pipeline.promote import Asked, Plan, check_name
 from conveyor.pipeline.voting import Ballot
@@ -50,14 +52,18 @@ def promote(
     target: Annotated[list[str] | None, typer.Option(help="Only on this target; repeatable.")] = None,
     note: Annotated[str, typer.Option(help="Words for the ledger.")] = "",
     keep: Annotated[bool, typer.Option("--keep", help="Keep the snapshots from retention, for ever.")] = False,
+    actor: Annotated[str | None, typer.Option(help="Who does it; you, if not given.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the ledger's entries as JSON.")] = False,
 ) -> None:
     """Move a promotion to the snapshots of a commit, if it has all that repos.yaml asks for."""
     given: Context = context.obj
     check_name(name)
+    if dry_run and as_json:
+        raise UserError("--dry-run and --json exclude each other", hint="--json tells what was moved")
     policy = given.configuration.promotion(name)
     targets = tuple(given.configuration.target(one).name for one in target or ())
-    asked = Asked(commit=commit, policy=policy, targets=targets, actor=given.user, note=note, keep=keep)
+    asked = Asked(commit=commit, policy=policy, targets=targets, actor=given.actor(actor), note=note, keep=keep)
     with given.opened() as conveyor:
         if dry_run:
             plan = conveyor.promoter.plan(asked)
@@ -65,7 +71,10 @@ def promote(
             _print_plan(given, policy, plan, before)
             return
         moved = conveyor.promoter.promote(asked)
-        _print_moved(given, policy, moved)
+        if as_json:
+            typer.echo(json.dumps(entries_as_json(moved), indent=2))
+        else:
+            _print_moved(given, policy, moved)
         mirror.follow(given, conveyor)
 
 

@@ -11,7 +11,6 @@ from conveyor.cli import mirror
 from conveyor.cli.context import Context
 from conveyor.cli.ledger import entries_as_json
 from conveyor.cli.text import plain
-from conveyor.errors import UserError
 from conveyor.model.promotion import LedgerEntry, follows_builds
 from conveyor.pipeline.rollback import Wish
 
@@ -36,9 +35,7 @@ def rollback(
     """Move a pointer back to where it was before its last move, on all targets of that move."""
     given: Context = context.obj
     targets = tuple(dict.fromkeys(given.configuration.target(name).name for name in target or ()))
-    wish = Wish(
-        pointer=pointer, targets=targets, to=to, actor=_checked(given.user if actor is None else actor), note=note
-    )
+    wish = Wish(pointer=pointer, targets=targets, to=to, actor=given.actor(actor), note=note)
     with given.opened() as conveyor:
         # What others moved, or were interrupted in, comes first: the last move is then the last one indeed.
         for problem in conveyor.pointers.recover(given.configuration.targets):
@@ -49,12 +46,6 @@ def rollback(
         else:
             _print(given, pointer, moved)
         mirror.follow(given, conveyor)
-
-
-def _checked(actor: str) -> str:
-    if not actor.strip():
-        raise UserError("--actor is empty", hint="name who does it, or leave it out")
-    return actor.strip()
 
 
 def _print(given: Context, pointer: str, moved: tuple[LedgerEntry, ...]) -> None:
