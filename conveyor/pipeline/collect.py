@@ -148,8 +148,8 @@ class Collect:
     def _held(self, target: str, since: datetime) -> Held:
         moving = [step for _, move in self._ledger.pending() for step in move.steps if step.target == target]
         led_to = {commit for step in moving for commit in (step.before, step.after) if commit is not None}
-        pointed = self._repository.pointers(target).values()
-        return Held(commits=frozenset(pointed) | led_to | self._ledger.kept(target), left=self._left(target, since))
+        pointed = self._collector.linked(target)
+        return Held(commits=pointed | led_to | self._ledger.kept(target), left=self._left(target, since))
 
     def _left(self, target: str, since: datetime) -> Mapping[str, datetime]:
         """When pointers last moved away, by the commit that they had pointed at; moves before `since` are left out."""

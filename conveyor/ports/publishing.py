@@ -235,6 +235,9 @@ class Collector(Protocol):
     def snapshots(self, target: str) -> tuple[str, ...]:
         """Ids of the commits whose snapshots are in the tree, sorted, whether or not the store knows them."""
 
+    def linked(self, target: str) -> frozenset[str]:
+        """Ids of the commits whose snapshots any link of the target's tree leads to, in whatever folder: pointers."""
+
     def holding(self, target: str) -> AbstractContextManager[None]:
         """Hold the target's pool alone: nobody is between bringing files into it and telling the store of them.
 

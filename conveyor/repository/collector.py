@@ -15,7 +15,6 @@ from conveyor.ports import IndexWriter
 from conveyor.repository import bitrot, files, names, redating
 from conveyor.repository.pool import POOL
 
-_SHARD = re.compile(r"[0-9a-f]{2}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _BLOCK = 512  # bytes: the unit of st_blocks, whatever the file system
 
@@ -40,6 +39,13 @@ class TreeCollector:
         shards = (inner for outer in _shards(self._folder(target)) for inner in _shards(outer))
         found = (path for shard in shards for path in shard.iterdir())
         return tuple(sorted(path.name for path in found if names.is_commit_id(path.name) and path.is_dir()))
+
+    def linked(self, target: str) -> frozenset[str]:
+        """See Collector.linked."""
+        root = self._folder(target)
+        outside = [path for path in _entries(root) if not (path.name == POOL or names.is_shard(path.name))]
+        links = [link for path in outside if not path.name.startswith(".") for link in _links(path)]
+        return frozenset(part for link in links for part in link.readlink().parts if names.is_commit_id(part))
 
     def holding(self, target: str) -> AbstractContextManager[None]:
         """See Collector.holding."""
@@ -103,11 +109,23 @@ class TreeCollector:
         return self.root / names.check_target(target)
 
 
+def _entries(folder: Path) -> list[Path]:
+    """What is in a folder, which may be missing."""
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def _links(path: Path) -> Iterator[Path]:
+    """The links at a path and below it."""
+    if path.is_symlink():
+        yield path
+        return
+    for folder, inner, others in os.walk(path):
+        yield from (each for each in (Path(folder, name) for name in (*inner, *others)) if each.is_symlink())
+
+
 def _shards(folder: Path) -> list[Path]:
     """The folders of two hex digits in a folder, which may be missing."""
-    if not folder.is_dir():
-        return []
-    return [path for path in folder.iterdir() if _SHARD.fullmatch(path.name) and path.is_dir()]
+    return [path for path in _entries(folder) if names.is_shard(path.name) and path.is_dir()]
 
 
 def _is_content(folder: Path) -> bool:

@@ -153,6 +153,15 @@ class TestWhatStays:
         assert broken(trunk.root) == []
         assert second.commit.id not in trunk.in_tree()
 
+    def test_what_a_link_in_any_folder_leads_to(self, trunk: Trunk) -> None:
+        first, _, third = (trunk.publish("nova") for _ in range(3))
+        (trunk.root / "component/common").mkdir(parents=True)
+        shard = f"{first.commit.id[:2]}/{first.commit.id[2:4]}/{first.commit.id}"
+        (trunk.root / "component/common/tested").symlink_to(f"../../{shard}/conveyor.client")
+        trunk.run()
+        assert trunk.in_tree() == {first.commit.id, third.commit.id}
+        assert broken(trunk.root) == []
+
     def test_what_a_pointer_left_until_the_grace_is_over(self, trunk: Trunk) -> None:
         trunk.policies[TARGET.name] = Retention(newest=1, grace=3600)
         first = trunk.publish("nova")
