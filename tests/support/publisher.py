@@ -228,19 +228,20 @@ def _publish(conveyor: Conveyor, data: Path, release: Release) -> None:
         if claimed is None or claimed.claim is None:
             raise AssertionError("nobody else builds it")
         _write_log(conveyor, data, claimed, claimed.claim.token)
-        artifacts = publisher.keep(target, release.files)
         component = conveyor.repos.package(release.package).component
-        entry = replace(entry_of(release.package, release.number, artifacts), component=component)
-        build = store.finish(
-            build.id,
-            claimed.claim.token,
-            outcome=Outcome.SUCCEEDED,
-            at=entry.succeeded_at,
-            version=entry.version,
-            cause=None,
-            stages=(),
-            entry=entry,
-        )
+        with publisher.keeping(target):
+            artifacts = publisher.keep(target, release.files)
+            entry = replace(entry_of(release.package, release.number, artifacts), component=component)
+            build = store.finish(
+                build.id,
+                claimed.claim.token,
+                outcome=Outcome.SUCCEEDED,
+                at=entry.succeeded_at,
+                version=entry.version,
+                cause=None,
+                stages=(),
+                entry=entry,
+            )
     if not build.published:
         publisher.publish(build, target)
 
