@@ -246,10 +246,10 @@ def test_an_artifact_that_is_not_what_it_was(published: Published, target: str, 
     else:
         changed = bytes([content[0], content[1] ^ 1]) + content[2:]
         path.write_bytes(changed if damage == "a bit" else content[:-1])
-    tree = content_of(published.site / "data/repos")
     said = published.run("scrub", "--target", target)
     assert said.code == 1, said.out + said.err
     assert artifact.filename in said.out
+    tree = content_of(published.site / "data/repos")
     only = replace(published, next=tuple(each for each in published.next if each.target == target))
     ended = only.publish()
     assert ended.refused.startswith(("ArtifactDamaged", "ConveyorError")), ended
