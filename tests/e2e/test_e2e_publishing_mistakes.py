@@ -123,7 +123,7 @@ def site_of(folder: Path, made: tuple[Release, ...], repos: str = REPOS, setting
     return Published(site=site, releases=made[:4], next=made[4:])
 
 
-NOT_A_NAME = "cannot be a pointer's name"
+NOT_A_NAME = "cannot be a p"  # pointer's or promotion's name
 
 
 @pytest.mark.parametrize("command", ["promote", "rollback"])
