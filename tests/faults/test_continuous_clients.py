@@ -1,4 +1,5 @@
-"""Real clients read `current` without a pause while publishers write, are killed and meet a failing disk."""
+"""Real clients read `current` without a pause while publishers, a promoter and a collector work at once, are killed and
+meet a failing disk."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ import pytest
 from tests.support import publisher, soundness
 from tests.support.clients import Apt, Dnf, Place
 from tests.support.keys import Keys
-from tests.support.publisher import DEB, RPM, Release, Worker, make_site, run, signed
+from tests.support.publisher import DEB, REPOS, RPM, Release, Worker, make_site, run, signed
 from tests.support.strace import SystemCall, counted, injected, need_strace
 from tests.support.webserver import WebServer, free_port, serving
 
@@ -27,6 +28,8 @@ UPDATES = 30
 LIMIT = 240.0
 # apt asks for what a repository need not have.
 OPTIONAL = ("InRelease", "Release.gpg")
+# Short, and longer than a client needs from the first file that it asks for to the last one.
+RETENTION = "retention: {newest: 5, grace: 15s}\n"
 FAULTS = ("signal=KILL", "signal=KILL", "error=ENOSPC", "error=EIO")
 
 
@@ -76,37 +79,40 @@ def read_with_dnf(dnf: Dnf, count: Count, over: Callable[[], bool]) -> None:
             count.seen.add(soundness.sha256_of(path))
 
 
+Work = tuple[Callable[..., object], tuple[object, ...]]
+
+
 @dataclass(slots=True)
-class Publishing:
-    """One who publishes commit after commit of a package, in processes that are killed or meet a failing disk.
+class Actor:
+    """One who does work after work, in processes that are killed or meet a failing disk.
 
     Attributes:
         site: the site.
-        releases: what is published, without an end.
-        calls: system calls at which something may happen.
+        work: what is done, without an end.
+        calls: system calls at which something may happen; none where it is killed at any time.
         chance: decides what.
         ended: how the processes ended, by kind.
         defects: what was no intended error.
     """
 
     site: Path
-    releases: Iterator[tuple[Release, ...]]
+    work: Iterator[Work]
     calls: tuple[SystemCall, ...]
     chance: random.Random
     ended: Counter[str] = field(default_factory=Counter)
     defects: list[str] = field(default_factory=list)
 
     def go_on(self, over: Callable[[], bool]) -> None:
-        """Publish until it is over; what was not finished is taken up by the next process."""
-        for releases in self.releases:
-            while not over() and not self._published(releases):
+        """Work until it is over; what was not finished is taken up by the next process."""
+        for work in self.work:
+            while not over() and not self._done(work):
                 pass
             if over():
                 return
 
-    def _published(self, releases: tuple[Release, ...]) -> bool:
-        worker = Worker(publisher.publish, self.site, releases)
-        if self.chance.random() < 0.5:
+    def _done(self, work: Work) -> bool:
+        worker = Worker(work[0], self.site, *work[1])
+        if self.calls and self.chance.random() < 0.5:
             ended = injected(worker, self.chance.choice(self.calls), self.chance.choice(FAULTS))
         else:
             worker.go()
@@ -114,10 +120,26 @@ class Publishing:
                 time.sleep(self.chance.uniform(0, 0.3))
                 worker.kill()
             ended = worker.end()
-        self.ended["good" if ended.good else "killed" if ended.killed else ended.refused.partition(":")[0]] += 1
+        kind = "defect" if ended.defect else ended.refused.partition(":")[0]
+        self.ended["good" if ended.good else "killed" if ended.killed else kind] += 1
         if ended.defect:
             self.defects.append(ended.defect)
-        return ended.good
+        return ended.good or "UnknownName" in ended.refused  # it was collected meanwhile
+
+
+def publishing(releases: tuple[Release, ...], package: str, numbers: Iterator[int]) -> Iterator[Work]:
+    """New commits of a package for ever."""
+    return ((publisher.publish, (each,)) for each in endless(releases, package, numbers))
+
+
+def promoting(chance: random.Random) -> Iterator[Work]:
+    """A promotion that moves to and fro."""
+    return ((publisher.promote, ("tested", chance.randrange(5))) for _ in itertools.count())
+
+
+def collecting() -> Iterator[Work]:
+    """Retention, again and again."""
+    return ((publisher.collect, ()) for _ in itertools.count())
 
 
 def endless(releases: tuple[Release, ...], package: str, numbers: Iterator[int]) -> Iterator[tuple[Release, ...]]:
@@ -133,7 +155,9 @@ def served(room: Path, keys: Keys, more_releases: tuple[Release, ...]) -> Iterat
     """A site with one commit of each package, whose tree is served."""
     need_strace()
     port = free_port()
-    site = make_site(room / "served", base_url=f"http://127.0.0.1:{port}", settings=signed(keys))
+    site = make_site(
+        room / "served", repos=RETENTION + REPOS, base_url=f"http://127.0.0.1:{port}", settings=signed(keys)
+    )
     ended = run(publisher.publish, site, first_of_each(more_releases))
     assert ended.good, ended
     (room / "server").mkdir()
@@ -160,15 +184,12 @@ def test_no_client_ever_fails(
     assert ended.good, ended
     calls = tuple(call for call in calls if call.name != "openat")  # the same one may read something another time
     chance = random.Random(20240101)
-    publishing = [
-        Publishing(
-            site=site,
-            releases=endless(more_releases, package, numbers),
-            calls=calls,
-            chance=random.Random(chance.random()),
-        )
-        for package in ("hello", "other")
-    ]
+    actors = {
+        "publisher of hello": Actor(site, publishing(more_releases, "hello", numbers), calls, chance),
+        "publisher of other": Actor(site, publishing(more_releases, "other", numbers), calls, chance),
+        "promoter": Actor(site, promoting(chance), (), chance),
+        "collector": Actor(site, collecting(), (), chance),
+    }
     counts = {"apt": Count(), "dnf": Count()}
     deadline = time.monotonic() + LIMIT
 
@@ -178,24 +199,26 @@ def test_no_client_ever_fails(
     threads = [
         threading.Thread(target=read_with_apt, args=(apt, counts["apt"], enough)),
         threading.Thread(target=read_with_dnf, args=(dnf, counts["dnf"], enough)),
-        *(threading.Thread(target=each.go_on, args=(enough,)) for each in publishing),
+        *(threading.Thread(target=each.go_on, args=(enough,)) for each in actors.values()),
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
-    processes = sum((each.ended for each in publishing), Counter[str]())
-    print(f"server: {server.name}; publishers: {dict(processes)}")  # noqa: T201 - the figures of the report
+    told = [f"server: {server.name}", *(f"{name}: {dict(each.ended)}" for name, each in actors.items())]
     for client, version in (("apt", apt.version), ("dnf", dnf.version)):
         count = counts[client]
-        print(f"{version}: {count.good} updates of {len(count.seen)} states, {len(count.bad)} failures")  # noqa: T201
+        told.append(f"{version}: {count.good} updates of {len(count.seen)} states, {len(count.bad)} failures")
+    collected = run(publisher.collected, site).result
+    print(*told, f"{collected} snapshots collected", sep="\n")  # noqa: T201 - the figures of the report
     assert [each for count in counts.values() for each in count.bad] == []
     assert [path for path, status in server.requests if status >= 400 and not path.endswith(OPTIONAL)] == []
-    assert [each for one in publishing for each in one.defects] == []
-    assert processes["killed"] > 5
-    assert processes["good"] > 5
+    assert [each for one in actors.values() for each in one.defects] == []
+    assert all(each.ended["killed"] > 3 and each.ended["good"] > 3 for each in actors.values())
+    assert collected
     assert all(count.good >= UPDATES and len(count.seen) > 5 for count in counts.values())
     assert run(publisher.settle, site).result == ()
+    assert run(publisher.collect, site).good
     assert soundness.problems(site / "data/repos") == []
     assert soundness.left_over(site / "data") == []

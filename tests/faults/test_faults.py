@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -20,7 +21,8 @@ import pytest
 
 from tests.support import publisher, soundness
 from tests.support.disks import mount_memory
-from tests.support.publisher import Ended, Release, Worker, run
+from tests.support.keys import Keys
+from tests.support.publisher import Ended, Release, Worker, make_site, run, signed
 from tests.support.strace import SystemCall, counted, injected, sampled
 
 pytestmark = pytest.mark.integration
@@ -47,15 +49,17 @@ class Bench:
         room: folder for copies of the site.
         before: the site before the last commit is published.
         releases: everything, the last commit included.
-        whole: the published tree as it is without any fault.
+        whole: the published tree as it is without any fault; None where it is signed, and no two are alike.
+        key: the public key that its signatures are checked with.
         calls: the writing system calls of an undisturbed run, those that fail by themselves left out.
     """
 
     room: Path
     before: Path
     releases: tuple[Release, ...]
-    whole: dict[str, str]
+    whole: dict[str, str] | None
     calls: tuple[SystemCall, ...]
+    key: bytes = b""
 
     def sample(self, *names: str) -> tuple[SystemCall, ...]:
         """The calls of these names, or some of them."""
@@ -101,9 +105,13 @@ def aftermath(bench: Bench, site: Path) -> list[str]:
     found += _told("a start", run(publisher.settle, site))
     found += [f"after a start: {each}" for each in (*soundness.problems(repos), *soundness.left_over(site / "data"))]
     found += _told("publishing again", run(publisher.publish_twice, site, bench.releases))
-    content = soundness.content_of(repos)
-    different = sorted(path for path in {*bench.whole, *content} if bench.whole.get(path) != content.get(path))
-    return [*found, *(f"other than without the fault: {path}" for path in different)]
+    if bench.key:
+        found += soundness.not_signed(repos, bench.key, site)
+    if bench.whole is not None:
+        content = soundness.content_of(repos)
+        different = sorted(path for path in {*bench.whole, *content} if bench.whole.get(path) != content.get(path))
+        found += [f"other than without the fault: {path}" for path in different]
+    return found
 
 
 def _told(what: str, ended: Ended) -> list[str]:
@@ -175,6 +183,51 @@ def test_the_disk_fails_at(bench: Bench, name: str) -> None:
 def test_a_name_is_refused(bench: Bench, error: str) -> None:
     calls = bench.sample("rename")
     try_each(bench, calls, publishing_meets(f"error={error}"), told_in_words)
+
+
+@pytest.fixture(scope="module")
+def signing(room: Path, keys: Keys, releases: tuple[Release, ...]) -> Bench:
+    before = make_site(room / "signing", settings=signed(keys))
+    assert run(publisher.publish, before, releases[:-2]).good
+    site = copy(before, room / "counted")
+    calls, ended = counted(Worker(publisher.publish, site, releases), room)
+    assert ended.good, ended
+    shutil.rmtree(site)
+    return Bench(room=room, before=before, releases=releases, whole=None, calls=calls, key=keys.export("first"))
+
+
+@pytest.mark.parametrize("name", ["rename", "openat", "write"])
+def test_killed_while_signing(signing: Bench, name: str) -> None:
+    calls = [call for call in signing.sample(name) if " = -1 E" not in call.text]
+    try_each(signing, calls if ALL else sampled(calls, 10), publishing_meets("signal=KILL"), killed)
+
+
+@pytest.mark.parametrize("name", ["rename", "unlink", "rmdir", "pwrite64"])
+def test_the_collector_is_killed(bench: Bench, whole: Path, name: str) -> None:
+    """It leaves nothing but what the next one removes."""
+    full = copy(whole, bench.room / "full")
+    (full / "repos.yaml").write_text("retention: {newest: 1, grace: 1s}\n" + (full / "repos.yaml").read_text())
+    time.sleep(1.1)  # the grace
+    swept = copy(full, bench.room / "swept")
+    calls, ended = counted(Worker(publisher.collect, swept), bench.room)
+    assert ended.result == 4, ended
+    left = soundness.content_of(swept / "data/repos")
+    bad = []
+    for number, call in enumerate(sampled([call for call in calls if call.name == name], 8)):
+        site = copy(full, bench.room / f"collected-{number}")
+        assert injected(Worker(publisher.collect, site), call, "signal=KILL").killed
+        found = soundness.problems(site / "data/repos")
+        found += _told("a start", run(publisher.settle, site))
+        assert run(publisher.collect, site).good
+        found += [*soundness.problems(site / "data/repos"), *soundness.left_over(site / "data")]
+        if soundness.content_of(site / "data/repos") != left:
+            found.append("another tree than without the kill")
+        bad += [f"{call}\n    {each}" for each in found]
+        shutil.rmtree(site)
+    shutil.rmtree(full)
+    shutil.rmtree(swept)
+    assert calls
+    assert not bad, "\n".join(bad[:SHOWN])
 
 
 @pytest.mark.parametrize("name", ["rename", "fsync", "pwrite64"])

@@ -32,7 +32,7 @@ from conveyor.model.artifact import Artifact
 from conveyor.model.build import Build, Claim, Outcome, State
 from conveyor.model.commit import Commit, CommitInfo
 from conveyor.model.promotion import MoveKind
-from conveyor.wiring import disk_full_error, open_conveyor
+from conveyor.wiring import disk_full_error, make_collect, open_conveyor
 from conveyor.wiring.conveyor import Conveyor
 from tests.fakes.progress import FakeProgress
 from tests.support.keys import Keys
@@ -135,8 +135,10 @@ def _disagreements(conveyor: Conveyor) -> Iterator[str]:
     store, tree = conveyor.parts.store, conveyor.tree
     if store.running() or store.unpublished():
         yield "a build is left running or unpublished"
-    for build in store.builds(limit=1000):
-        if build.outcome is Outcome.SUCCEEDED:
+    published = [each for target in conveyor.repos.targets for each in store.published(target)]
+    collected = {each.build for each in published if each.collected_at is not None}
+    for build in store.builds(limit=10_000):
+        if build.outcome is Outcome.SUCCEEDED and build.id not in collected:
             yield from _lost(conveyor, build)
     for target in conveyor.repos.targets:
         newest = max(store.entries(target), key=lambda entry: entry.succeeded_at, default=None)
@@ -182,6 +184,32 @@ def publish(site: Path, releases: Sequence[Release]) -> None:
             _publish(conveyor, site / "data", release)
 
 
+def collect(site: Path) -> int:
+    """Remove what retention does not keep; returns how many snapshots."""
+    with opened(site) as conveyor:
+        removals = [make_collect(conveyor).run(target, dry_run=False) for target in conveyor.repos.targets]
+        return sum(len(removal.snapshots) for removal in removals if removal is not None)
+
+
+def collected(site: Path) -> int:
+    """How many snapshots retention has removed so far."""
+    with opened(site) as conveyor:
+        published = [each for target in conveyor.repos.targets for each in conveyor.parts.store.published(target)]
+        return sum(each.collected_at is not None for each in published)
+
+
+def promote(site: Path, pointer: str, place: int) -> None:
+    """Move a pointer of all targets at once to one of the newest snapshots that all of them have, counted from 0."""
+    with opened(site) as conveyor:
+        published = [
+            [each.commit for each in conveyor.parts.store.published(target) if each.collected_at is None]
+            for target in conveyor.repos.targets
+        ]
+        everywhere = [commit for commit in published[0] if all(commit in commits for commits in published)]
+        steps = [(target, pointer, everywhere[place % len(everywhere)]) for target in conveyor.repos.targets]
+        conveyor.pointers.move(MoveKind.PROMOTED, steps, actor="tests")
+
+
 def publish_twice(site: Path, releases: Sequence[Release]) -> tuple[str, ...]:
     """Publish, and then the same once more; returns what the second time changed in the tree."""
     publish(site, releases)
@@ -200,19 +228,20 @@ def _publish(conveyor: Conveyor, data: Path, release: Release) -> None:
         if claimed is None or claimed.claim is None:
             raise AssertionError("nobody else builds it")
         _write_log(conveyor, data, claimed, claimed.claim.token)
-        artifacts = publisher.keep(target, release.files)
         component = conveyor.repos.package(release.package).component
-        entry = replace(entry_of(release.package, release.number, artifacts), component=component)
-        build = store.finish(
-            build.id,
-            claimed.claim.token,
-            outcome=Outcome.SUCCEEDED,
-            at=entry.succeeded_at,
-            version=entry.version,
-            cause=None,
-            stages=(),
-            entry=entry,
-        )
+        with publisher.keeping(target):
+            artifacts = publisher.keep(target, release.files)
+            entry = replace(entry_of(release.package, release.number, artifacts), component=component)
+            build = store.finish(
+                build.id,
+                claimed.claim.token,
+                outcome=Outcome.SUCCEEDED,
+                at=entry.succeeded_at,
+                version=entry.version,
+                cause=None,
+                stages=(),
+                entry=entry,
+            )
     if not build.published:
         publisher.publish(build, target)
 

@@ -18,6 +18,7 @@ from debian.deb822 import Deb822
 from conveyor.model.promotion import LEDGER_HEAD
 from conveyor.repository.pointers import RECENT
 from conveyor.repository.redating import FOLDER
+from tests.support.keys import gpgv
 
 SPACE = {
     "repo": "http://linux.duke.edu/metadata/repo",
@@ -40,6 +41,18 @@ def left_over(data: Path) -> list[str]:
         for path in sorted(data.rglob("*"))
         if path.name.startswith(marks) or path.name.endswith((".new", ".tmp", "~"))
     ]
+
+
+def not_signed(repos: Path, key: bytes, scratch: Path) -> list[str]:
+    """The entry files of all snapshots whose signatures gpgv does not take."""
+    signed = [
+        *((path,) for path in repos.glob("*/??/??/*/dists/*/InRelease")),
+        *((path, path.with_suffix("")) for path in repos.glob("*/??/??/*/dists/*/Release.gpg")),
+        *((path, path.with_suffix("")) for path in repos.glob("*/??/??/*/repodata/repomd.xml.asc")),
+    ]
+    snapshots = len(list(repos.glob("*/??/??/*_*")))
+    few = [] if len(signed) >= snapshots else [f"{len(signed)} signatures of {snapshots} snapshots"]
+    return few + [f"{files[0]} is not signed" for files in signed if gpgv(key, scratch, *files).returncode != 0]
 
 
 def content_of(folder: Path) -> dict[str, str]:
@@ -84,7 +97,7 @@ def sha256_of(path: Path) -> str:
 
 
 def _of_target(target: Path) -> Iterator[str]:
-    snapshots = {path.name: path for path in target.glob("??/??/*") if path.is_dir()}
+    snapshots = {path.name: path for path in target.glob("??/??/*_*") if path.is_dir()}
     stand_ins = {f"{path.name} of {path.parent.name}": path for path in target.glob(f"{FOLDER}/*/*")}
     for path in sorted(target.iterdir()):
         if path.is_symlink() and path.resolve() not in {*snapshots.values(), *stand_ins.values()}:
