@@ -262,6 +262,5 @@ def test_the_words_are_those_of_the_model() -> None:
 def test_the_format_version_is_the_code_s() -> None:
     assert f"`format_version` is {FORMAT_VERSION}." in TEXT
     commands = ("build", "verify", "status", "ledger", "key show", "votes", "buildroot list", "collect", "scrub")
-    commands = ("build", "status", "ledger", "key show", "buildroot list", "collect", "scrub", "verify")
     for heading in (f"conveyor {command} --json" for command in commands):
         assert table(heading)["format_version"] == str(FORMAT_VERSION)
