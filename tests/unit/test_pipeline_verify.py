@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from tests.fakes.builder import FakeBuilder
 from tests.fakes.store import MemoryStore
 from tests.support.workshop import TARGET, Workshop, new_world, package_of, tree_of
 
+AT = datetime(2026, 3, 7, tzinfo=UTC)
 PYTHON = InstalledPackage(name="python3", version="1", architecture="all")
 
 
@@ -324,6 +326,13 @@ class TestRefused:
         assert local.outcome is Outcome.SUCCEEDED
         with pytest.raises(UserError, match="--local or --no-publish"):
             bench.verify(local)
+
+    def test_a_build_that_retention_took(self, bench: Bench) -> None:
+        bench.workshop.parts.store.mark_collected([bench.build.id], AT)
+        assert bench.verify().verdict is Verdict.REPRODUCIBLE  # its files are still needed by others
+        bench.binary.unlink()
+        with pytest.raises(UserError, match="retention has removed"):
+            bench.verify()
 
     def test_a_build_that_failed(self, bench: Bench) -> None:
         bench.workshop.world.packaging.recipes["nova"] = "exit 1\n"
