@@ -232,16 +232,22 @@ class Rebuild:
         return self._builder.prepare(self._target, requirements, trunk, self._log)
 
     def _trunk(self) -> Trunk | None:
-        """The build's own snapshot: it has what the trunk had then, but for what was published meanwhile."""
-        repository, target = self._parts.repository, self._target.name
-        try:
-            packages = repository.manifest(target, self._build.commit.id).packages
-        except (UnknownName, SnapshotDamaged):
-            self.notes.append("its snapshot is gone: packages of the trunk are taken from the current one")
-            entries = self._parts.store.entries(target)
-            return repository.trunk(target, _binaries(one.artifacts for one in entries))
-        others = _binaries(one.artifacts for one in packages if one.package != self._package.name)
-        return repository.trunk(target, others, self._build.commit.id)
+        """The trunk as it was when the build began: the newest snapshot of then; None where there was none.
+
+        Where that is gone, the build's own snapshot has much the same, and else the current one something like it.
+        """
+        store, repository, target = self._parts.store, self._parts.repository, self._target.name
+        earlier = store.published(target, until=self._build.started_at, limit=1)
+        if not earlier:
+            return None
+        for commit_id in (earlier[0].commit, self._build.commit.id):
+            try:
+                packages = repository.manifest(target, commit_id).packages
+            except (UnknownName, SnapshotDamaged):
+                self.notes.append(f"the snapshot of {commit_id} is gone: the trunk is taken as it was later")
+            else:
+                return repository.trunk(target, _binaries(one.artifacts for one in packages), commit_id)
+        return repository.trunk(target, _binaries(one.artifacts for one in store.entries(target)))
 
     def _results(self, root: PreparedRoot, source: tuple[Path, ...]) -> dict[str, Path]:
         epoch = int(self._build.commit.upstream.committed_at.timestamp())

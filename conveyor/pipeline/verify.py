@@ -118,6 +118,7 @@ class Verifier:
         """
         check_verifiable(build)
         entry = self._parts.store.entry(build.id)
+        self._check_not_collected(build, target, entry)
         done = Verification(build=build, checks=tuple(self._checks(build, target, entry)))
         if done.verdict is Verdict.DAMAGED:
             return done
@@ -130,6 +131,19 @@ class Verifier:
             except ConveyorError as error:
                 return replace(done, notes=tuple(rebuild.notes), error=rebuild.explained(error))
             return replace(done, notes=tuple(rebuild.notes), replaced=rebuild.replaced, files=files)
+
+    def _check_not_collected(self, build: Build, target: Target, entry: SnapshotEntry) -> None:
+        """Tell files that retention took from files that were lost."""
+        paths = [self._parts.repository.artifact_path(target.name, one) for one in entry.artifacts]
+        if all(path.exists() for path in paths):
+            return
+        published = self._parts.store.published(target.name, commit=build.commit.id)
+        if any(one.build == build.id and one.collected_at is not None for one in published):
+            raise UserError(
+                f"build {build.id} cannot be verified",
+                cause="retention has removed its snapshot, and files that only this needed",
+                hint="'retention:' in repos.yaml says what stays",
+            )
 
     def _checks(self, build: Build, target: Target, entry: SnapshotEntry) -> Iterator[Check]:
         yield self._check_files(target, entry)

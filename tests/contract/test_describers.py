@@ -210,12 +210,13 @@ class TestRpm:
         environment = {**os.environ, "GNUPGHOME": str(home)}
         key = ("--quick-gen-key", "tester@example.org", "rsa2048", "sign", "never")
         gpg = ["gpg", "--batch", "--passphrase", "", "--pinentry-mode", "loopback"]
-        subprocess.run([*gpg, *key], check=True, capture_output=True, env=environment)
         macros = ("_gpg_name tester@example.org", f"_gpg_path {home}", "__gpg /usr/bin/gpg")
         defines = [word for macro in macros for word in ("--define", macro)]
-        argv = ["rpmsign", *defines, "--addsign", str(signed)]
-        subprocess.run(argv, check=True, capture_output=True, env=environment)
-        subprocess.run(["gpgconf", "--kill", "all"], check=False, env=environment)
+        try:
+            for argv in ([*gpg, *key], ["rpmsign", *defines, "--addsign", str(signed)]):
+                subprocess.run(argv, check=True, capture_output=True, env=environment)
+        finally:
+            subprocess.run(["gpgconf", "--kill", "all"], check=False, env=environment)
         assert signed.read_bytes() != plain.read_bytes()
         assert compare(RpmDescriber(), plain, signed).likeness is Likeness.IDENTICAL
         content = bytearray(signed.read_bytes())

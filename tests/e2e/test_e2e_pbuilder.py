@@ -49,6 +49,13 @@ def test_it_gives_what_overlay_gives(site: Site, buildroots: Path) -> None:
     assert names[0] == names[1]
     assert list((other / "jobs").iterdir()) == []
 
+    # What its root held is known by the .buildinfo.
+    verified = site.run("verify", "1", "--json", env={"CONVEYOR_DATA_DIR": str(other)}, patience=600)
+    assert verified.code == 0, verified.out + verified.err
+    assert (verified.json["verdict"], verified.json["replaced"]) == ("reproducible", [])
+    (statement,) = (other / "repos").glob("*/*/*/*/provenance/hello.intoto.json")
+    assert "pkg:deb/debian/hello@" in statement.read_text()
+
 
 def test_a_package_of_the_trunk_is_a_build_dependency_of_the_next(site: Site) -> None:
     switch(site)
