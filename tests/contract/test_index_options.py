@@ -84,7 +84,9 @@ class TestRpm:
     @pytest.mark.parametrize("options", [IndexOptions(), ZSTD])
     def test_what_repomd_says_of_its_files_is_true(self, tmp_path: Path, options: IndexOptions) -> None:
         _, folder = rpm_tree(tmp_path, options)
-        for record in cr.Repomd(str(folder / "repodata/repomd.xml")):
+        records = list(cr.Repomd(str(folder / "repodata/repomd.xml")))
+        assert {record.type for record in records} == {"primary", "filelists", "other"}  # no sqlite, no modules
+        for record in records:
             again = cr.RepomdRecord(record.type, str(folder / record.location_href))
             again.fill(cr.SHA256)
             for field in ("checksum", "checksum_type", "checksum_open", "checksum_open_type", "size", "size_open"):
