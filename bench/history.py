@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import pickle
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -83,9 +83,12 @@ def _packages(folder: Path, package_format: Format, count: int) -> tuple[Package
     if not listed.exists():
         shutil.rmtree(folder, ignore_errors=True)
         made = manypackages.make(package_format, folder, manypackages.names(count), "1")
-        listed.write_bytes(pickle.dumps(tuple(made)))
-    packages: tuple[Package, ...] = pickle.loads(listed.read_bytes())
-    return packages
+        listed.write_bytes(pickle.dumps([_moved(each, lambda path: path.relative_to(folder)) for each in made]))
+    return tuple(_moved(each, lambda path: folder / path) for each in pickle.loads(listed.read_bytes()))
+
+
+def _moved(package: Package, change: Callable[[Path], Path]) -> Package:
+    return replace(package, files=tuple((change(path), artifact) for path, artifact in package.files))
 
 
 def _schema() -> str:

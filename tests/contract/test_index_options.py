@@ -16,6 +16,7 @@ from debian.deb822 import Deb822, Release
 
 from conveyor.errors import SourceInvalid
 from conveyor.formats.deb.apt import AptManager
+from conveyor.formats.deb.metadata import DebIndexWriter
 from conveyor.formats.rpm.createrepo import library as cr
 from conveyor.formats.rpm.metadata import RpmIndexWriter
 from conveyor.model.artifact import Artifact, ArtifactKind, Snapshot
@@ -83,7 +84,9 @@ class TestRpm:
     @pytest.mark.parametrize("options", [IndexOptions(), ZSTD])
     def test_what_repomd_says_of_its_files_is_true(self, tmp_path: Path, options: IndexOptions) -> None:
         _, folder = rpm_tree(tmp_path, options)
-        for record in cr.Repomd(str(folder / "repodata/repomd.xml")):
+        records = list(cr.Repomd(str(folder / "repodata/repomd.xml")))
+        assert {record.type for record in records} == {"primary", "filelists", "other"}  # no sqlite, no modules
+        for record in records:
             again = cr.RepomdRecord(record.type, str(folder / record.location_href))
             again.fill(cr.SHA256)
             for field in ("checksum", "checksum_type", "checksum_open", "checksum_open_type", "size", "size_open"):
@@ -272,6 +275,26 @@ class TestDeb:
         folder = publish(tree, snapshot_of(DEB_TARGET, "amd64", 1, entry_of("hello", 1, artifacts)))
         content = gzip.decompress((folder / "dists/trunk/common/Contents-amd64.gz").read_bytes())
         assert content == b"usr/share/hello/greeting\tmisc/hello\n"
+
+    def test_what_stands_in_for_a_snapshot_is_valid_for_as_long(self, tmp_path: Path) -> None:
+        tree = tree_at(tmp_path, options=IndexOptions(valid_until=7 * 86400))
+        folder = publish(tree, deb_snapshot(tree, tmp_path, 1))
+        # The target's options may be others since.
+        changed = DebIndexWriter(tmp_path / "cache").redated(folder, datetime(2030, 5, 1, tzinfo=UTC))
+        release = Release(changed["dists/trunk/Release"].decode())
+        assert (release["Date"], release["Valid-Until"]) == (
+            "Wed, 01 May 2030 00:00:00 GMT",
+            "Wed, 08 May 2030 00:00:00 GMT",
+        )
+
+    def test_nothing_is_kept_of_packages_that_are_removed(self, tmp_path: Path) -> None:
+        options = IndexOptions(contents=True)
+        tree = tree_at(tmp_path, options=options)
+        built = [make_deb(tmp_path, "hello", "1-1")]
+        tree.check(DEB_TARGET, built)
+        assert len([path for path in (tmp_path / "cache").rglob("*") if path.is_file()]) == 2
+        DebIndexWriter(tmp_path / "cache", options).forget([artifact.pool_path for _, artifact in built])
+        assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
 
     def test_an_expired_pointer_is_refused_and_a_snapshot_is_not(self, tmp_path: Path, apt: Apt) -> None:
         tree = tree_at(tmp_path, f"file://{tmp_path}/repos", options=IndexOptions(valid_until=7 * 86400))

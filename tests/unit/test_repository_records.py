@@ -75,7 +75,18 @@ def test_commit_yaml_has_what_clients_of_dlrn_read() -> None:
 
 def test_a_missing_extended_hash_is_none_in_words() -> None:
     snapshot = snapshot_of("t", "x86_64", 2, GLANCE)
-    assert b"extended_hash: None\n" in commit_yaml(snapshot, Format.DEB, "t")
+    loaded = YAML(typ="safe", pure=True).load(commit_yaml(snapshot, Format.DEB, "t"))
+    assert loaded["commits"][0]["extended_hash"] == "None"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "no", "1", "a: b # c", "'\"\\", "\n\t\r\0\x7f\x85\xa0", "n\u00fcva\u2028\ufeff\U0001f600"]
+)
+def test_commit_yaml_holds_any_text(text: str) -> None:
+    entry = replace(NOVA, component=text)
+    snapshot = snapshot_of("centos-10-x86_64", "x86_64", 1, entry)
+    loaded = YAML(typ="safe", pure=True).load(commit_yaml(snapshot, Format.RPM, "t"))
+    assert loaded["commits"][0]["component"] == text
 
 
 def test_versions_csv_has_a_row_for_each_package() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -42,6 +42,10 @@ class Contents:
             SourceInvalid: it is not a valid package.
         """
         return self._cache.get(deb, partial(_lines, path, deb.filename))
+
+    def forget(self, paths: Collection[str]) -> None:
+        """Let go of the lists of packages that were removed from the pool."""
+        self._cache.forget(paths)
 
     def merged(self, place: str, debs: Sequence[Artifact], pool: Path) -> bytes:
         """The index of all packages, compressed: one line for each file, sorted, with all packages that have it.

@@ -29,7 +29,7 @@ CACHE_SCHEMA = "deb-2"
 SUITE = "trunk"
 _SHA256 = re.compile("^SHA256:\\n((?: .*\\n)*)", re.MULTILINE)  # the whole file is slow to parse
 _DATE = re.compile("^Date: *(.*)$", re.MULTILINE)
-_VALID_UNTIL = re.compile("^Valid-Until: .*$", re.MULTILINE)
+_VALID_UNTIL = re.compile("^Valid-Until: *(.*)$", re.MULTILINE)
 DEFAULT_COMPONENT = "main"
 EVERY_ARCHITECTURE = "all"
 # A snapshot stays what it is, and can be used for ever.
@@ -151,15 +151,15 @@ class DebIndexWriter:
             release = (folder / "dists" / SUITE / "Release").read_text(encoding="utf-8")
         except FileNotFoundError:
             return None
-        found = _DATE.search(release)
-        return parsedate_to_datetime(found[1]) if found else None
+        return _found_date(_DATE, release)
 
     def redated(self, folder: Path, date: datetime) -> Mapping[str, bytes]:
-        """See IndexWriter.redated."""
+        """See IndexWriter.redated. It is valid for as long as it was, whatever the target's options are now."""
         release = (folder / "dists" / SUITE / "Release").read_text(encoding="utf-8")
+        before, until = _found_date(_DATE, release), _found_date(_VALID_UNTIL, release)
         changed = _DATE.sub(f"Date: {_rfc_date(date)}", release, count=1)
-        if self._valid_for is not None:
-            changed = _VALID_UNTIL.sub(f"Valid-Until: {_rfc_date(date + self._valid_for)}", changed, count=1)
+        if before is not None and until is not None:
+            changed = _VALID_UNTIL.sub(f"Valid-Until: {_rfc_date(date + (until - before))}", changed, count=1)
         return {f"dists/{SUITE}/Release": changed.encode()}
 
     def aggregates(self) -> bool:
@@ -202,6 +202,8 @@ class DebIndexWriter:
     def forget(self, paths: Collection[str]) -> None:
         """See IndexWriter.forget."""
         self._cache.forget(paths)
+        if self._contents is not None:
+            self._contents.forget(paths)
 
     def _binary(self, deb: Artifact, path: Path) -> bytes:
         if not _ARCHITECTURE.fullmatch(deb.architecture):
@@ -316,6 +318,11 @@ def _release(
         "SHA256": "".join(f"\n {line}" for line in checksums),
     }
     return "".join(f"{field}:{'' if value.startswith(chr(10)) else ' '}{value}\n" for field, value in fields.items())
+
+
+def _found_date(field: re.Pattern[str], release: str) -> datetime | None:
+    found = field.search(release)
+    return parsedate_to_datetime(found[1]) if found else None
 
 
 def _rfc_date(moment: datetime) -> str:
