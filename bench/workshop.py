@@ -66,6 +66,7 @@ class Workshop:
         self.environment = {
             "CONVEYOR_DATA_DIR": str(self._data),
             "CONVEYOR_REPOS": str(self.site.repos),
+            "CONVEYOR_SIGNING_UNSIGNED": "true",
             "CONVEYOR_REWRITES": json.dumps({UPSTREAM_URLS: f"{self._upstreams.clones.as_uri()}/"}),
         }
         settings = load_settings(None, self.environment)

@@ -65,6 +65,10 @@ class ConfigurationInvalid(UserError):
     """repos.yaml or the settings have mistakes; `details` holds one line for each."""
 
 
+class SigningUndecided(UserError):
+    """The settings do not say whether published repositories are signed."""
+
+
 class UnknownName(UserError):
     """A package, target, build or other name is not known; the hint suggests the nearest."""
 

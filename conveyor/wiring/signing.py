@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from conveyor.buildroot import health
-from conveyor.errors import SigningFailed
+from conveyor.errors import SigningFailed, SigningUndecided
 from conveyor.model.health import Finding, Program
 from conveyor.model.signing import KeyState, SigningKey
 from conveyor.model.target import Format
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SUBJECT = "signing"
 PROGRAMS = (Program(name="gpg", package="gpg"), Program(name="gpg-agent", package="gpg-agent"))
 PACKAGE_PROGRAMS = {Format.RPM: (Program(name="rpmsign", package="rpm"),)}
+UNDECIDED = "the settings do not say whether repositories are signed"
 DECIDE = "make a key with 'conveyor key create', or say 'unsigned = true' below [signing] in conveyor.toml"
 
 
@@ -55,11 +56,14 @@ def require_signing(settings: SigningSettings) -> None:
     """Refuse to begin what could not be published at the end.
 
     Raises:
+        SigningUndecided: nobody has said whether repositories are signed.
         SigningFailed: the key does not sign.
     """
     signer = open_signer(settings)
     if signer is not None:
         signer.sign(b"")
+    elif not settings.unsigned:
+        raise SigningUndecided(f"nothing is published yet: {UNDECIDED}", hint=DECIDE)
 
 
 def unsigned_note(settings: SigningSettings) -> str:
@@ -68,15 +72,17 @@ def unsigned_note(settings: SigningSettings) -> str:
         return ""
     if settings.unsigned:
         return "the repositories are not signed, as the settings say"
-    return f"the repositories are not signed; {DECIDE}"
+    return f"{UNDECIDED}; {DECIDE}"
 
 
 def findings(settings: SigningSettings, formats: Collection[Format]) -> Iterator[Finding]:
     """What `conveyor doctor` tells of signing: the programs, each key, and whether it signs."""
     signer = open_signer(settings)
     if signer is None:
-        detail = "nothing is signed" + (", as the settings say" if settings.unsigned else "")
-        yield Finding(subject=SUBJECT, good=True, detail=detail, remedy="" if settings.unsigned else DECIDE)
+        detail = "nothing is signed, as the settings say" if settings.unsigned else UNDECIDED
+        yield Finding(
+            subject=SUBJECT, good=settings.unsigned, detail=detail, remedy="" if settings.unsigned else DECIDE
+        )
         return
     needed = [*PROGRAMS, *(program for each in sorted(formats) for program in PACKAGE_PROGRAMS.get(each, ()))]
     missing = health.missing_programs(needed)

@@ -53,6 +53,7 @@ packages:
   hello: {upstream: "https://git.example.org/hello"}
   other: {upstream: "https://git.example.org/other"}
 """
+UNSIGNED = "[signing]\nunsigned = true\n"
 PATIENCE = 120.0
 # All that it says goes through a pipe; this comes first, and ends what is looked at of its system calls.
 REPORT = b"conveyor-test-report"
@@ -83,7 +84,7 @@ class Release:
 
 
 def make_site(
-    folder: Path, *, repos: str = REPOS, base_url: str = "http://127.0.0.1:9/repos", settings: str = ""
+    folder: Path, *, repos: str = REPOS, base_url: str = "http://127.0.0.1:9/repos", settings: str = UNSIGNED
 ) -> Path:
     """An empty site."""
     for package in ("hello", "other"):

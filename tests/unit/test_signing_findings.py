@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from conveyor.cli.main import app
 from conveyor.config import SigningSettings
+from conveyor.errors import SigningUndecided
 from conveyor.model.signing import KeyState, SigningKey
 from conveyor.model.target import Format
 from conveyor.wiring.signing import findings, key_finding, open_signing, require_signing, unsigned_note
@@ -28,13 +29,14 @@ def key_of(state: KeyState = KeyState.GOOD, *, days: int | None = None) -> Signi
     return SigningKey(fingerprint="A" * 40, owner="Conveyor", state=state, made_at=NOW, expires_at=expires)
 
 
-def test_nothing_said_is_unsigned_and_asks_for_a_decision() -> None:
+def test_nothing_said_asks_for_a_decision_before_anything_is_published() -> None:
     (found,) = findings(settings_of(), BOTH)
-    assert found.good
+    assert not found.good
     assert "conveyor key create" in found.remedy
     assert "conveyor key create" in unsigned_note(settings_of())
     assert open_signing(settings_of()) is None
-    require_signing(settings_of())
+    with pytest.raises(SigningUndecided, match="do not say"):
+        require_signing(settings_of())
 
 
 def test_said_to_be_unsigned_asks_for_nothing() -> None:
@@ -42,6 +44,7 @@ def test_said_to_be_unsigned_asks_for_nothing() -> None:
     (found,) = findings(said, BOTH)
     assert (found.good, found.detail, found.remedy) == (True, "nothing is signed, as the settings say", "")
     assert unsigned_note(said) == "the repositories are not signed, as the settings say"
+    require_signing(said)
 
 
 @pytest.mark.parametrize(("days", "warned"), [(None, False), (31, False), (29, True), (0, True)])
