@@ -26,6 +26,7 @@ from conveyor.pipeline.recover import Recovery
 from conveyor.pipeline.rollback import Rollback
 from conveyor.ports import Clock, IndexWriter, Ledger, MirrorStates, Progress, Store, Votes
 from conveyor.repository.collector import TreeCollector
+from conveyor.repository.signing import gnupg
 from conveyor.repository.tree import PublishedTree
 from conveyor.upstream.mirror import GitMirrors
 from conveyor.upstream.packaging import PackagingSources
@@ -225,7 +226,7 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
             store=store,
             repository=tree,
             targets=repos.targets,
-            sweepers=builders.sweepers,
+            sweepers=(*builders.sweepers, gnupg.sweep),
             follow=promoter.follow,
         ),
     )

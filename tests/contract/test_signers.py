@@ -201,11 +201,15 @@ class TestGpg:
         gpg_signer(keys, "first").sign(TEXT)
         assert list(scratch.iterdir()) == []
 
-    def test_what_a_killed_one_left_goes_with_the_next(self, keys: Keys, scratch: Path) -> None:
+    @pytest.mark.parametrize("by", ["the next that signs", "the next start"])
+    def test_what_a_killed_one_left_goes(self, keys: Keys, scratch: Path, by: str) -> None:
         left = scratch / f"{gnupg.PREFIX}left"
         left.mkdir()
         (left / gnupg.PRIVATE_KEYS).symlink_to(keys.home / gnupg.PRIVATE_KEYS)
-        gpg_signer(keys, "first").sign(TEXT)
+        if by == "the next start":
+            gnupg.sweep()
+        else:
+            gpg_signer(keys, "first").sign(TEXT)
         assert list(scratch.iterdir()) == []
         assert any((keys.home / gnupg.PRIVATE_KEYS).iterdir())
 

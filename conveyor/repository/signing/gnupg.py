@@ -98,7 +98,7 @@ def session(home: KeyHome) -> Iterator[Session]:
         SigningFailed: there is no such home, or it has no passphrase file where one was named.
     """
     _check(home)
-    files.remove_abandoned(SCRATCH, prefix=PREFIX)
+    sweep()
     with files.room_needed("a signature"), files.temporary_folder(SCRATCH, prefix=PREFIX) as folder:
         for name in (*PUBLIC_KEYS, PRIVATE_KEYS):
             if (home.folder / name).exists():
@@ -110,6 +110,11 @@ def session(home: KeyHome) -> Iterator[Session]:
             options = [*OPTIONS, "pinentry-mode loopback", f"passphrase-file {folder / UNLOCKING}"]
         (folder / "gpg.conf").write_text("".join(f"{option}\n" for option in options), encoding="utf-8")
         yield Session(folder)
+
+
+def sweep() -> None:
+    """Remove the temporary homes whose makers were killed."""
+    files.remove_abandoned(SCRATCH, prefix=PREFIX)
 
 
 def _check(home: KeyHome) -> None:
