@@ -36,8 +36,9 @@ lint: setup ## lint, types, layers
 check: lint ## the fast part: lint, types, layers, unit tests
 	$(BIN)/python -m pytest --quiet tests/unit
 
+# By files: what a file's tests share is made once.
 test: lint .cache/rpm-distribution ## everything, with the real tools
-	$(AS_ROOT) $(BIN)/python -m pytest --cov --cov-report=term --durations=15 tests
+	$(AS_ROOT) $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile --cov --cov-report=term --durations=25 tests
 
 .cache/rpm-distribution: setup
 	$(AS_ROOT) $(BIN)/python containers/rpm-distribution/make.py --output $@
