@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    BindParameter,
     Connection,
     Exists,
     FromClause,
     ScalarSelect,
     Select,
+    Text,
+    bindparam,
     exists,
     func,
     insert,
     literal,
     select,
     tuple_,
+    type_coerce,
     update,
 )
 
@@ -37,7 +41,23 @@ _ARTIFACT_COLUMNS = (
     build_artifact.c.version,
     build_artifact.c.architecture,
 )
+# A statement cannot have any number of parameters.
+_BUILDS_AT_ONCE = 500
 _KINDS = {kind.value: kind for kind in ArtifactKind}
+
+
+class NewestBuild(NamedTuple):
+    """A package's newest successful build of a trunk commit.
+
+    Attributes:
+        build_id: the build.
+        succeeded_at: when it ended, as the database has it.
+        failed_since: whether a newer build of its package failed.
+    """
+
+    build_id: int
+    succeeded_at: object
+    failed_since: bool
 
 
 def add_artifacts(connection: Connection, build_id: int, artifacts: tuple[Artifact, ...]) -> None:
@@ -176,14 +196,21 @@ def versions(connection: Connection, target: str, package: str) -> tuple[str, ..
     return tuple(connection.scalars(statement))
 
 
-def newest(connection: Connection, target: str) -> tuple[SnapshotEntry, ...]:
-    """For each package of the target what its newest successful build brings, sorted by package."""
-    packages = _packages(target)
-    newest_id = _newest_id(target, packages)
-    artifacts = _artifacts(connection, packages, newest_id)
-    statement = _select_entries(packages.join(entry, entry.c.build_id == newest_id))
-    found = [_to_entry(artifacts.get(row[0], []), *row) for row in connection.execute(statement).all()]
-    return tuple(sorted(found, key=lambda one: one.package))
+def newest(connection: Connection, target: str) -> list[NewestBuild]:
+    """For each package of the target its newest successful build."""
+    return [NewestBuild(*row) for row in connection.execute(_NEWEST, {"target": target})]
+
+
+def of_builds(connection: Connection, builds: Sequence[int]) -> dict[int, SnapshotEntry]:
+    """What builds bring, by build; nothing for those that are no successful builds of a trunk commit."""
+    found: dict[int, SnapshotEntry] = {}
+    for start in range(0, len(builds), _BUILDS_AT_ONCE):
+        wanted = {"builds": builds[start : start + _BUILDS_AT_ONCE]}
+        artifacts: dict[int, list[Artifact]] = defaultdict(list)
+        for build_id, *columns in connection.execute(_ARTIFACTS, wanted):
+            artifacts[build_id].append(_to_artifact(*columns))
+        found.update((row[0], _to_entry(artifacts[row[0]], *row)) for row in connection.execute(_ENTRIES, wanted))
+    return found
 
 
 def publishers(connection: Connection, target: str, names: Collection[str]) -> dict[str, tuple[str, ...]]:
@@ -204,20 +231,6 @@ def publishers(connection: Connection, target: str, names: Collection[str]) -> d
     return {name: tuple(sorted(found[name])) for name in sorted(found)}
 
 
-def of_build(connection: Connection, build_id: int) -> SnapshotEntry | None:
-    """What one build brings; None when it is no successful build of a trunk commit."""
-    row = connection.execute(_select_entries(entry).where(entry.c.build_id == build_id)).one_or_none()
-    if row is None:
-        return None
-    statement = (
-        select(*_ARTIFACT_COLUMNS)
-        .select_from(build_artifact.join(artifact, artifact.c.sha256 == build_artifact.c.sha256))
-        .where(build_artifact.c.build_id == build_id)
-        .order_by(build_artifact.c.position)
-    )
-    return _to_entry([_to_artifact(*columns) for columns in connection.execute(statement)], *row)
-
-
 def failing(connection: Connection, target: str) -> tuple[str, ...]:
     """Packages of which no trunk build has succeeded since the last one that failed or errored, sorted."""
     failed = build.c
@@ -235,29 +248,6 @@ def failing(connection: Connection, target: str) -> tuple[str, ...]:
         failed.target == target, failed.trunk, failed.failed_at.is_not(None), ~mended
     )
     return tuple(sorted(set(connection.scalars(statement))))
-
-
-def _select_entries(source: FromClause) -> Select[*tuple[Any, ...]]:
-    """The arguments of `_to_entry` after the first."""
-    commit = upstream_commit.c
-    return (
-        select(
-            entry.c.build_id,
-            entry.c.package,
-            entry.c.upstream_url,
-            commit.upstream_sha,
-            entry.c.packaging_url,
-            commit.packaging_sha,
-            commit.extended,
-            entry.c.component,
-            entry.c.version,
-            entry.c.succeeded_at,
-            _failed_since().label("failed_since"),
-        )
-        .select_from(source)
-        .join(build, build.c.id == entry.c.build_id)
-        .join(upstream_commit, upstream_commit.c.id == build.c.commit_id)
-    )
 
 
 def _to_entry(
@@ -289,7 +279,7 @@ def _to_entry(
     )
 
 
-def _packages(target: str) -> FromClause:
+def _packages(target: str | BindParameter[str]) -> FromClause:
     """The names of the packages that have an entry: a hop from name to name in the index.
 
     A plain GROUP BY reads the whole history, and a snapshot must not take longer because there is more of it. See
@@ -302,7 +292,7 @@ def _packages(target: str) -> FromClause:
     return names.union_all(select(following.scalar_subquery()).where(names.c.package.is_not(None)))
 
 
-def _newest_id(target: str, packages: FromClause) -> ScalarSelect[int]:
+def _newest_id(target: str | BindParameter[str], packages: FromClause) -> ScalarSelect[int]:
     """The build that a package's newest entry is of; of two that ended at the same moment, the one made later."""
     candidate = entry.alias("candidate")
     return (
@@ -331,16 +321,51 @@ def _failed_since() -> Exists:
     )
 
 
-def _artifacts(connection: Connection, packages: FromClause, newest_id: ScalarSelect[int]) -> dict[int, list[Artifact]]:
-    """The files of the newest builds, by build, each in its build's order."""
-    statement = (
-        select(build_artifact.c.build_id, *_ARTIFACT_COLUMNS)
+def _select_newest(target: BindParameter[str]) -> Select[*tuple[Any, ...]]:
+    """The arguments of `NewestBuild`."""
+    packages = _packages(target)
+    return (
+        # The moment as the database has it: it is only compared.
+        select(entry.c.build_id, type_coerce(entry.c.succeeded_at, Text), _failed_since())
         .select_from(packages)
-        .join(build_artifact, build_artifact.c.build_id == newest_id)
+        .join(entry, entry.c.build_id == _newest_id(target, packages))
+    )
+
+
+def _select_entries(builds: BindParameter[Sequence[int]]) -> Select[*tuple[Any, ...]]:
+    """The arguments of `_to_entry` after the first."""
+    commit = upstream_commit.c
+    return (
+        select(
+            entry.c.build_id,
+            entry.c.package,
+            entry.c.upstream_url,
+            commit.upstream_sha,
+            entry.c.packaging_url,
+            commit.packaging_sha,
+            commit.extended,
+            entry.c.component,
+            entry.c.version,
+            entry.c.succeeded_at,
+            _failed_since(),
+        )
+        .join(build, build.c.id == entry.c.build_id)
+        .join(upstream_commit, upstream_commit.c.id == build.c.commit_id)
+        .where(entry.c.build_id.in_(builds))
+    )
+
+
+def _select_artifacts(builds: BindParameter[Sequence[int]]) -> Select[*tuple[Any, ...]]:
+    """The files of builds, each build's in their order."""
+    return (
+        select(build_artifact.c.build_id, *_ARTIFACT_COLUMNS)
         .join(artifact, artifact.c.sha256 == build_artifact.c.sha256)
+        .where(build_artifact.c.build_id.in_(builds))
         .order_by(build_artifact.c.build_id, build_artifact.c.position)
     )
-    found: dict[int, list[Artifact]] = defaultdict(list)
-    for build_id, *columns in connection.execute(statement).all():
-        found[build_id].append(_to_artifact(*columns))
-    return found
+
+
+# Made once: to put them together takes longer than to run them.
+_NEWEST = _select_newest(bindparam("target"))
+_ENTRIES = _select_entries(bindparam("builds", expanding=True))
+_ARTIFACTS = _select_artifacts(bindparam("builds", expanding=True))

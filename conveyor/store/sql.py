@@ -15,6 +15,7 @@ from conveyor.store import builds, entries, snapshots
 from conveyor.store import provenance as made
 from conveyor.store.builds import Ending
 from conveyor.store.database import Database
+from conveyor.store.newest import NewestEntries
 
 
 class SqlStore:
@@ -30,6 +31,7 @@ class SqlStore:
     def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
         self._database = database
         self._now = now
+        self._newest = NewestEntries()
 
     def queue(self, commit: Commit, target: str, *, retry: bool) -> Build:
         """See the port. A trunk commit and a working copy with the same shas are two builds."""
@@ -130,15 +132,15 @@ class SqlStore:
     def entries(self, target: str) -> tuple[SnapshotEntry, ...]:
         """See the port. Only failed and errored builds count as not having succeeded."""
         with self._database.reading() as connection:
-            return entries.newest(connection, target)
+            return self._newest.read(connection, target)
 
     def entry(self, build_id: int) -> SnapshotEntry:
         """See the port."""
         with self._database.reading() as connection:
-            found = entries.of_build(connection, build_id)
-        if found is None:
+            found = entries.of_builds(connection, [build_id])
+        if build_id not in found:
             raise UnknownName(f"build {build_id} is no successful build of a trunk commit")
-        return found
+        return found[build_id]
 
     def provenance(self, build_id: int) -> Provenance | None:
         """See the port."""
