@@ -198,7 +198,7 @@ def versions(connection: Connection, target: str, package: str) -> tuple[str, ..
 
 def newest(connection: Connection, target: str) -> list[NewestBuild]:
     """For each package of the target its newest successful build."""
-    return [NewestBuild(*row) for row in connection.execute(_NEWEST, {"target": target})]
+    return [NewestBuild(*row) for row in connection.execute(_NEWEST, {"target": target}).all()]
 
 
 def of_builds(connection: Connection, builds: Sequence[int]) -> dict[int, SnapshotEntry]:
