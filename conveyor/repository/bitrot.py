@@ -7,7 +7,6 @@ marks can be made and removed by several processes at once, each in one step, an
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 
 from conveyor.errors import ArtifactDamaged
@@ -35,16 +34,6 @@ def unmark(root: Path, pool_path: str) -> None:
     (root / MARKS / _name(pool_path)).unlink(missing_ok=True)
 
 
-def marked(root: Path) -> Callable[[str], bool]:
-    """Tells of a file of the pool whether it is remembered as damaged."""
-    try:
-        marks = frozenset(path.name for path in (root / MARKS).iterdir())
-    except FileNotFoundError:
-        marks = frozenset()
-    # Most pools have none, and every artifact of a snapshot is asked for.
-    return lambda pool_path: bool(marks) and _name(pool_path) in marks
-
-
 def check(snapshot: Snapshot, root: Path) -> None:
     """See that a new snapshot lists nothing that is damaged, as far as it can be known without reading the whole pool.
 
@@ -54,10 +43,10 @@ def check(snapshot: Snapshot, root: Path) -> None:
     Raises:
         ArtifactDamaged: a file is not what its build made.
     """
-    is_marked = marked(root)
-    for entry in snapshot.entries:
+    marks = _marks(root)
+    for entry in snapshot.entries if marks else ():  # most pools have none
         for artifact in entry.artifacts:
-            if is_marked(artifact.pool_path):
+            if _name(artifact.pool_path) in marks:
                 raise _damaged(snapshot, root, artifact.pool_path, entry.package)
     for artifact in snapshot.own.artifacts:
         if not is_whole(root / POOL / artifact.pool_path, artifact.sha256):
@@ -87,6 +76,13 @@ def _hint(snapshot: Snapshot, root: Path, pool_path: str, package: str) -> str:
         f"bring {root / POOL / pool_path} back from a backup or a mirror, then run 'conveyor scrub --target "
         f"{snapshot.target}'; or build a newer commit: 'conveyor build {package}'"
     )
+
+
+def _marks(root: Path) -> frozenset[str]:
+    try:
+        return frozenset(path.name for path in (root / MARKS).iterdir())
+    except FileNotFoundError:
+        return frozenset()
 
 
 def _name(pool_path: str) -> str:

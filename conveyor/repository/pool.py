@@ -7,6 +7,8 @@ import hashlib
 import os
 import stat
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from conveyor.errors import ConveyorError, SourceInvalid
@@ -72,7 +74,7 @@ def add(root: Path, path: Path, artifact: Artifact) -> None:
         ConveyorError: its content is not the artifact's.
     """
     final = root / POOL / artifact.pool_path
-    if _holds(final, artifact) and is_whole(final, artifact.sha256):
+    if _size(final) == artifact.size and is_whole(final, artifact.sha256):
         return
     with files.temporary_folder(root) as temporary:
         copy = temporary / artifact.filename
@@ -82,17 +84,22 @@ def add(root: Path, path: Path, artifact: Artifact) -> None:
         files.sync_folder(final.parent)
 
 
-def missing(root: Path, artifact: Artifact) -> bool:
-    """Whether the pool lacks an artifact."""
-    return not _holds(f"{root}/{POOL}/{artifact.pool_path}", artifact)
-
-
-def _holds(final: Path | str, artifact: Artifact) -> bool:
-    # Every artifact of a snapshot is asked for: a Path for each would cost more than the answer.
+@contextmanager
+def looking(root: Path) -> Iterator[Callable[[str, int], bool]]:
+    """Tells whether the pool has a file, by its path there and its size."""
+    # Every artifact of a snapshot is asked for: a whole path for each would cost more than the answer.
+    pool = os.open(root / POOL, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        return os.stat(final).st_size == artifact.size  # noqa: PTH116
+        yield lambda path, size: _size(path, pool) == size
+    finally:
+        os.close(pool)
+
+
+def _size(path: Path | str, folder: int | None = None) -> int | None:
+    try:
+        return os.stat(path, dir_fd=folder).st_size
     except FileNotFoundError:
-        return False
+        return None
 
 
 def copy_checked(source: Path, copy: Path, artifact: Artifact) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Iterable, Sequence
 
 from conveyor.model.addresses import public_url
 from conveyor.model.artifact import ArtifactKind, Snapshot, SnapshotEntry
@@ -34,17 +35,14 @@ def source_nvr(entry: SnapshotEntry) -> str:
     return f"{name}-{version.rpartition(':')[2]}"
 
 
-def versions_csv(snapshot: Snapshot) -> bytes:
-    """One row for each package; "Status" is that of its latest build, which may be newer than the one that is here."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(VERSIONS_COLUMNS)
-    writer.writerows(_versions_row(entry) for entry in snapshot.entries)
-    return text.getvalue().encode()
+def versions_csv(rows: Iterable[str]) -> bytes:
+    """A heading, and one row for each package."""
+    return "".join([_csv(VERSIONS_COLUMNS), *rows]).encode()
 
 
-def _versions_row(entry: SnapshotEntry) -> tuple[str, ...]:
-    return (
+def versions_row(entry: SnapshotEntry) -> str:
+    """A package's row; "Status" is that of its latest build, which may be newer than the one that is here."""
+    fields = (
         entry.package,
         public_url(entry.upstream_url),
         entry.upstream_sha,
@@ -56,6 +54,13 @@ def _versions_row(entry: SnapshotEntry) -> tuple[str, ...]:
         entry.extended or _NOTHING,
         source_nvr(entry),
     )
+    return _csv(fields)
+
+
+def _csv(fields: Sequence[str]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(fields)
+    return line.getvalue()
 
 
 def commit_yaml(snapshot: Snapshot, package_format: Format, folder: str) -> bytes:
@@ -104,8 +109,13 @@ def _yaml_text(text: str) -> str:
     return f'"{escaped}"'
 
 
-def manifest_json(snapshot: Snapshot) -> bytes:
-    """What the snapshot holds: each package on a line of its own. docs/json.md describes it, manifest.py reads it."""
+def manifest_json(snapshot: Snapshot, lines: Iterable[str]) -> bytes:
+    """What the snapshot holds. docs/json.md describes it, manifest.py reads it.
+
+    Args:
+        snapshot: the snapshot.
+        lines: that of each of its entries.
+    """
     head = {
         "format_version": MANIFEST_VERSION,
         "commit": snapshot.commit_id,
@@ -115,8 +125,8 @@ def manifest_json(snapshot: Snapshot) -> bytes:
         "created_at": snapshot.created_at.isoformat(),
         "updated_at": snapshot.updated_at.isoformat(),
     }
-    lines = ",\n".join(manifest_line(entry) for entry in snapshot.entries)
-    return f'{json.dumps(head)[:-1]}, "packages": [\n{lines}\n]}}\n'.encode()
+    packages = ",\n".join(lines)
+    return f'{json.dumps(head)[:-1]}, "packages": [\n{packages}\n]}}\n'.encode()
 
 
 def manifest_line(entry: SnapshotEntry) -> str:

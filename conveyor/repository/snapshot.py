@@ -8,24 +8,32 @@ from pathlib import Path
 
 from conveyor.errors import SourceInvalid
 from conveyor.model.artifact import Snapshot
+from conveyor.model.target import Format
 from conveyor.ports import IndexWriter
 from conveyor.repository import aggregates, bitrot, files, names, pool, records
+from conveyor.repository.described import Descriptions
 
 POOL_LINK = "../../../pool"
 MANIFEST = "manifest.json"
+VERSIONS = "versions.csv"
 
 
-def check(snapshot: Snapshot, root: Path) -> None:
-    """Check the names of all artifacts, and that they are in the pool: metadata must not list what is not there.
+def check(snapshot: Snapshot, root: Path, described: Descriptions) -> None:
+    """Check that all artifacts are in the pool: metadata must not list what is not there.
+
+    Args:
+        snapshot: a new one.
+        root: the target's tree, with a pool.
+        described: what its entries bring.
 
     Raises:
-        SourceInvalid: a name is not fit to be published.
         ArtifactDamaged: the pool lacks an artifact, or it is not what its build made.
     """
-    for entry in snapshot.entries:
-        for artifact in entry.artifacts:
-            if pool.missing(root, names.check_artifact(artifact)):
-                raise bitrot.lacking(snapshot, root, entry.package, artifact)
+    with pool.looking(root) as has:
+        for entry, brought in described.items():
+            for path, artifact in zip(brought.paths, entry.artifacts, strict=True):
+                if not has(path, artifact.size):
+                    raise bitrot.lacking(snapshot, root, entry.package, artifact)
     bitrot.check(snapshot, root)
 
 
@@ -33,6 +41,7 @@ def publish(
     snapshot: Snapshot,
     root: Path,
     *,
+    described: Descriptions,
     writer: IndexWriter,
     client: tuple[str, str],
     extras: Mapping[str, bytes],
@@ -43,6 +52,7 @@ def publish(
     Args:
         snapshot: a checked one that is not there yet.
         root: the target's tree.
+        described: what its entries bring.
         writer: writes the metadata.
         client: name and content of the client file.
         extras: further files by relative path.
@@ -52,7 +62,11 @@ def publish(
     with files.temporary_folder(root) as temporary:
         aside = temporary / "snapshot"
         aside.mkdir()
-        _fill(aside, snapshot, root, writer, client)
+        _describe(aside, snapshot, described, writer.format)
+        (aside / client[0]).write_text(client[1], encoding="utf-8")
+        if writer.aggregates():
+            aggregates.write(aside, client, [VERSIONS])
+        writer.write(aside, snapshot, root / pool.POOL)
         seal(aside)
         _add_extras(aside, extras)
         files.settle(aside)
@@ -60,16 +74,12 @@ def publish(
         _rename(aside, final)
 
 
-def _fill(aside: Path, snapshot: Snapshot, root: Path, writer: IndexWriter, client: tuple[str, str]) -> None:
+def _describe(aside: Path, snapshot: Snapshot, described: Descriptions, package_format: Format) -> None:
     folder = f"{snapshot.target}/{names.shard(snapshot.commit_id)}"
     (aside / "pool").symlink_to(POOL_LINK)
-    (aside / client[0]).write_text(client[1], encoding="utf-8")
-    (aside / "commit.yaml").write_bytes(records.commit_yaml(snapshot, writer.format, folder))
-    (aside / "versions.csv").write_bytes(records.versions_csv(snapshot))
-    (aside / MANIFEST).write_bytes(records.manifest_json(snapshot))
-    if writer.aggregates():
-        aggregates.write(aside, client, ["versions.csv"])
-    writer.write(aside, snapshot, root / "pool")
+    (aside / "commit.yaml").write_bytes(records.commit_yaml(snapshot, package_format, folder))
+    (aside / VERSIONS).write_bytes(records.versions_csv(each.version for each in described.values()))
+    (aside / MANIFEST).write_bytes(records.manifest_json(snapshot, (each.manifest for each in described.values())))
 
 
 def _add_extras(aside: Path, extras: Mapping[str, bytes]) -> None:

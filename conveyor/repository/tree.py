@@ -15,6 +15,7 @@ from conveyor.model.promotion import CONSISTENT, CURRENT, LEDGER_HEAD, consisten
 from conveyor.ports import ClientKeys, IndexWriter, Trunk
 from conveyor.repository import aggregates, bitrot, manifest, names, pointers, pool, snapshot
 from conveyor.repository import files as disk
+from conveyor.repository.described import Describing
 from conveyor.repository.redating import Redating
 from conveyor.repository.signing import published
 from conveyor.repository.signing.lead import content_digest
@@ -58,6 +59,7 @@ class PublishedTree:
         self._client_name = client_name
         self._signing = signing
         self._now = now
+        self._describing = Describing()
 
     def url(self, target: str, place: str) -> str:
         """The URL of a snapshot (`ab/cd/<commit id>`) or a pointer of a target."""
@@ -88,8 +90,7 @@ class PublishedTree:
     def bringing(self, target: str) -> Iterator[None]:
         """See Repository.bringing. Waits while the pool is being cleared."""
         with disk.room_needed(f"the pool of {target}"):
-            root = self._make_target_folder(target)
-            disk.make_folder(root / pool.POOL, below=root)
+            root = self._make_pool(target)
         with disk.folder_lock(root / pool.POOL, shared=True):
             yield
 
@@ -149,6 +150,7 @@ class PublishedTree:
         final = self.snapshot_folder(new.target, new.commit_id)
         if final.is_dir():
             return final
+        described = self._describing.of(new)
         keys = self._keys(new.target, new.commit_id, (each for entry in new.entries for each in entry.artifacts))
         components = sorted({entry.component for entry in new.entries})
         client = self._client_file(new.target, names.shard(new.commit_id), keys, components)
@@ -159,9 +161,17 @@ class PublishedTree:
                 (folder / self._key_name).write_text(keys.armoured, encoding="ascii")
 
         with disk.room_needed(f"the repository of {new.package} for {new.target}"):
-            root = self._make_target_folder(new.target)
-            snapshot.check(new, root)
-            snapshot.publish(new, root, writer=self._writer(new.target), client=client, extras=extras, seal=seal)
+            root = self._make_pool(new.target)
+            snapshot.check(new, root, described)
+            snapshot.publish(
+                new,
+                root,
+                described=described,
+                writer=self._writer(new.target),
+                client=client,
+                extras=extras,
+                seal=seal,
+            )
             if keys is not None:
                 published.put(root / self._key_name, keys.armoured)
         return final
@@ -339,4 +349,9 @@ class PublishedTree:
     def _make_target_folder(self, target: str) -> Path:
         root = self._folder(target)
         disk.make_folder(root, below=self._root)
+        return root
+
+    def _make_pool(self, target: str) -> Path:
+        root = self._make_target_folder(target)
+        disk.make_folder(root / pool.POOL, below=root)
         return root

@@ -10,13 +10,22 @@ import stat
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from conveyor.errors import ConveyorError, DiskFull, SigningFailed, SnapshotDamaged, SourceInvalid, UnknownName
-from conveyor.model.artifact import Artifact, Snapshot
+from conveyor.errors import (
+    ArtifactDamaged,
+    ConveyorError,
+    DiskFull,
+    SigningFailed,
+    SnapshotDamaged,
+    SourceInvalid,
+    UnknownName,
+)
+from conveyor.model.artifact import Artifact, Snapshot, SnapshotEntry
 from conveyor.ports import IndexWriter, Repository
 from conveyor.repository import files
 from conveyor.repository.signing.published import Signing
@@ -260,6 +269,19 @@ class TestPool:
         with pytest.raises(ConveyorError, match=r"lacks x\.rpm"):
             tree.publish(snapshot_of(TARGET, ARCHITECTURE, 1, entry_of("nova", 1, (artifact,))), {})
 
+    @pytest.mark.parametrize("lost", [Path.unlink, lambda path: os.truncate(path, 3)], ids=["missing", "cut off"])
+    def test_what_the_pool_has_lost_since_the_last_snapshot_is_refused(
+        self, tree: PublishedTree, tmp_path: Path, lost: Callable[[Path], None]
+    ) -> None:
+        glance, nova = (make_snapshot(tree, tmp_path, number).own for number in (1, 2))
+        glance = replace(glance, package="glance")
+        tree.publish(snapshot_of(TARGET, ARCHITECTURE, 1, nova, glance), {})
+        lost(tree.artifact_path(TARGET, glance.artifacts[0]))
+        with pytest.raises(ArtifactDamaged, match=r"lacks nova-1\.rpm of glance"):
+            tree.publish(snapshot_of(TARGET, ARCHITECTURE, 3, nova, glance), {})
+        tree.add(TARGET, tmp_path / "nova-1.rpm", glance.artifacts[0])
+        tree.publish(snapshot_of(TARGET, ARCHITECTURE, 3, nova, glance), {})
+
 
 class TestTree:
     def test_it_is_readable_by_all_whatever_the_umask(self, tree: PublishedTree, tmp_path: Path) -> None:
@@ -345,6 +367,26 @@ class TestTree:
             contents.append(content_of(tmp_path / name / "repos"))
         assert contents[0] == contents[1]
         assert len(contents[0]) > 10
+
+    def test_a_tree_that_has_published_others_writes_the_same_bytes(self, tmp_path: Path) -> None:
+        root, again = tmp_path / "repos", tmp_path / "again"
+        again.mkdir()
+        tree = published_tree(root)
+        entries: dict[str, SnapshotEntry] = {}
+        for number, package in enumerate(["nova", "glance", "nova", "keystone", "glance", "nova"], start=1):
+            parts = [plain_artifact(tmp_path, f"{package}-{number}{end}", b"%d" % number) for end in (".a", ".b")]
+            # Of what was published before, some is failing now, and some is mended.
+            entries = {name: replace(entry, latest_succeeded=number % 2 == 0) for name, entry in entries.items()}
+            entries[package] = entry_of(package, number, tuple(artifact for _, artifact in parts))
+            others = [entry for name, entry in entries.items() if name != package]
+            snapshot = snapshot_of(TARGET, ARCHITECTURE, number, entries[package], *others)
+            for path, artifact in parts:
+                tree.add(TARGET, path, artifact)
+                published_tree(again / "repos").add(TARGET, path, artifact)
+            tree.publish(snapshot, {})
+            published_tree(again / "repos").publish(snapshot, {})
+        assert content_of(root) == content_of(again / "repos")
+        assert b"FAILED" in b"".join(path.read_bytes() for path in root.rglob("versions.csv"))
 
     def test_a_reader_of_the_snapshot_before_finds_its_metadata(self, tree: PublishedTree, tmp_path: Path) -> None:
         current = tmp_path / "repos" / TARGET / "current"

@@ -15,7 +15,7 @@ from conveyor.model.manifest import Manifest
 from conveyor.ports import Trunk
 from conveyor.repository import names
 from conveyor.repository.manifest import read
-from conveyor.repository.records import manifest_json
+from conveyor.repository.records import manifest_json, manifest_line
 
 # What no repository can list.
 UNLISTABLE = b"unlistable"
@@ -67,7 +67,9 @@ class FakeRepository:
         if not folder.is_dir():
             folder.mkdir(parents=True)
             (folder / "pool").symlink_to("../../../pool")
-            self._manifests[folder] = read(manifest_json(snapshot), where=str(folder))
+            self._manifests[folder] = read(
+                manifest_json(snapshot, map(manifest_line, snapshot.entries)), where=str(folder)
+            )
             for path, content in extras.items():
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 (folder / path).write_bytes(content)

@@ -35,7 +35,7 @@ from conveyor.pipeline.compare import Comparison, Difference, Likeness, Part
 from conveyor.pipeline.mirror import MirrorStanding
 from conveyor.pipeline.rebuild import Replaced
 from conveyor.pipeline.verify import Check, Subject, Verdict, Verification
-from conveyor.repository.records import MANIFEST_VERSION, manifest_json
+from conveyor.repository.records import MANIFEST_VERSION, manifest_json, manifest_line
 from tests.support.published import entry_of, plain_artifact, snapshot_of
 
 ROOT = Path(__file__).parents[2]
@@ -158,7 +158,8 @@ def test_the_document_of_the_stock_is_described() -> None:
 
 def test_the_manifest_is_described(tmp_path: Path) -> None:
     _, artifact = plain_artifact(tmp_path, "x.rpm", b"content")
-    document = json.loads(manifest_json(snapshot_of("t", "x86_64", 1, entry_of("nova", 1, (artifact,)))))
+    snapshot = snapshot_of("t", "x86_64", 1, entry_of("nova", 1, (artifact,)))
+    document = json.loads(manifest_json(snapshot, map(manifest_line, snapshot.entries)))
     assert list(table("manifest.json of a snapshot")) == list(document)
     (package,) = document["packages"]
     assert list(table("A package of a manifest")) == list(package)

@@ -12,7 +12,7 @@ import pytest
 from conveyor.errors import SnapshotDamaged
 from conveyor.model.artifact import Artifact, ArtifactKind
 from conveyor.repository.manifest import read
-from conveyor.repository.records import manifest_json
+from conveyor.repository.records import manifest_json, manifest_line
 from tests.support.published import commit_id_of, entry_of, sha_of, snapshot_of
 
 WHERE = "ab/cd/id/manifest.json"
@@ -35,7 +35,7 @@ FILES = (artifact("a.src.rpm", ArtifactKind.SOURCE), artifact("b.noarch.rpm", Ar
 NOVA = replace(entry_of("nova", 1, FILES), component=HOSTILE)
 GLANCE = replace(entry_of("glance", 2, ()), packaging_url="https://user:secret@example.org/x", extended="abcd")
 SNAPSHOT = snapshot_of("centos-10-x86_64", "x86_64", 1, NOVA, GLANCE)
-CONTENT = manifest_json(SNAPSHOT)
+CONTENT = manifest_json(SNAPSHOT, map(manifest_line, SNAPSHOT.entries))
 # As version 1 was written.
 FLAT_FILES = [("nova", "1-2", "binary"), ("glance", "4-1", "binary"), ("nova", "1-1", "source")]
 FLAT = {

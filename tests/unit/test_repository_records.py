@@ -12,7 +12,14 @@ from ruamel.yaml import YAML
 from conveyor.model.addresses import public_url
 from conveyor.model.artifact import Artifact, ArtifactKind
 from conveyor.model.target import Format
-from conveyor.repository.records import commit_yaml, manifest_json, source_nvr, versions_csv
+from conveyor.repository.records import (
+    commit_yaml,
+    manifest_json,
+    manifest_line,
+    source_nvr,
+    versions_csv,
+    versions_row,
+)
 from tests.support.published import DAY_ONE, entry_of, sha_of, snapshot_of
 
 
@@ -90,7 +97,7 @@ def test_commit_yaml_holds_any_text(text: str) -> None:
 
 
 def test_versions_csv_has_a_row_for_each_package() -> None:
-    header, glance, nova = csv.reader(versions_csv(SNAPSHOT).decode().splitlines())
+    header, glance, nova = csv.reader(versions_csv(map(versions_row, SNAPSHOT.entries)).decode().splitlines())
     assert ",".join(header) == (
         "Project,Source Repo,Source Sha,Dist Repo,Dist Sha,Status,Last Success Timestamp,Component,Extended Sha,Pkg NVR"
     )
@@ -116,7 +123,7 @@ def test_the_nvr_without_a_source_package() -> None:
 
 
 def test_the_manifest_has_a_line_for_each_package() -> None:
-    content = manifest_json(SNAPSHOT)
+    content = manifest_json(SNAPSHOT, map(manifest_line, SNAPSHOT.entries))
     manifest = json.loads(content)
     assert (manifest["format_version"], manifest["commit"], manifest["package"]) == (2, SNAPSHOT.commit_id, "nova")
     assert manifest["target"] == "centos-10-x86_64"
