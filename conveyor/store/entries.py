@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BindParameter,
+    Column,
+    ColumnElement,
     Connection,
     Exists,
     FromClause,
@@ -233,21 +235,7 @@ def publishers(connection: Connection, target: str, names: Collection[str]) -> d
 
 def failing(connection: Connection, target: str) -> tuple[str, ...]:
     """Packages of which no trunk build has succeeded since the last one that failed or errored, sorted."""
-    failed = build.c
-    mended = (
-        exists(entry.c.build_id)
-        .where(
-            entry.c.target == target,
-            entry.c.package == failed.package,
-            entry.c.succeeded_at >= failed.failed_at,
-            tuple_(entry.c.succeeded_at, entry.c.build_id) > tuple_(failed.failed_at, failed.id),
-        )
-        .correlate(build)
-    )
-    statement = select(failed.package).where(
-        failed.target == target, failed.trunk, failed.failed_at.is_not(None), ~mended
-    )
-    return tuple(sorted(set(connection.scalars(statement))))
+    return tuple(sorted(connection.scalars(_FAILING, {"target": target})))
 
 
 def _to_entry(
@@ -280,15 +268,18 @@ def _to_entry(
 
 
 def _packages(target: str | BindParameter[str]) -> FromClause:
-    """The names of the packages that have an entry: a hop from name to name in the index.
+    """The names of the packages that have an entry."""
+    return _each(entry.c.package, entry.c.target == target)
+
+
+def _each(package: Column[str], wanted: ColumnElement[bool]) -> FromClause:
+    """The different names in a column: a hop from name to name in its index.
 
     A plain GROUP BY reads the whole history, and a snapshot must not take longer because there is more of it. See
     https://wiki.postgresql.org/wiki/Loose_indexscan.
     """
-    of_target = entry.c.target == target
-    first = select(func.min(entry.c.package).label("package")).where(of_target)
-    names = first.cte("names", recursive=True)
-    following = select(func.min(entry.c.package)).where(of_target, entry.c.package > names.c.package)
+    names = select(func.min(package).label("package")).where(wanted).cte("names", recursive=True)
+    following = select(func.min(package)).where(wanted, package > names.c.package)
     return names.union_all(select(following.scalar_subquery()).where(names.c.package.is_not(None)))
 
 
@@ -319,6 +310,32 @@ def _failed_since() -> Exists:
         )
         .correlate(entry)
     )
+
+
+def _select_failing(target: BindParameter[str]) -> Select[str]:
+    """The packages whose newest failure, among those of the trunk, has no success after it."""
+    of_trunk = (build.c.target == target) & build.c.trunk & build.c.failed_at.is_not(None)
+    packages = _each(build.c.package, of_trunk)
+    newest = (
+        select(build.c.id)
+        .where(of_trunk, build.c.package == packages.c.package)
+        .order_by(build.c.failed_at.desc(), build.c.id.desc())
+        .limit(1)
+        .correlate(packages)
+        .scalar_subquery()
+    )
+    failed = build.alias("failed")
+    mended = (
+        exists(entry.c.build_id)
+        .where(
+            entry.c.target == failed.c.target,
+            entry.c.package == failed.c.package,
+            entry.c.succeeded_at >= failed.c.failed_at,
+            tuple_(entry.c.succeeded_at, entry.c.build_id) > tuple_(failed.c.failed_at, failed.c.id),
+        )
+        .correlate(failed)
+    )
+    return select(failed.c.package).select_from(packages).join(failed, failed.c.id == newest).where(~mended)
 
 
 def _select_newest(target: BindParameter[str]) -> Select[*tuple[Any, ...]]:
@@ -366,6 +383,7 @@ def _select_artifacts(builds: BindParameter[Sequence[int]]) -> Select[*tuple[Any
 
 
 # Made once: to put them together takes longer than to run them.
+_FAILING = _select_failing(bindparam("target"))
 _NEWEST = _select_newest(bindparam("target"))
 _ENTRIES = _select_entries(bindparam("builds", expanding=True))
 _ARTIFACTS = _select_artifacts(bindparam("builds", expanding=True))

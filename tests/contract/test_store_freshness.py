@@ -15,7 +15,8 @@ from sqlalchemy.engine import Engine
 from conveyor.model.artifact import SnapshotEntry
 from conveyor.model.build import Outcome
 from conveyor.store import SqlStore, entries, open_store
-from tests.fakes.store_samples import OTHER_TARGET, TARGET, artifact, commit, end, minute, succeed
+from tests.fakes.store import MemoryStore
+from tests.fakes.store_samples import NOON, OTHER_TARGET, TARGET, artifact, commit, end, minute, succeed
 
 PACKAGES = ("Zed", "glance", "keystone", "nova")
 STEPS = 30
@@ -53,20 +54,23 @@ def fresh(url: str, target: str = TARGET) -> tuple[SnapshotEntry, ...]:
 
 @pytest.mark.parametrize("seed", range(2))
 def test_whatever_others_do(url: str, store: SqlStore, other: SqlStore, seed: int) -> None:
-    chance = random.Random(seed)
+    chance, plain = random.Random(seed), MemoryStore(lambda: NOON)
     seen: set[SnapshotEntry] = set()
     for step in range(STEPS):
         package, target = chance.choice(PACKAGES), chance.choice([TARGET, TARGET, OTHER_TARGET])
         what, at = commit(str(step), package=package), minute(chance.randrange(step + 1))
-        if chance.random() < 0.6:
-            names = [f"{package}-{part}" for part in range(2)]
-            files = [artifact(f"{name}_{step}_{target}.deb", name=name, version=f"{step}-1") for name in names]
-            succeed(other, what, at, *files, target=target, version=f"{step}-1")
-        else:
-            end(other, what, at, chance.choice(list(Outcome)[1:3]), target=target)
+        names = [f"{package}-{part}" for part in range(2)]
+        files = [artifact(f"{name}_{step}_{target}.deb", name=name, version=f"{step}-1") for name in names]
+        outcome = chance.choice([Outcome.SUCCEEDED, Outcome.SUCCEEDED, Outcome.FAILED, Outcome.ERRORED])
+        for written in (other, plain):
+            if outcome is Outcome.SUCCEEDED:
+                succeed(written, what, at, *files, target=target, version=f"{step}-1")
+            else:
+                end(written, what, at, outcome, target=target)
         for asked in (TARGET, OTHER_TARGET):
             told = store.entries(asked)
-            assert told == fresh(url, asked)
+            assert told == fresh(url, asked) == plain.entries(asked)
+            assert store.failing(asked) == plain.failing(asked)
             seen.update(told)
     assert {entry.latest_succeeded for entry in seen} == {True, False}
 
