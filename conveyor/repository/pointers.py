@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from conveyor.model.promotion import is_pointer_name
-from conveyor.ports import IndexWriter
 from conveyor.repository import files, names, redating
 from conveyor.repository.redating import Redating
 
 RECENT = ".recent"
 # A client asks within seconds for the files that an entry file names; so many moves may happen meanwhile.
 KEPT_MOVES = 16
+# Names which files of a commit's snapshot are called by their checksum.
+Checksummed = Callable[[str], tuple[str, ...]]
 
 
 def read(root: Path, pointer: str) -> str | None:
@@ -37,7 +38,7 @@ def remove(root: Path, pointer: str) -> None:
     files.sync_folder(root)
 
 
-def move(root: Path, pointer: str, commit_id: str, how: Redating) -> None:
+def move(root: Path, pointer: str, commit_id: str, how: Redating, checksummed: Checksummed) -> None:
     """Point at a snapshot that exists; what clients of the last moves ask for stays readable below the pointer.
 
     Args:
@@ -45,13 +46,14 @@ def move(root: Path, pointer: str, commit_id: str, how: Redating) -> None:
         pointer: the pointer's name.
         commit_id: whose snapshot.
         how: how clients are told, where the snapshot is older than what they have.
+        checksummed: tells which files of a snapshot are called by their checksum.
     """
     names.check_pointer(pointer)
     recent = _recent(root)
     before = read(root, pointer)
     # What pointers moved to last has the metadata of those before it already: pointers often move there together.
     carried = frozenset(recent if recent[-1:] == [commit_id] else ())
-    _carry_over(root, {*recent, *filter(None, [before])} - carried - {commit_id}, commit_id, how.writer)
+    _carry_over(root, {*recent, *filter(None, [before])} - carried - {commit_id}, commit_id, checksummed)
     place = redating.place_for(root, pointer, commit_id, how)
     shown = redating.shown_places(root)
     with files.temporary_folder(root) as temporary:
@@ -79,7 +81,7 @@ def _replace(root: Path, temporary: Path, name: str, lines: Sequence[str]) -> No
     new.rename(root / name)
 
 
-def _carry_over(root: Path, older: set[str], commit_id: str, writer: IndexWriter) -> None:
+def _carry_over(root: Path, older: set[str], commit_id: str, checksummed: Checksummed) -> None:
     """Make the metadata of older snapshots readable below the one that a pointer moves to.
 
     Between reading repomd.xml or Release and reading the files that it names, a client may be led to another
@@ -88,13 +90,13 @@ def _carry_over(root: Path, older: set[str], commit_id: str, writer: IndexWriter
     new = root / names.shard(commit_id)
     for each in sorted(older):
         old = root / names.shard(each)
-        for path in _checksummed(old, writer):
+        for path in _known(each, checksummed):
             _link(old / path, new / path)
 
 
-def _checksummed(folder: Path, writer: IndexWriter) -> tuple[str, ...]:
+def _known(commit_id: str, checksummed: Checksummed) -> tuple[str, ...]:
     try:
-        return writer.checksummed(folder)
+        return checksummed(commit_id)
     except OSError:  # it was removed, or is damaged: no reason to stay there
         return ()
 

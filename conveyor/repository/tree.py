@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache, partial
 from pathlib import Path
 
 from conveyor.errors import UnknownName
@@ -22,6 +23,7 @@ from conveyor.repository.signing.lead import content_digest
 from conveyor.repository.signing.published import Signing
 
 LOCK = ".lock"
+_KEPT = 1024  # names of files of so many snapshots
 
 
 def _utc_now() -> datetime:
@@ -60,6 +62,8 @@ class PublishedTree:
         self._signing = signing
         self._now = now
         self._describing = Describing()
+        # A snapshot never changes, and each of the last ones is asked for with every move.
+        self._checksummed = lru_cache(maxsize=_KEPT)(self._read_checksummed)
 
     def url(self, target: str, place: str) -> str:
         """The URL of a snapshot (`ab/cd/<commit id>`) or a pointer of a target."""
@@ -202,7 +206,7 @@ class PublishedTree:
             now=self._now(),
         )
         with disk.room_needed(f"the pointer {pointer} of {target}"):
-            pointers.move(self._folder(target), pointer, commit_id, how)
+            pointers.move(self._folder(target), pointer, commit_id, how, partial(self._checksummed, target))
             self._link_components(target, pointer, commit_id)
 
     def unpoint(self, target: str, pointer: str) -> None:
@@ -297,6 +301,9 @@ class PublishedTree:
             armoured=self._signing.signer.public_keys.decode("ascii"),
             packages=signer is not None and all(path.is_file() and signer.has_signature(path) for path in paths),
         )
+
+    def _read_checksummed(self, target: str, commit_id: str) -> tuple[str, ...]:
+        return self._writer(target).checksummed(self.snapshot_folder(target, commit_id))
 
     def _seal(self, target: str, folder: Path) -> None:
         if self._signing is not None:

@@ -167,19 +167,15 @@ def _to_artifact(
     )
 
 
-def publish(connection: Connection, build_id: int, seconds: float, at: datetime) -> None:
+def publish(connection: Connection, build_id: int, seconds: float, at: datetime) -> bool:
     """Remember that the build's snapshot is published; what was remembered first stays.
 
-    Raises:
-        ValueError: the build brings nothing into snapshots, so it has none.
+    False where the build brings nothing into snapshots, so it has none.
     """
-    connection.execute(
-        update(entry)
-        .where(entry.c.build_id == build_id, entry.c.published_at.is_(None))
-        .values(published_at=at, publish_seconds=seconds)
-    )
-    if connection.scalar(select(entry.c.build_id).where(entry.c.build_id == build_id)) is None:
-        raise ValueError(f"build {build_id} is no successful build of a trunk commit")
+    statement = update(entry).where(entry.c.build_id == build_id, entry.c.published_at.is_(None))
+    if connection.execute(statement.values(published_at=at, publish_seconds=seconds)).rowcount == 1:
+        return True
+    return connection.scalar(select(entry.c.build_id).where(entry.c.build_id == build_id)) is not None
 
 
 def unpublished_ids() -> Select[int]:

@@ -99,9 +99,11 @@ class SqlStore:
     def mark_published(self, build_id: int, publish_seconds: float) -> Build:
         """See the port. Doing it again changes nothing."""
         with self._database.writing() as connection:
-            builds.get(connection, build_id)
-            entries.publish(connection, build_id, publish_seconds, self._now())
-            return builds.get(connection, build_id)
+            has_entry = entries.publish(connection, build_id, publish_seconds, self._now())
+            published = builds.get(connection, build_id)
+            if not has_entry:
+                raise ValueError(f"build {build_id} is no successful build of a trunk commit")
+            return published
 
     def build(self, build_id: int) -> Build:
         """See the port."""
