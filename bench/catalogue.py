@@ -14,7 +14,7 @@ from bench.claims import Budget, Claim
 from bench.dlrn import Dlrn, Figures
 from bench.mock import Mock
 from bench.pbuilder import Pbuilder
-from bench.publishing import BYTES, INODES, MEMORY, Publishing
+from bench.publishing import BYTES, FIRST, INODES, MEMORY, Publishing
 from bench.series import Comparison, Peer, Sample, Series
 from bench.site import with_builder
 from bench.workshop import Made, Workshop
@@ -267,6 +267,7 @@ def _publishing_rpm(many: Publishing, count: int, peers: Peers) -> Series:
         many.ours,
         _among(count),
         Against(f"{name}-dlrn", dlrn, many.peer(many.post_build), missing, budget),
+        Against(f"{name}-first", dlrn, many.peer(many.post_build, FIRST), missing, None, figure=FIRST),
         *(
             Against(f"{name}-{figure}", dlrn, many.peer(many.post_build, key), missing, None, unit, key)
             for figure, key, unit in (("memory", MEMORY, MEBIBYTES), ("disk", BYTES, "KiB"), ("inodes", INODES, ""))

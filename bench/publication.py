@@ -1,4 +1,4 @@
-"""Publishes one new build of a kept history in a process of its own: FOLDER FORMAT COUNT FILE."""
+"""Publishes new builds of a kept history in a process of its own: FOLDER FORMAT COUNT FILE."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from conveyor.pipeline.provenance import Statements
 from conveyor.pipeline.publish import Publisher
 from conveyor.ports import Describer, IndexWriter, Store
 from conveyor.repository.tree import PublishedTree
-from conveyor.store import open_books
+from conveyor.store import Books, open_books
 
 TARGET = "target"
 SITE = "https://example.org/repos"
@@ -55,37 +55,58 @@ def main() -> int:
 
 
 def publish(kept: History, package_format: Format) -> dict[str, float]:
-    """Publish a new version of one package: seconds, and what was added outside of the pool."""
-    number = time.time_ns()
-    name = kept.packages[number // 1000 % len(kept.packages)].name
-    scratch = kept.folder / "new"
-    shutil.rmtree(scratch, ignore_errors=True)
-    (package,) = manypackages.make(package_format, scratch, [name], f"2.{number}")
+    """Publish new versions of two packages, one after the other.
+
+    Seconds of the second, what it added outside of the pool, and the seconds of the first.
+    """
     books = open_books(kept.database)
-    tree = PublishedTree(
-        kept.repos, writers={TARGET: WRITERS[package_format](kept.folder / "data/metadata")}, base_url=SITE
-    )
-    pointers = Pointers(books.ledger, tree, SystemClock())
-    configured = [each.name for each in kept.packages]
-    statements = Statements(tree, DESCRIBERS, SITE)
-    publisher = Publisher(books.store, tree, pointers, kept.folder / "data", configured, statements)
-    target = _target(package_format)
     try:
-        tree.check(TARGET, package.files)
-        build = _built(books.store, publisher, target, package, number)
-        books.store.entries(TARGET)  # as the build stage does
+        trunk = _Trunk(kept, package_format, books)
+        first = trunk.publish()
         before = _inodes(kept)
-        started = time.perf_counter()
-        publisher.publish(build, target)
-        seconds = time.perf_counter() - started
+        seconds = trunk.publish()
+        after = _inodes(kept)
     finally:
         books.store.close()
-    after = _inodes(kept)
     return {
+        "first": first,
         "seconds": seconds,
         "inodes": len(after) - len(before),
         "kibibytes": (sum(after.values()) - sum(before.values())) / 1024,
     }
+
+
+class _Trunk:
+    """What publishes into a history, as it is put together in a process of Conveyor's."""
+
+    def __init__(self, kept: History, package_format: Format, books: Books) -> None:
+        self._kept = kept
+        self._store = books.store
+        writers = {TARGET: WRITERS[package_format](kept.folder / "data/metadata")}
+        self._tree = PublishedTree(kept.repos, writers=writers, base_url=SITE)
+        self._publisher = Publisher(
+            books.store,
+            self._tree,
+            Pointers(books.ledger, self._tree, SystemClock()),
+            kept.folder / "data",
+            [each.name for each in kept.packages],
+            Statements(self._tree, DESCRIBERS, SITE),
+        )
+        self._target = _target(package_format)
+
+    def publish(self) -> float:
+        """Publish a new version of one package; returns the seconds that it takes after the build."""
+        number = time.time_ns()
+        name = self._kept.packages[number // 1000 % len(self._kept.packages)].name
+        scratch = self._kept.folder / "new"
+        shutil.rmtree(scratch, ignore_errors=True)
+        (package,) = manypackages.make(self._target.format, scratch, [name], f"2.{number}")
+        self._tree.check(TARGET, package.files)
+        build = _built(self._store, self._publisher, self._target, package, number)
+        self._store.entries(TARGET)  # as the build stage does
+        started = time.perf_counter()
+        self._publisher.publish(build, self._target)
+        return time.perf_counter() - started
 
 
 def _built(store: Store, publisher: Publisher, target: Target, package: Package, number: int) -> Build:
