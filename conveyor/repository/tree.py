@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache, partial
+from itertools import takewhile
 from pathlib import Path
 
 from conveyor.errors import UnknownName
 from conveyor.model.artifact import Artifact, ArtifactKind, Snapshot
 from conveyor.model.manifest import Manifest
 from conveyor.model.promotion import CONSISTENT, CURRENT, LEDGER_HEAD, consistent_of, follows_builds
-from conveyor.ports import ClientKeys, IndexWriter, Trunk
+from conveyor.ports import ClientKeys, IndexWriter, PackageSigner, Trunk
 from conveyor.repository import aggregates, bitrot, manifest, names, pointers, pool, snapshot
 from conveyor.repository import files as disk
 from conveyor.repository.described import Describing
@@ -62,6 +63,7 @@ class PublishedTree:
         self._signing = signing
         self._now = now
         self._describing = Describing()
+        self._signed: dict[str, frozenset[str]] = {}  # of each target's last snapshot
         # A snapshot never changes, and each of the last ones is asked for with every move.
         self._checksummed = lru_cache(maxsize=_KEPT)(self._read_checksummed)
 
@@ -294,13 +296,27 @@ class PublishedTree:
         if self._signing is None:
             return None
         signer = self._signing.packages.get(self._writer(target).format)
-        packages = (artifact for artifact in artifacts if artifact.kind is not ArtifactKind.SUPPORT)
-        paths = (self.artifact_path(target, package) for package in packages)
+        packages = [artifact for artifact in artifacts if artifact.kind is not ArtifactKind.SUPPORT]
         return ClientKeys(
             url=f"{self.url(target, names.shard(commit_id))}/{self._key_name}",
             armoured=self._signing.signer.public_keys.decode("ascii"),
-            packages=signer is not None and all(path.is_file() and signer.has_signature(path) for path in paths),
+            packages=signer is not None and self._all_signed(target, packages, signer),
         )
+
+    def _all_signed(self, target: str, packages: Sequence[Artifact], signer: PackageSigner) -> bool:
+        """Whether packages carry signatures. What the pool holds never changes: the signed are looked at once."""
+        folder, known = self._folder(target) / pool.POOL, self._signed.get(target, frozenset())
+
+        def is_signed(pool_path: str) -> bool:
+            if pool_path in known:
+                return True
+            path = folder / pool_path
+            return path.is_file() and signer.has_signature(path)
+
+        paths = [names.check_artifact(package).pool_path for package in packages]
+        signed = frozenset(takewhile(is_signed, paths))
+        self._signed[target] = signed
+        return signed.issuperset(paths)
 
     def _read_checksummed(self, target: str, commit_id: str) -> tuple[str, ...]:
         return self._writer(target).checksummed(self.snapshot_folder(target, commit_id))

@@ -292,19 +292,19 @@ def _newest_id(target: str | BindParameter[str], packages: FromClause) -> Scalar
     )
 
 
-def _failed_since() -> Exists:
-    """Whether a trunk build of the entry's package failed after the entry's build succeeded."""
+def _failed_since(of: FromClause) -> Exists:
+    """Whether a trunk build of an entry's package failed after the entry's build succeeded."""
     failure = build.alias("failure")
     return (
         exists(failure.c.id)
         .where(
-            failure.c.target == entry.c.target,
-            failure.c.package == entry.c.package,
+            failure.c.target == of.c.target,
+            failure.c.package == of.c.package,
             failure.c.trunk,
-            failure.c.failed_at >= entry.c.succeeded_at,
-            tuple_(failure.c.failed_at, failure.c.id) > tuple_(entry.c.succeeded_at, entry.c.build_id),
+            failure.c.failed_at >= of.c.succeeded_at,
+            tuple_(failure.c.failed_at, failure.c.id) > tuple_(of.c.succeeded_at, of.c.build_id),
         )
-        .correlate(entry)
+        .correlate(of)
     )
 
 
@@ -335,14 +335,30 @@ def _select_failing(target: BindParameter[str]) -> Select[str]:
 
 
 def _select_newest(target: BindParameter[str]) -> Select[*tuple[Any, ...]]:
-    """The arguments of `NewestBuild`."""
-    packages = _packages(target)
-    return (
-        # The moment as the database has it: it is only compared.
-        select(entry.c.build_id, type_coerce(entry.c.succeeded_at, Text), _failed_since())
-        .select_from(packages)
-        .join(entry, entry.c.build_id == _newest_id(target, packages))
+    """The arguments of `NewestBuild`: a hop from package to package in the index, see `_each`."""
+    first = select(*_of_package(entry)).where(entry.c.target == target).order_by(*_newest_first(entry)).limit(1)
+    newest = select(first.subquery()).cte("newest", recursive=True)
+    candidate, following = entry.alias("candidate"), entry.alias("following")
+    next_id = (
+        select(candidate.c.build_id)
+        .where(candidate.c.target == target, candidate.c.package < newest.c.package)
+        .order_by(*_newest_first(candidate))
+        .limit(1)
+        .correlate(newest)
+        .scalar_subquery()
     )
+    others = select(*_of_package(following)).join(newest, following.c.build_id == next_id)
+    found = newest.union_all(others)
+    # The moment as the database has it: it is only compared.
+    return select(found.c.build_id, type_coerce(found.c.succeeded_at, Text), _failed_since(found))
+
+
+def _of_package(of: FromClause) -> tuple[ColumnElement[Any], ...]:
+    return of.c.build_id, of.c.target, of.c.package, of.c.succeeded_at
+
+
+def _newest_first(of: FromClause) -> tuple[ColumnElement[Any], ...]:
+    return of.c.package.desc(), of.c.succeeded_at.desc(), of.c.build_id.desc()
 
 
 def _select_entries(builds: BindParameter[Sequence[int]]) -> Select[*tuple[Any, ...]]:
@@ -360,7 +376,7 @@ def _select_entries(builds: BindParameter[Sequence[int]]) -> Select[*tuple[Any, 
             entry.c.component,
             entry.c.version,
             entry.c.succeeded_at,
-            _failed_since(),
+            _failed_since(entry),
         )
         .join(build, build.c.id == entry.c.build_id)
         .join(upstream_commit, upstream_commit.c.id == build.c.commit_id)

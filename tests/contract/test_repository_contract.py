@@ -10,7 +10,7 @@ import stat
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from conveyor.errors import (
     SourceInvalid,
     UnknownName,
 )
-from conveyor.model.artifact import Artifact, Snapshot, SnapshotEntry
+from conveyor.model.artifact import Artifact, ArtifactKind, Snapshot, SnapshotEntry
 from conveyor.ports import IndexWriter, Repository
 from conveyor.repository import files
 from conveyor.repository.signing.published import Signing
@@ -351,6 +351,30 @@ class TestTree:
             assert keys.read_bytes() == signer.public_keys
         assert f"{commit_id_of(1)}/conveyor.asc" in (folder / "conveyor.client").read_text()
 
+    def test_a_package_s_signature_is_looked_for_once(self, tmp_path: Path) -> None:
+        packages = _SignedByName()
+        signing = Signing(signer=FakeSigner(), packages={FakeIndexWriter.format: packages})
+        writers: dict[str, IndexWriter] = {TARGET: FakeIndexWriter()}
+        tree = PublishedTree(tmp_path / "repos", writers=writers, base_url="https://x.org", signing=signing)
+        parts = {}
+        for name in ("signed-a", "signed-b", "plain", "signed-c"):
+            path, artifact = plain_artifact(tmp_path, name, name.encode())
+            parts[name] = tree.add(TARGET, path, replace(artifact, kind=ArtifactKind.BINARY))
+        for number, (listed, demanded) in enumerate(
+            [
+                (["signed-a"], True),
+                (["signed-a", "signed-b"], True),
+                (["signed-a", "plain", "signed-b"], False),
+                (["signed-a", "signed-c"], True),
+                (["plain"], False),
+            ],
+            start=1,
+        ):
+            entry = entry_of("nova", number, tuple(parts[name] for name in listed))
+            folder = tree.publish(snapshot_of(TARGET, ARCHITECTURE, number, entry), {})
+            assert f"packages={demanded}" in (folder / "conveyor.client").read_text()
+        assert packages.asked == ["signed-a", "signed-b", "plain", "signed-c", "plain"]
+
     def test_an_unknown_target_is_named(self, tree: PublishedTree) -> None:
         with pytest.raises(UnknownName, match="fedora-99"):
             tree.client_file("fedora-99", "current")
@@ -422,6 +446,20 @@ class TestTree:
             tree.clean()
             assert held.is_dir()
         assert not held.exists()
+
+
+class _SignedByName:
+    """The port PackageSigner on files whose names say whether they are signed."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def sign(self, paths: Sequence[Path]) -> None:
+        raise NotImplementedError
+
+    def has_signature(self, path: Path) -> bool:
+        self.asked.append(path.name)
+        return path.name.startswith("signed")
 
 
 def content_of(root: Path) -> dict[str, bytes]:

@@ -28,7 +28,7 @@ def test_a_commit_is_published_among_the_packages(
 
     figures = [publication.publish(made, package_format) for _ in range(2)]
 
-    assert all(min(each["first"], each["seconds"]) > 0 and each["inodes"] > 0 and each["kibibytes"] > 0 for each in figures)
+    assert all(min(each.values()) > 0 for each in figures)
     current = made.repos / publication.TARGET / "current"
     assert (current / FIRST[package_format]).is_file()
     assert len((current / "versions.csv").read_text().splitlines()) == 1 + COUNT
