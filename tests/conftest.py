@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 
@@ -14,8 +15,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """What tests make is read by builds, as other users."""
+    """What tests make is read by builds, as other users; and Ctrl-C is never ignored.
+
+    A shell ignores it in what it runs in the background, and so does who runs tests in several processes.
+    """
     os.umask(0o022)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

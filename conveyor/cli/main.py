@@ -30,7 +30,7 @@ from conveyor.cli import (
 from conveyor.cli.context import Context
 from conveyor.cli.text import plain
 from conveyor.errors import ConveyorError
-from conveyor.wiring import disk_full_error
+from conveyor.wiring import disk_error
 
 EXIT_INTERRUPTED = 130
 EXIT_DEFECT = 3
@@ -96,11 +96,11 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except OSError as error:
-        full = disk_full_error(error)
-        if full is None:
+        failure = disk_error(error)
+        if failure is None:
             raise
-        print_error(errors, full)
-        sys.exit(full.exit_code)
+        print_error(errors, failure)
+        sys.exit(failure.exit_code)
 
 
 def print_error(console: Console, error: ConveyorError) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from conveyor.repository.signing.keys import create as create_key
 from conveyor.wiring.builders import Builders
-from conveyor.wiring.conveyor import Conveyor, Records, disk_full_error, open_conveyor, open_records
+from conveyor.wiring.conveyor import Conveyor, Records, disk_error, open_conveyor, open_records
 from conveyor.wiring.keeping import make_collect, make_scrub
 from conveyor.wiring.machine import examine, gain_root, require_programs, require_room, require_root
 from conveyor.wiring.mirroring import make_mirroring
@@ -18,7 +18,7 @@ __all__ = [
     "Conveyor",
     "Records",
     "create_key",
-    "disk_full_error",
+    "disk_error",
     "examine",
     "gain_root",
     "keys",

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conveyor.errors import DiskFull, UserError
+from conveyor.errors import DiskFailed, DiskFull, UserError
 from conveyor.formats.deb.describe import DebDescriber
 from conveyor.formats.deb.metadata import DebIndexWriter
 from conveyor.formats.deb.toolchain import DebToolchain
@@ -232,9 +232,15 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
     )
 
 
-def disk_full_error(error: OSError, data: Path | None = None) -> DiskFull | None:
-    """The intended error for a full disk; None for any other."""
-    return disk_full(data or Path(error.filename or "/")) if error.errno == errno.ENOSPC else None
+def disk_error(error: OSError, data: Path | None = None) -> DiskFull | DiskFailed | None:
+    """The intended error for a disk that is full, fails or is read-only; None for any other."""
+    place = data or Path(error.filename or "/")
+    if error.errno == errno.ENOSPC:
+        return disk_full(place)
+    if error.errno in {errno.EIO, errno.EROFS}:
+        hint = "check the disk (dmesg) and whether it is mounted read-only, then run the same command again"
+        return DiskFailed("the disk fails", cause=f"{place}: {error.strerror}", hint=hint)
+    return None
 
 
 def _make(data: Path) -> None:

@@ -132,7 +132,7 @@ def test_shell_without_a_kept_root(rpm_site: Site) -> None:
 
 
 def test_log_is_followed_while_the_build_runs(rpm_site: Site) -> None:
-    rpm_site.replace("hello.spec.j2", "%build\n", "%build\necho be''gun\nsleep 2\necho do''ne\n")
+    rpm_site.replace("hello.spec.j2", "%build\n", "%build\necho be''gun\nsleep 8\necho do''ne\n")
     running = rpm_site.start("build", "hello")
     rpm_site.reach(running, "build")
     follower = rpm_site.start("log", "hello", "--follow")

@@ -32,7 +32,7 @@ from conveyor.model.artifact import Artifact
 from conveyor.model.build import Build, Claim, Outcome, State
 from conveyor.model.commit import Commit, CommitInfo
 from conveyor.model.promotion import MoveKind
-from conveyor.wiring import disk_full_error, make_collect, open_conveyor
+from conveyor.wiring import disk_error, make_collect, open_conveyor
 from conveyor.wiring.conveyor import Conveyor
 from tests.fakes.progress import FakeProgress
 from tests.support.keys import Keys
@@ -142,10 +142,10 @@ def _disagreements(conveyor: Conveyor) -> Iterator[str]:
         if build.outcome is Outcome.SUCCEEDED and build.id not in collected:
             yield from _lost(conveyor, build)
     for target in conveyor.repos.targets:
-        newest = max(store.entries(target), key=lambda entry: entry.succeeded_at, default=None)
-        pointed = tree.pointed(target, "current") or ""
-        if newest is not None and not pointed.startswith(newest.upstream_sha):
-            yield f"current of {target} is at {pointed}, not at {newest.upstream_sha}"
+        pointed = tree.pointed(target, "current")
+        shown = {each.commit for each in tree.manifest(target, pointed).packages} if pointed else set()
+        if missing := {entry.commit_id for entry in store.entries(target)} - shown:
+            yield f"current of {target} is at {pointed}, without {sorted(missing)}"
     yield from _of_ledger(conveyor)
 
 
@@ -368,8 +368,11 @@ def _carry_out(connection: Connection, work: Callable[..., object], arguments: S
     except ConveyorError as error:
         ended = Ended(refused=f"{type(error).__name__}: {error.summary}", hint=error.hint)
     except OSError as error:
-        full = disk_full_error(error)  # as `main` of the command line does
-        ended = Ended(refused=f"DiskFull: {full.summary}", hint=full.hint) if full else Ended(defect=format_exc())
+        failure = disk_error(error)  # as `main` of the command line does
+        if failure is None:
+            ended = Ended(defect=format_exc())
+        else:
+            ended = Ended(refused=f"{type(failure).__name__}: {failure.summary}", hint=failure.hint)
     except Exception:  # noqa: BLE001 - the test says of each that it is one
         ended = Ended(defect=format_exc())
     connection.send_bytes(REPORT)
