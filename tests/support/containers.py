@@ -6,6 +6,8 @@ import hashlib
 import os
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from conveyor.formats.deb.apt import AptManager
 from conveyor.formats.deb.mirror import host_mirror
 from conveyor.model.target import Format
 from conveyor.ports import PackageManager
+from conveyor.repository.files import exclusive
 from tests.support.published import need
 from tests.support.real_roots import DEB_TARGET
 from tests.support.roots import BUSYBOX, UID, fill_root, need_sandbox
@@ -69,11 +72,20 @@ def busybox_image() -> str:
 def imported(name: str, tag: str, *words: str) -> str:
     """The name of an image with what tar is told to take by `words`, made unless podman has it."""
     image = f"localhost/{name}:{tag}"
-    if not has_image(image):
-        with subprocess.Popen(["tar", "-c", *words], stdout=subprocess.PIPE) as tar:
-            subprocess.run(["podman", "import", "--quiet", "-", image], stdin=tar.stdout, check=True)
-        assert tar.returncode == 0
+    with _in_turn():
+        if not has_image(image):
+            with subprocess.Popen(["tar", "-c", *words], stdout=subprocess.PIPE) as tar:
+                subprocess.run(["podman", "import", "--quiet", "-", image], stdin=tar.stdout, check=True)
+            assert tar.returncode == 0
     return image
+
+
+@contextmanager
+def _in_turn() -> Iterator[None]:
+    """Tests that run beside each other make an image once."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with exclusive(CACHE / "images.lock"):
+        yield
 
 
 @cache
@@ -117,7 +129,9 @@ def _built(folder: Path, tag: str, base: str) -> str:
     """An image of a Containerfile and a base, made unless podman has it."""
     digest = hashlib.sha256((folder / "Containerfile").read_bytes()).hexdigest()[:12]
     image = f"localhost/conveyor-test-{folder.name}:{tag}-{digest}"
-    if not has_image(image):
+    with _in_turn():
+        if has_image(image):
+            return image
         options = ("--isolation", "chroot", "--network", "host", "--build-arg", f"BASE={base}", "--tag", image)
         subprocess.run(["podman", "build", "--quiet", *options, folder], check=True)
     return image
