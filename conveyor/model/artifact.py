@@ -9,6 +9,9 @@ from enum import StrEnum
 from conveyor.model.commit import commit_id
 from conveyor.model.provenance import Provenance
 
+# Where the repositories of single components lie, in a snapshot and beside the pointers.
+COMPONENT_FOLDER = "component"
+
 
 class ArtifactKind(StrEnum):
     """What a file is to a repository."""

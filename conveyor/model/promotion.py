@@ -9,6 +9,8 @@ from datetime import datetime
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
+from conveyor.model.artifact import COMPONENT_FOLDER
+
 CURRENT = "current"
 CONSISTENT = "consistent"
 # They follow builds; nobody promotes to them.
@@ -17,7 +19,7 @@ RESERVED = (CURRENT, CONSISTENT, f"{CONSISTENT}-*")
 _POINTER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 # Names that the tree of a target has for itself, beside folders of two hex digits: the files with the public keys too.
 LEDGER_HEAD = "ledger-head"
-TAKEN = ("pool", LEDGER_HEAD, "*.asc")
+TAKEN = ("pool", LEDGER_HEAD, COMPONENT_FOLDER, "*.asc")
 _JOB = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:+-]{0,199}")
 _SHARD = re.compile(r"[0-9a-f]{2}")
 

@@ -10,9 +10,8 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from conveyor.model.artifact import COMPONENT_FOLDER
 from conveyor.repository import files
-
-COMPONENT_FOLDER = "component"
 
 
 def md5_of(text: str) -> str:

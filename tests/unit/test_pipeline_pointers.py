@@ -54,7 +54,7 @@ class TestMove:
 
         assert [entry.step.target for entry in site.ledger.written] == [ONE, TWO]
 
-    @pytest.mark.parametrize("pointer", ["pool", "ledger-head", "ab", "..", "a/b", ".x", "-x", ""])
+    @pytest.mark.parametrize("pointer", ["pool", "ledger-head", "component", "ab", "..", "a/b", ".x", "-x", ""])
     def test_a_name_that_cannot_be_moves_nothing(self, site: Site, pointer: str) -> None:
         with pytest.raises(UnknownName, match="cannot be a pointer's name"):
             site.pointers.move(MoveKind.PROMOTED, [(ONE, "tested", A), (TWO, pointer, A)], actor="ada")

@@ -190,7 +190,7 @@ class TestOneCommit:
         assert line == f"nothing is promoted to {name}: it follows builds"
 
     @pytest.mark.parametrize(
-        "name", ["a/b", "..", ".", "../../etc", "", "ab", "pool", "ledger-head", "-x", "x\n", "x" * 101]
+        "name", ["a/b", "..", ".", "../../etc", "", "ab", "pool", "ledger-head", "component", "-x", "x\n", "x" * 101]
     )
     def test_names_that_no_pointer_can_have(self, make: Make, name: str) -> None:
         workshop = make()

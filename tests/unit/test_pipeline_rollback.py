@@ -160,7 +160,7 @@ class TestTo:
 
 
 class TestNames:
-    @pytest.mark.parametrize("pointer", ["pool", "ledger-head", "ab", "..", "a/b", "", "-x", ".x"])
+    @pytest.mark.parametrize("pointer", ["pool", "ledger-head", "component", "ab", "..", "a/b", "", "-x", ".x"])
     def test_what_no_pointer_can_be_called(self, site: Site, pointer: str) -> None:
         with pytest.raises(UnknownName, match="cannot be a pointer's name"):
             back(site, pointer=pointer)

@@ -15,13 +15,12 @@ from conveyor.formats.chunk_cache import ChunkCache
 from conveyor.formats.compression import Bytes, Codec, Gzip, Zstd
 from conveyor.formats.merged import Merger, Piece
 from conveyor.formats.rpm.createrepo import library as cr
-from conveyor.model.artifact import Artifact, ArtifactKind, Snapshot
+from conveyor.model.artifact import COMPONENT_FOLDER, Artifact, ArtifactKind, Snapshot
 from conveyor.model.target import DEFAULT_INDEXES, Compression, Format, IndexOptions, SourcePackages
 from conveyor.ports import ClientKeys, EntryFile
 
 CACHE_SCHEMA = "rpm-1"
 SOURCE_FOLDER = "source"
-COMPONENT_FOLDER = "component"
 _CHANGELOG_ENTRIES = 10
 # What XML 1.0 cannot hold; createrepo_c writes it all the same.
 NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")

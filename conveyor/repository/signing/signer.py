@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC
 
 from conveyor.errors import SigningFailed
 from conveyor.model.signing import KeyState, SigningKey
@@ -133,8 +133,3 @@ def _missing(home: KeyHome, fingerprint: str) -> SigningFailed:
         cause="'key', 'also' and 'retired' below [signing] take the fingerprints of primary keys",
         hint=f"see what is there: gpg --homedir {home.folder} --list-keys",
     )
-
-
-def days_left(key: SigningKey, now: datetime) -> int | None:
-    """Days until a key expires; None for never."""
-    return None if key.expires_at is None else (key.expires_at - now).days
