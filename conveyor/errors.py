@@ -89,6 +89,10 @@ class PromotionRefused(UserError):
     """A pointer may not be moved there; `details` holds one line for each thing that is missing."""
 
 
+class NotPossible(UserError):
+    """What is asked for does not go with the state that something is in; `what` names both."""
+
+
 class PackageError(ConveyorError):
     """The upstream or its packaging is at fault."""
 
@@ -165,6 +169,14 @@ class MirroringFailed(NetworkError):
     """A mirror could not be brought up to date; it is tried again."""
 
 
+class NoticeFailed(NetworkError):
+    """Somebody could not be told of something; it is tried again."""
+
+
+class NoticeRefused(UserError):
+    """Somebody can never be told in this way: the address is none, or the settings do not know the recipient."""
+
+
 class CommandFailed(ConveyorError):
     """A host command ended with an exit code that was not expected; `details` ends with its last lines."""
 
@@ -214,6 +226,10 @@ class LedgerBroken(ConveyorError):
     def exit_code(self) -> int:
         """1: what was looked at is not as it should be."""
         return 1
+
+
+class DaemonRunning(ConveyorError):
+    """Another daemon works with the same store or data directory; two never act at once."""
 
 
 class ClaimLost(ConveyorError):

@@ -108,6 +108,10 @@ class Build:
         log: the last attempt's log, relative to the data directory.
         claim: who works on it now.
         published: whether its snapshot is published.
+        errors: how many attempts errored since somebody or something asked for it.
+        not_before: a queued one waits for this moment, with zone; None for none.
+        ended: why it ended without an attempt, or outside of one; empty for others.
+        cancelled_by: who wants it cancelled, or did; empty for nobody.
     """
 
     id: int
@@ -125,3 +129,34 @@ class Build:
     log: str | None
     claim: Claim | None
     published: bool
+    errors: int = 0
+    not_before: datetime | None = None
+    ended: str = ""
+    cancelled_by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptRecord:
+    """One try at a build, as the store knows it.
+
+    Attributes:
+        number: from 1, within its build.
+        outcome: what became of it; None while it runs.
+        cause: why it did not succeed.
+        stages: the stages that have ended.
+        queued_at: since when the build had waited for it, with zone.
+        started_at: with zone.
+        finished_at: with zone; None while it runs.
+        log: relative to the data directory; None where there is none.
+        buildroot: sha256 of what was installed in its root; None where that is not known.
+    """
+
+    number: int
+    outcome: Outcome | None
+    cause: Cause | None
+    stages: tuple[StageTime, ...]
+    queued_at: datetime
+    started_at: datetime
+    finished_at: datetime | None
+    log: str | None
+    buildroot: str | None

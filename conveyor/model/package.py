@@ -19,6 +19,43 @@ class VersionScheme(StrEnum):
     DLRN = "dlrn"  # DLRN's numbering, with the commit's date instead of the build's
 
 
+class CommitPolicy(StrEnum):
+    """Which commits of the followed branch are built."""
+
+    EVERY = "every"
+    NEWEST = "newest"  # those that are the newest when they are looked for; a newer one supersedes those that wait
+    TAGS = "tags"  # those that a tag with a version leads to
+
+
+class RebuildPolicy(StrEnum):
+    """When a package is built anew without a commit of its own."""
+
+    NEVER = "never"
+    ABI = "abi"  # when what others link to or depend on by version changed in a build dependency
+    ALWAYS = "always"  # on each new build of a build dependency
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Following:
+    """How a package is followed by the daemon.
+
+    Attributes:
+        commits: which commits are built.
+        max_waiting: how many builds of it may wait on each target; older ones are superseded. None for any number.
+        interval: seconds between two polls; None for the site's.
+        cancel_superseded: whether a running build is cancelled when it is superseded.
+        rebuild: when it is built anew for its build dependencies.
+        bootstrap: whether it is built first, and then once more, where packages build-depend on each other.
+    """
+
+    commits: CommitPolicy = CommitPolicy.EVERY
+    max_waiting: int | None = None
+    interval: int | None = None
+    cancel_superseded: bool = False
+    rebuild: RebuildPolicy = RebuildPolicy.NEVER
+    bootstrap: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackagingFolder:
     """Packaging that lives in a folder of its own, usually specs/<package>.
@@ -59,6 +96,7 @@ class Package:
         maintainers: who is told about failures, as "Name <address>" or an address.
         component: the part of the distribution that it belongs to.
         epochs: the epoch of its versions, by format, where a distribution's own package has one; 0 for the others.
+        following: how the daemon follows it.
     """
 
     name: str
@@ -72,3 +110,4 @@ class Package:
     maintainers: tuple[str, ...]
     component: str
     epochs: Mapping[Format, int] = field(default_factory=dict)
+    following: Following = Following()

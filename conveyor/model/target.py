@@ -183,6 +183,7 @@ class Target:
         mock: how mock is called.
         container: image that the builder's tool runs in; None for the host's own tool (mock, pbuilder).
         indexes: what its repositories have.
+        builds_at_once: how many builds the daemon runs for it at once; None for as many as it has workers.
     """
 
     name: str
@@ -201,3 +202,4 @@ class Target:
     mock: MockOptions = MockOptions()
     container: str | None = None
     indexes: IndexOptions = DEFAULT_INDEXES
+    builds_at_once: int | None = None

@@ -17,8 +17,10 @@ from conveyor.ports.publishing import (
     SignatureChecker,
     Signer,
 )
+from conveyor.ports.queueing import Events, Leases, Queue, Watch
 from conveyor.ports.store import Store
 from conveyor.ports.surroundings import Clock, Progress
+from conveyor.ports.telling import Notifier, Outbox
 from conveyor.ports.upstream import Git, PackagingSource, Renderer
 
 __all__ = [
@@ -31,11 +33,15 @@ __all__ = [
     "Copier",
     "Describer",
     "EntryFile",
+    "Events",
     "Git",
     "IndexWriter",
     "InstalledPackage",
+    "Leases",
     "Ledger",
     "MirrorStates",
+    "Notifier",
+    "Outbox",
     "PackageManager",
     "PackageSigner",
     "PackagingSource",
@@ -43,6 +49,7 @@ __all__ = [
     "PoolReader",
     "PreparedRoot",
     "Progress",
+    "Queue",
     "Recreator",
     "Renderer",
     "Repository",
@@ -55,4 +62,5 @@ __all__ = [
     "Toolchain",
     "Trunk",
     "Votes",
+    "Watch",
 ]

@@ -1,0 +1,87 @@
+"""What is known of the repositories that are polled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class Side(StrEnum):
+    """Which of a package's repositories."""
+
+    UPSTREAM = "upstream"
+    PACKAGING = "packaging"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteRefs:
+    """What a repository has, as it says itself. Names are upstream's text.
+
+    Attributes:
+        branches: sha of each branch, by its name without "refs/heads/".
+        tags: sha of the commit (or other object) that each tag leads to in the end, by its name without "refs/tags/".
+    """
+
+    branches: Mapping[str, str]
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """What was last seen of a package on one side, and is in the queue.
+
+    Attributes:
+        package: the package's name.
+        side: upstream or packaging.
+        url: the repository; empty for a packaging folder.
+        ref: the followed branch; empty for a packaging folder.
+        sha: the newest commit that was seen; None where the branch is gone. Of a folder the hash of its content.
+        tags: of a package that follows tags: sha by tag name; empty for others.
+        at: when it was last seen to change, with zone.
+    """
+
+    package: str
+    side: Side
+    url: str
+    ref: str
+    sha: str | None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remote:
+    """How polling a repository goes.
+
+    Attributes:
+        url: the repository.
+        polled_at: when it was last asked, with zone; None for never.
+        answered_at: when it last answered, with zone; None for never.
+        failures: how often in a row it did not answer.
+        cause: why it did not; empty where it did.
+        next_at: when it is due, with zone.
+    """
+
+    url: str
+    polled_at: datetime | None
+    answered_at: datetime | None
+    failures: int
+    cause: str
+    next_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Poke:
+    """Somebody wants a package polled now.
+
+    Attributes:
+        package: the package's name.
+        actor: who or what.
+        at: when, with zone.
+    """
+
+    package: str
+    actor: str
+    at: datetime

@@ -1,0 +1,46 @@
+"""Telling people and programs. Never in the write path: what fails here delays a notice and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from conveyor.model.notice import NewNotice, Notice
+
+
+class Outbox(Protocol):
+    """Notices that are to be sent. Each method is one transaction."""
+
+    def told(self) -> int:
+        """Number of the last event whose notices are recorded; 0 for none."""
+
+    def post(self, notices: Sequence[NewNotice], up_to: int, at: datetime) -> None:
+        """Record notices, and with them that events up to this number are told. A lower number changes nothing."""
+
+    def due(self, at: datetime, *, limit: int = 50) -> tuple[Notice, ...]:
+        """Notices to send now, the oldest first."""
+
+    def sent(self, ids: Collection[int], at: datetime) -> None:
+        """These were sent."""
+
+    def failed(self, notice_id: int, cause: str, at: datetime, again_at: datetime | None) -> None:
+        """One was not sent: it is tried again then, or given up for None."""
+
+    def last_sent(self, recipient: str, package: str) -> datetime | None:
+        """When somebody was last told of a package, or will be; None for never."""
+
+    def waiting(self) -> tuple[Notice, ...]:
+        """All that are neither sent nor given up, the oldest first."""
+
+
+class Notifier(Protocol):
+    """Sends notices over one channel."""
+
+    def send(self, notice: Notice) -> None:
+        """Send one.
+
+        Raises:
+            NoticeRefused: it will never be taken: the address is none, or the settings have no such recipient.
+            NoticeFailed: it was not sent; later it may be.
+        """
