@@ -143,8 +143,8 @@ class VersionWentBackwards(PackageError):
     """The version sorts below one that is already published."""
 
 
-class CommitSuperseded(VersionWentBackwards):
-    """The version sorts below a published one because the commit is not the newest: nothing is wrong with it."""
+class CommitSuperseded(PackageError):
+    """A newer commit or packaging took its place: nothing is wrong with it, and nothing of it is to be built."""
 
 
 class ContentChanged(PackageError):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from conveyor.command import last_lines
-from conveyor.errors import BuildFailed, ConveyorError, SnapshotDamaged, UnknownName, UserError
+from conveyor.errors import BuildFailed, CommitSuperseded, ConveyorError, SnapshotDamaged, UnknownName, UserError
 from conveyor.model.artifact import Artifact, ArtifactKind, SnapshotEntry
 from conveyor.model.build import Build, Stage
 from conveyor.model.package import Package
@@ -169,7 +169,7 @@ class Rebuild:
         self._have_commit()
         try:
             rendered = render(self._parts, self._package, self._target, self._build.commit)
-        except UserError as error:
+        except (UserError, CommitSuperseded) as error:
             self.notes.append(f"its templates are not rendered again: {error.summary}")
         else:
             version = rendered.render_input.version.evr

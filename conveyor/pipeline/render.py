@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from conveyor.errors import UserError
+from conveyor.errors import CommitSuperseded
 from conveyor.model.commit import Commit
 from conveyor.model.package import Package
 from conveyor.model.packaging import PackagingFile, RenderInput
@@ -35,13 +35,14 @@ def render(parts: Parts, package: Package, target: Target, commit: Commit) -> Re
     Raises:
         TemplateInvalid: a template has a mistake.
         VersionInvalid: the target's format cannot express the version.
-        UserError: the packaging is no longer the commit's.
+        CommitSuperseded: the packaging that the commit came with is gone.
     """
-    packaging = parts.packaging.load(package)
-    if packaging.sha != commit.packaging_sha:
-        raise UserError(
+    packaging = parts.packaging.at(package, commit.packaging_sha)
+    if packaging is None:
+        raise CommitSuperseded(
             f"the packaging of {package.name} was changed since this build was asked for",
-            hint="run the same command again: it takes the packaging as it is then",
+            cause="what it was then is not kept",
+            hint=f"build it as it is now: conveyor build {package.name}",
         )
     history = parts.git.history(package.upstream, commit.upstream.sha)
     version = parts.upstream_version(history, package.version_scheme)

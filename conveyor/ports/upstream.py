@@ -87,6 +87,15 @@ class PackagingSource(Protocol):
             UpstreamUnreachable: the packaging repository cannot be fetched.
         """
 
+    def at(self, package: Package, sha: str) -> Packaging | None:
+        """The package's templates as they were when `load` gave them this sha; None where that state is gone.
+
+        A repository keeps its past, a folder only what it holds now.
+
+        Raises:
+            UserError, UpstreamUnreachable: as `load`.
+        """
+
 
 class Renderer(Protocol):
     """Turns templates into packaging files. Pure: the same input gives the same bytes."""

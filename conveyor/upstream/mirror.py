@@ -124,7 +124,8 @@ class GitMirrors:
 
     def read(self, url: str, sha: str) -> tuple[PackagingFile, ...]:
         """As in the port."""
-        found = contents(self._queries(url, sha).ask("archive", "--format=tar", sha, "--"))
+        # Of a commit without files git writes a header alone, which tarfile does not read; of its tree it writes none.
+        found = contents(self._queries(url, sha).ask("archive", "--format=tar", f"{sha}^{{tree}}", "--"))
         return tuple(
             PackagingFile(path=path, content=content, executable=executable)
             for path, (content, executable) in sorted(found.items())

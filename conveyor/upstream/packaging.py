@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import assert_never
 
-from conveyor.errors import UserError
+from conveyor.errors import RevisionMissing, UpstreamEmpty, UserError
+from conveyor.model.commit import CommitInfo
 from conveyor.model.package import Package, PackagingFolder, PackagingRepository
 from conveyor.model.packaging import Packaging, PackagingFile
 from conveyor.ports import Git
@@ -57,6 +59,32 @@ class PackagingSources:
             case _:
                 assert_never(package.packaging)
 
+    def at(self, package: Package, sha: str) -> Packaging | None:
+        """As in the port. A repository is only asked for more where its mirror does not have the state.
+
+        Raises:
+            UserError, UpstreamUnreachable: as `load`.
+        """
+        if isinstance(package.packaging, PackagingFolder):
+            now = self.load(package)
+            return now if now.sha == sha else None
+        shared = read_folder(package.archetype) if package.archetype else ()
+        url, branch = package.packaging.url, package.packaging.branch
+        with contextlib.suppress(RevisionMissing, UpstreamEmpty):
+            found = self._earlier(url, branch, shared, sha)
+            if found is not None:
+                return found
+        self._git.update(url)
+        return self._earlier(url, branch, shared, sha)
+
+    def _earlier(self, url: str, branch: str, shared: tuple[PackagingFile, ...], sha: str) -> Packaging | None:
+        """The state of a repository's branch that has this sha, as far as the mirror knows."""
+        commits = self._commits_of(url, branch)
+        for release, commit in reversed([*enumerate(commits, start=1)]):
+            if _repository_sha(commit.sha, shared) == sha:
+                return self._of_commit(url, commit, release, shared)
+        return None
+
     def _from_folder(self, folder: Path, archetype: Path | None, shared: tuple[PackagingFile, ...]) -> Packaging:
         files = read_folder(folder)
         folders = [folder, archetype] if archetype else [folder]
@@ -66,14 +94,20 @@ class PackagingSources:
 
     def _from_repository(self, url: str, branch: str, shared: tuple[PackagingFile, ...]) -> Packaging:
         self._git.update(url)
-        sha = self._git.resolve(url, branch)
-        commits = self._git.commits(url, tip=sha, after=None, limit=ALL_COMMITS)
+        commits = self._commits_of(url, branch)
+        return self._of_commit(url, commits[-1], len(commits), shared)
+
+    def _commits_of(self, url: str, branch: str) -> tuple[CommitInfo, ...]:
+        tip = self._git.resolve(url, branch)
+        return self._git.commits(url, tip=tip, after=None, limit=ALL_COMMITS)
+
+    def _of_commit(self, url: str, commit: CommitInfo, release: int, shared: tuple[PackagingFile, ...]) -> Packaging:
         return Packaging(
-            sha=_hash([sha.encode(), *_parts(shared)]) if shared else sha,
-            release=len(commits),
-            files=tuple(file for file in self._git.read(url, sha) if is_packaging(file.path)),
+            sha=_repository_sha(commit.sha, shared),
+            release=release,
+            files=tuple(file for file in self._git.read(url, commit.sha) if is_packaging(file.path)),
             shared=shared,
-            commit=commits[-1],
+            commit=commit,
         )
 
     def _release(self, folders: Sequence[Path]) -> int:
@@ -141,6 +175,10 @@ def _read(top: Path, name: str, path: Path) -> PackagingFile:
     if target is None or not target.is_relative_to(top) or not target.is_file():
         raise UserError(f"{path} is no file, or a symbolic link out of its folder", hint="copy the file itself there")
     return PackagingFile(path=name, content=target.read_bytes(), executable=bool(target.stat().st_mode & 0o100))
+
+
+def _repository_sha(commit_sha: str, shared: tuple[PackagingFile, ...]) -> str:
+    return _hash([commit_sha.encode(), *_parts(shared)]) if shared else commit_sha
 
 
 def _parts(files: Iterable[PackagingFile]) -> list[bytes]:

@@ -229,6 +229,43 @@ def test_a_packaging_repository(distgit: tuple[Upstream, str, Git], specs: Path)
     assert source.load(package(plain.packaging, archetype=specs / "python")).sha != shared.sha
 
 
+def test_an_earlier_state_of_a_repository(distgit: tuple[Upstream, str, Git], specs: Path) -> None:
+    upstream, url, mirrors = distgit
+    upstream.commit("one", branch="rpm-master", files={"nova.spec.j2": b"Name: nova"})
+    source = PackagingSources(mirrors)
+    plain = package(PackagingRepository(url=url, branch="rpm-master"))
+    shared = package(plain.packaging, archetype=specs / "python")
+    before, shared_before = source.load(plain), source.load(shared)
+    upstream.commit("two", branch="rpm-master", files={"nova.spec.j2": b"Name: newer"})
+    assert source.load(plain).sha != before.sha
+
+    assert source.at(plain, before.sha) == before
+    assert source.at(shared, shared_before.sha) == shared_before
+    assert source.at(plain, 40 * "0") is None
+    write(specs / "python" / "python.spec.j2", "changed")
+    assert source.at(shared, shared_before.sha) is None
+
+
+def test_a_state_that_the_mirror_lacks_is_fetched(distgit: tuple[Upstream, str, Git]) -> None:
+    upstream, url, mirrors = distgit
+    upstream.commit("one", branch="rpm-master")
+    source = PackagingSources(mirrors)
+    plain = package(PackagingRepository(url=url, branch="rpm-master"))
+    source.load(plain)
+    second = upstream.commit("two", branch="rpm-master")
+    found = source.at(plain, second)
+    assert found is not None
+    assert (found.sha, found.release) == (second, 2)
+
+
+def test_an_earlier_state_of_a_folder_is_gone(source: PackagingSource, specs: Path) -> None:
+    nova = package(PackagingFolder(path=specs / "nova"), archetype=specs / "python")
+    before = source.load(nova)
+    assert source.at(nova, before.sha) == before
+    write(specs / "nova" / "nova.spec.j2", "Name: newer")
+    assert source.at(nova, before.sha) is None
+
+
 def test_a_packaging_repository_that_is_wrong(distgit: tuple[Upstream, str, Git]) -> None:
     upstream, url, mirrors = distgit
     upstream.commit("one")

@@ -18,15 +18,24 @@ class FakePackaging:
     Attributes:
         recipes: text by the package's name.
         releases: release by the package's name, 1 for the others.
+        past: earlier recipes that are kept, by the package's name.
     """
 
     recipes: dict[str, str] = field(default_factory=dict)
     releases: dict[str, int] = field(default_factory=dict)
+    past: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def load(self, package: Package) -> Packaging:
         if package.name not in self.recipes:
             raise UnknownName(f"{package.name} has no packaging")
-        content = self.recipes[package.name].encode()
+        return self._of(package, self.recipes[package.name])
+
+    def at(self, package: Package, sha: str) -> Packaging | None:
+        states = [self.load(package), *(self._of(package, text) for text in self.past.get(package.name, ()))]
+        return next((state for state in states if state.sha == sha), None)
+
+    def _of(self, package: Package, text: str) -> Packaging:
+        content = text.encode()
         return Packaging(
             sha=hashlib.sha256(content).hexdigest()[:40],
             release=self.releases.get(package.name, 1),

@@ -127,6 +127,11 @@ class Sources:
         )
         return Packaging(sha=hashlib.sha1(repr(files).encode()).hexdigest(), release=1, files=files, shared=())
 
+    def at(self, package: Package, sha: str) -> Packaging | None:
+        """See the port."""
+        now = self.load(package)
+        return now if now.sha == sha else None
+
     def render(self, render_input: RenderInput) -> tuple[PackagingFile, ...]:
         """See the port."""
         version = render_input.version

@@ -503,6 +503,19 @@ class TestOrder:
         (entry,) = workshop.parts.store.entries(TARGET.name)
         assert entry.version == "1.2-1"
 
+    def test_a_commit_is_built_with_the_packaging_that_it_came_with(self, workshop: Workshop) -> None:
+        packaging = workshop.world.packaging
+        before, commit = packaging.recipes["nova"], workshop.commit("nova")
+        packaging.recipes["nova"] += "say newer\n"
+        gone = workshop.orders.build(package_of("nova"), TARGET, commit, keep_root=False).build
+        assert gone.cause is not None
+        assert (gone.outcome, gone.cause.kind) == (Outcome.SUPERSEDED, "CommitSuperseded")
+        assert "the packaging of nova was changed" in gone.cause.summary
+        assert (gone.cause.stage, workshop.builder.calls) == (Stage.RENDER, [])
+        packaging.past["nova"] = (before,)
+        kept = workshop.orders.build(package_of("nova"), TARGET, commit, keep_root=False).build
+        assert (kept.outcome, kept.commit) == (Outcome.SUCCEEDED, commit)
+
     def test_an_older_commit_is_superseded_and_holds_consistent_back_from_nothing(self, workshop: Workshop) -> None:
         old = workshop.commit("nova").upstream.sha
         workshop.push("nova", "Second")
@@ -543,15 +556,4 @@ class TestOrder:
     def test_the_same_content_again_is_fine(self, workshop: Workshop) -> None:
         workshop.build("nova")
         workshop.world.packaging.recipes["nova"] += "say nothing new\n"
-        assert workshop.build("nova").build.published
-
-    def test_packaging_that_changes_between_order_and_build_is_not_built_under_the_old_name(
-        self, workshop: Workshop
-    ) -> None:
-        commit = workshop.commit("nova")
-        workshop.world.packaging.recipes["nova"] += "say changed\n"
-        build = workshop.orders.build(package_of("nova"), TARGET, commit, keep_root=False).build
-        assert build.cause is not None
-        assert (build.outcome, build.cause.fault, build.cause.stage) == (Outcome.FAILED, Fault.USER, Stage.RENDER)
-        assert workshop.builder.calls == []
         assert workshop.build("nova").build.published

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from conveyor.errors import RevisionMissing, UpstreamEmpty, UpstreamUnreachable, UserError
+from conveyor.errors import CommitSuperseded, RevisionMissing, UpstreamEmpty, UpstreamUnreachable
 from conveyor.model.packaging import PackagingFile
 from conveyor.model.target import Format
 from conveyor.pipeline.poll import Wanted
@@ -74,7 +74,7 @@ class TestRender:
     def test_packaging_of_another_state_is_refused(self, workshop: Workshop) -> None:
         commit = workshop.commit("nova")
         workshop.world.packaging.recipes["nova"] += "say more\n"
-        with pytest.raises(UserError, match="packaging of nova was changed"):
+        with pytest.raises(CommitSuperseded, match="packaging of nova was changed"):
             render(workshop.parts, package_of("nova"), TARGET, commit)
 
     def test_files_are_written_with_their_modes(self, tmp_path: Path) -> None:
