@@ -24,14 +24,19 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     UniqueConstraint,
+    false,
     text,
 )
 
 from conveyor.errors import Fault
 from conveyor.model.artifact import ArtifactKind
 from conveyor.model.build import Outcome, State
+from conveyor.model.event import EventKind
+from conveyor.model.notice import Channel
 from conveyor.model.promotion import MoveKind
+from conveyor.model.queue import ReasonKind, ScopeKind
 from conveyor.model.target import BuilderKind
+from conveyor.model.watch import Side
 from conveyor.store.types import HarmlessText, UtcDateTime
 
 SHA1_DIGITS = 40
@@ -103,6 +108,17 @@ build = Table(
     Column("version", HarmlessText),  # EVR string, once known
     Column("queued_at", UtcDateTime, nullable=False),  # when it was last put into the queue
     Column("failed_at", UtcDateTime),  # when an attempt last finished as failed or errored; a retry keeps it
+    Column("priority", Integer, nullable=False, server_default="10"),  # the lower goes first: model/queue.py, Priority
+    Column("reason", HarmlessText, nullable=False, server_default="requested"),  # why it is there
+    Column("reason_detail", HarmlessText, nullable=False, server_default=""),
+    Column("reason_build_id", Integer),  # the build that led to it
+    Column("cascade", Integer, nullable=False, server_default="0"),  # how many builds led to one another before it
+    Column("not_before", UtcDateTime),  # what a queued build waits for
+    Column("errors", Integer, nullable=False, server_default="0"),  # attempts that errored since it was asked for
+    Column("given_up", Boolean, nullable=False, server_default=false()),  # errored too often to be tried by itself
+    Column("ended", HarmlessText, nullable=False, server_default=""),  # why it ended outside of an attempt
+    Column("cancelled_by", HarmlessText, nullable=False, server_default=""),  # who wants or wanted it cancelled
+    Column("changed", BigInteger, nullable=False, server_default="0"),  # number of its last change in the queue
     ForeignKeyConstraint(
         ["commit_id", "package", "trunk"], ["upstream_commit.id", "upstream_commit.package", "upstream_commit.trunk"]
     ),
@@ -112,7 +128,14 @@ build = Table(
     _one_of("state", State, "state"),
     _one_of("outcome", Outcome, "outcome"),
     CheckConstraint("(state = 'finished') = (outcome IS NOT NULL)", name="outcome_when_finished"),
-    CheckConstraint("attempts >= 0 AND (state = 'queued' OR attempts > 0)", name="attempts"),
+    # What waited in vain was never tried.
+    CheckConstraint(
+        "attempts >= 0 AND (state = 'queued' OR attempts > 0 OR outcome IN ('superseded', 'cancelled'))",
+        name="attempts",
+    ),
+    _one_of("reason", ReasonKind, "reason"),
+    CheckConstraint("errors >= 0 AND cascade >= 0", name="counts"),
+    Index(None, "changed"),  # what changed in the queue since somebody looked
     sqlite_autoincrement=True,  # people know builds by number, so no number is used twice
 )
 # Whether a package failed after its newest good build.
@@ -125,6 +148,13 @@ Index(
     sqlite_where=text("failed_at IS NOT NULL"),
     postgresql_where=text("failed_at IS NOT NULL"),
 )
+
+# Builds that wait or run. A statement that uses it, or the one below, has the same words.
+UNFINISHED = text("state != 'finished'")
+Index("ix_build_unfinished", build.c.id, sqlite_where=UNFINISHED, postgresql_where=UNFINISHED)
+# Builds to try again.
+TO_TRY_AGAIN = text("outcome = 'errored' AND NOT given_up")
+Index("ix_build_errored", build.c.id, sqlite_where=TO_TRY_AGAIN, postgresql_where=TO_TRY_AGAIN)
 
 # One try at a build, from its claim on. A retry is a new row.
 attempt = Table(
@@ -150,6 +180,7 @@ attempt = Table(
     Column("cause_details", JSON(none_as_null=True)),  # list of the log's lines that matter
     Column("stages", JSON, nullable=False),  # list of [stage, seconds] of the stages that ended, in order
     Column("log", HarmlessText),  # path relative to the data directory
+    Column("buildroot_sha256", HarmlessText),  # of what was installed in its root, in the way of `buildroot`
     UniqueConstraint("build_id", "number"),
     _one_of("outcome", Outcome, "outcome"),
     _one_of("cause_fault", Fault, "cause_fault"),
@@ -360,4 +391,143 @@ mirror_state = Table(
     Column("cause", HarmlessText, nullable=False),  # of the last failure; empty after a good try
     PrimaryKeyConstraint("mirror", "target"),
     CheckConstraint("failures >= 0", name="failures"),
+)
+
+# Numbers that rise by one with each change, in the order in which changes become visible.
+counter = Table(
+    "counter",
+    metadata,
+    Column("name", HarmlessText, primary_key=True),  # "queue": what `build.changed` counts
+    Column("value", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# What was last seen of a package's repositories, and is in the queue.
+head = Table(
+    "head",
+    metadata,
+    Column("package", HarmlessText, nullable=False),
+    Column("side", HarmlessText, nullable=False),
+    Column("url", HarmlessText, nullable=False),  # empty for a packaging folder
+    Column("ref", HarmlessText, nullable=False),  # the followed branch; empty for a packaging folder
+    Column("sha", HarmlessText),  # null where the branch is gone
+    Column("tags", JSON, nullable=False),  # sha by tag name, of packages that follow tags
+    Column("at", UtcDateTime, nullable=False),  # when it was last seen to change
+    PrimaryKeyConstraint("package", "side"),
+    _one_of("side", Side, "side"),
+    sqlite_with_rowid=False,
+)
+
+# How polling each repository goes.
+remote = Table(
+    "remote",
+    metadata,
+    Column("url", HarmlessText, primary_key=True),
+    Column("polled_at", UtcDateTime),
+    Column("answered_at", UtcDateTime),
+    Column("failures", Integer, nullable=False),  # in a row
+    Column("cause", HarmlessText, nullable=False),  # of the last failure; empty after an answer
+    Column("next_at", UtcDateTime, nullable=False),
+    CheckConstraint("failures >= 0", name="failures"),
+    sqlite_with_rowid=False,
+)
+
+# Packages that somebody wants polled now.
+poke = Table(
+    "poke",
+    metadata,
+    Column("package", HarmlessText, primary_key=True),
+    Column("actor", HarmlessText, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Parts of the queue that no build is taken from.
+pause = Table(
+    "pause",
+    metadata,
+    Column("scope", HarmlessText, nullable=False),
+    Column("name", HarmlessText, nullable=False),  # empty for everything
+    Column("actor", HarmlessText, nullable=False),
+    Column("note", HarmlessText, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    PrimaryKeyConstraint("scope", "name"),
+    _one_of("scope", ScopeKind, "scope"),
+    sqlite_with_rowid=False,
+)
+
+# What the packaging of each package declares.
+relations = Table(
+    "relations",
+    metadata,
+    Column("target", HarmlessText, nullable=False),
+    Column("package", HarmlessText, nullable=False),
+    Column("requires", JSON, nullable=False),  # list of names
+    Column("provides", JSON, nullable=False),  # list of names
+    Column("fingerprint", HarmlessText, nullable=False),
+    PrimaryKeyConstraint("target", "package"),
+    sqlite_with_rowid=False,
+)
+
+# What happened. Only ever added to.
+event = Table(
+    "event",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),  # from 1, without gaps
+    Column("at", UtcDateTime, nullable=False),
+    Column("kind", HarmlessText, nullable=False),
+    Column("summary", HarmlessText, nullable=False),
+    Column("package", HarmlessText, nullable=False),  # empty where it is about none
+    Column("target", HarmlessText, nullable=False),  # empty where it is about none
+    Column("build_id", Integer),  # null where it is about none
+    Column("detail", JSON, nullable=False),  # an object
+    Index(None, "package", "number"),
+    Index(None, "target", "number"),
+    Index(None, "build_id", "number"),
+    Index(None, "kind", "number"),
+    _one_of("kind", EventKind, "kind"),
+)
+
+# Who is told of what. `outbox` in counter says up to which event notices are here.
+notice = Table(
+    "notice",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("channel", HarmlessText, nullable=False),
+    Column("recipient", HarmlessText, nullable=False),
+    Column("event", Integer, ForeignKey("event.number"), nullable=False),
+    Column("package", HarmlessText, nullable=False),
+    Column("subject", HarmlessText, nullable=False),
+    Column("body", HarmlessText, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("due_at", UtcDateTime, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("sent_at", UtcDateTime),
+    Column("given_up_at", UtcDateTime),
+    Column("cause", HarmlessText, nullable=False),  # of the last failure
+    UniqueConstraint("event", "channel", "recipient"),  # nobody is told twice of one thing
+    Index(None, "recipient", "package", "created_at"),
+    _one_of("channel", Channel, "channel"),
+    CheckConstraint("tries >= 0 AND (sent_at IS NULL OR given_up_at IS NULL)", name="end"),
+)
+Index(
+    "ix_notice_waiting",
+    notice.c.due_at,
+    notice.c.id,
+    sqlite_where=text("sent_at IS NULL AND given_up_at IS NULL"),
+    postgresql_where=text("sent_at IS NULL AND given_up_at IS NULL"),
+)
+
+# Who may act alone.
+lease = Table(
+    "lease",
+    metadata,
+    Column("name", HarmlessText, primary_key=True),
+    Column("token", HarmlessText, nullable=False, unique=True),
+    Column("host", HarmlessText, nullable=False),
+    Column("pid", BigInteger, nullable=False),
+    Column("process_started", BigInteger, nullable=False),  # in clock ticks since boot
+    Column("since", UtcDateTime, nullable=False),
+    Column("heartbeat_at", UtcDateTime, nullable=False),
+    sqlite_with_rowid=False,
 )

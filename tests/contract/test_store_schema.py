@@ -28,13 +28,13 @@ REBUILD = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 
 
 def upgrade():
     with op.batch_alter_table("build") as build:
-        build.add_column(sa.Column("priority", sa.Integer(), nullable=False, server_default="5"))
+        build.add_column(sa.Column("weight", sa.Integer(), nullable=False, server_default="5"))
         build.alter_column("attempts", server_default="0")
 """
 BROKEN = (
@@ -167,7 +167,7 @@ def test_a_store_of_a_newer_conveyor_is_left_alone(used: Connection, database_ur
     used.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
     used.commit()
 
-    with pytest.raises(StoreUnusable, match=r"version 9999.*none above 0002[\s\S]*newer Conveyor"):
+    with pytest.raises(StoreUnusable, match=r"version 9999.*none above 0003[\s\S]*newer Conveyor"):
         open_store(database_url)
     assert used.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}")) == "9999"
 
@@ -189,7 +189,7 @@ def test_a_store_with_builds_in_it_survives_each_migration(used: Connection, dat
     _migrate(database_url, _with_revision(tmp_path, REBUILD))
 
     after = _rows(used)
-    assert {row.pop("priority") for row in after["build"]} == {5}
+    assert {row.pop("weight") for row in after["build"]} == {5}
     assert after == before
     with pytest.raises(IntegrityError):
         used.execute(text("DELETE FROM build"))
@@ -207,7 +207,7 @@ def test_a_migration_that_fails_changes_nothing(used: Connection, database_url: 
 def _with_revision(folder: Path, code: str) -> Path:
     scripts = folder / "migrations"
     shutil.copytree(MIGRATIONS, scripts)
-    (scripts / "versions" / "v0003_later.py").write_text(code)
+    (scripts / "versions" / "v0004_later.py").write_text(code)
     return scripts
 
 
