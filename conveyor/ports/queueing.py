@@ -19,15 +19,16 @@ class Queue(Protocol):
     def apply(self, change: Change, at: datetime) -> tuple[int, ...]:
         """Record what a poll found: all or nothing. The numbers of the builds made, in order.
 
-        A commit that has a build for the target keeps it as it is; its number is left out. To apply the same change
-        again records its events again and nothing else.
+        A commit that has a build for the target keeps it as it is; its number is left out. What is to be cancelled and
+        still waits is superseded. To apply the same change again records its events again and nothing else.
         """
 
     def changes(self, since: int) -> QueueChanges:
         """What changed in the queue after the change `since`: builds queued, claimed, ended, put elsewhere.
 
-        0 gives all builds that are queued or running. A build that has ended may be in the answer more than once over
-        time, and is left out of an answer from 0.
+        Builds of working copies are left out: only the command that was given one builds it. A pause and its end change
+        no build, and raise the number. 0 gives all builds that are queued or running. A build that has ended may be in
+        the answer more than once over time, and is left out of an answer from 0.
         """
 
     def retry(self, build_id: int, reason: Reason, priority: Priority, at: datetime) -> Build:
@@ -39,10 +40,15 @@ class Queue(Protocol):
         """
 
     def again(self, build_id: int, not_before: datetime, at: datetime) -> Build | None:
-        """Put an errored build back into the queue, to wait for a moment; None when it is not errored (any more)."""
+        """Put an errored build back into the queue, to wait for a moment; None when it is not errored (any more).
+
+        The kind of its reason becomes a retry; the rest of its reason, its priority and its errors stay.
+        """
 
     def put_back(self, build_id: int, token: str, at: datetime) -> None:
         """Give a claimed build back, as if it had not been claimed: the attempt is cancelled and counts as no error.
+
+        It waits again, unless it is to be cancelled: then it ends so.
 
         Raises:
             ClaimLost: the claim with this token is not alive.
@@ -52,10 +58,16 @@ class Queue(Protocol):
         """Builds of trunk commits whose last attempt errored, that are not queued; the oldest first."""
 
     def give_up(self, build_id: int, at: datetime) -> None:
-        """An errored build stays as it is until somebody asks for it: `errored` leaves it out from now on."""
+        """An errored build stays as it is until somebody asks for it: `errored` leaves it out from now on.
+
+        An event tells that it was given up, and comes with it.
+        """
 
     def cancel(self, build_id: int, actor: str, at: datetime) -> Build:
         """Cancel a build: at once while it waits; while it runs, `cancelling` has it until it has ended.
+
+        For one that waits an event comes with it; the end of one that runs is told by who ends it. One that errors
+        instead is given up, and one whose worker is lost does not wait again.
 
         Raises:
             UnknownName: there is no such build.
@@ -66,7 +78,7 @@ class Queue(Protocol):
         """Running builds that are to be cancelled."""
 
     def prioritize(self, build_id: int, priority: Priority, actor: str, at: datetime) -> Build:
-        """Give a waiting build another priority.
+        """Give a waiting build another priority; an event comes with it.
 
         Raises:
             UnknownName: there is no such build.
@@ -77,10 +89,10 @@ class Queue(Protocol):
         """Let no build wait for a later moment than this: after the clock was set back."""
 
     def pause(self, pause: Pause) -> bool:
-        """Take no build from a part of the queue any more; False where it is paused already."""
+        """Take no build from a part of the queue any more, with an event; False where it is paused already."""
 
     def resume(self, scope: Scope, actor: str, at: datetime) -> bool:
-        """Take builds from it again; False where it is not paused."""
+        """Take builds from it again, with an event; False where it is not paused."""
 
     def pauses(self) -> tuple[Pause, ...]:
         """What is paused, the oldest first."""
@@ -111,7 +123,7 @@ class Watch(Protocol):
         """What is asked for, the oldest first, each package once."""
 
     def poked(self, pokes: Collection[Poke]) -> None:
-        """These were answered. A newer poke of the same package stays."""
+        """These were answered. Another poke of the same package stays."""
 
     def forget(self, packages: Collection[str], urls: Collection[str]) -> None:
         """Forget packages that are followed no more, and repositories that nobody needs. Their builds stay."""
@@ -154,6 +166,7 @@ class Leases(Protocol):
     def take(self, lease: Lease, *, lost_after: float) -> Lease:
         """Take a right that nobody has, or whose holder was not heard of for `lost_after` seconds.
 
+        A holder that was last heard of in the future, by the taker's clock, keeps it: better nobody acts than two.
         Returns the lease of who holds it now: the given one where it was taken.
         """
 

@@ -7,22 +7,24 @@ from datetime import datetime
 from typing import Protocol
 
 from conveyor.model.artifact import Artifact, SnapshotEntry
-from conveyor.model.build import Build, Cause, Claim, Outcome, StageTime
+from conveyor.model.build import AttemptRecord, Build, Cause, Claim, Outcome, StageTime
 from conveyor.model.commit import Commit
 from conveyor.model.provenance import Provenance
 from conveyor.model.published import PublishedSnapshot
+from conveyor.model.queue import Priority, Reason
 
 
 class Store(Protocol):
     """What happened, durably. Each method is one transaction."""
 
     def queue(self, commit: Commit, target: str, *, retry: bool) -> Build:
-        """The build of a commit on a target, made when it does not exist.
+        """The build of a commit on a target that a person asks for, made when it does not exist.
 
         Args:
             commit: what to build.
             target: for what.
-            retry: put a build that finished with another outcome than "succeeded" back into the queue.
+            retry: put a build that finished with another outcome than "succeeded" back into the queue, and one that
+                waits before those that nobody asked for; its errors are forgotten.
         """
 
     def claim(self, build_id: int, claim: Claim) -> Build | None:
@@ -30,6 +32,13 @@ class Store(Protocol):
 
     def heartbeat(self, build_id: int, token: str, at: datetime) -> bool:
         """Say that the claim is alive; False when it was lost."""
+
+    def set_buildroot(self, build_id: int, token: str, sha256: str) -> None:
+        """Remember what is installed in the running attempt's root, by its hash.
+
+        Raises:
+            ClaimLost: the claim with this token is not alive.
+        """
 
     def set_log(self, build_id: int, token: str, log: str) -> None:
         """Remember where the running attempt's log is, relative to the data directory.
@@ -40,6 +49,8 @@ class Store(Protocol):
 
     def release(self, build_id: int, cause: Cause, at: datetime, *, token: str | None = None) -> None:
         """End the attempt of a dead claim as errored and put the build back into the queue.
+
+        One that is to be cancelled ends so instead, with an event.
 
         Args:
             build_id: the build; nothing happens when it is not running.
@@ -76,6 +87,16 @@ class Store(Protocol):
 
         Raises:
             UnknownName: there is none.
+        """
+
+    def attempts(self, build_id: int) -> tuple[AttemptRecord, ...]:
+        """The attempts of a build, the first one first; none where there is no such build."""
+
+    def reason(self, build_id: int) -> tuple[Priority, Reason]:
+        """Why a build is there, and how it goes before others.
+
+        Raises:
+            UnknownName: there is no such build.
         """
 
     def builds(self, *, package: str | None = None, target: str | None = None, limit: int = 50) -> tuple[Build, ...]:

@@ -16,7 +16,11 @@ class Outbox(Protocol):
         """Number of the last event whose notices are recorded; 0 for none."""
 
     def post(self, notices: Sequence[NewNotice], up_to: int, at: datetime) -> None:
-        """Record notices, and with them that events up to this number are told. A lower number changes nothing."""
+        """Record notices, and with them that events up to this number are told.
+
+        With a lower number than that of the last time nothing is recorded: others have told these events. Nobody is
+        told twice of one event over one channel.
+        """
 
     def due(self, at: datetime, *, limit: int = 50) -> tuple[Notice, ...]:
         """Notices to send now, the oldest first."""

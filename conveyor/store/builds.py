@@ -10,10 +10,14 @@ from sqlalchemy import Connection, Insert, Select, Update, insert, select, updat
 from sqlalchemy.exc import IntegrityError
 
 from conveyor.errors import ClaimLost, UnknownName
-from conveyor.model.build import Build, Cause, Claim, Outcome, StageTime, State
+from conveyor.model.build import AttemptRecord, Build, Cause, Claim, Outcome, StageTime, State
 from conveyor.model.commit import Commit
-from conveyor.store import rows
+from conveyor.model.queue import REQUESTED, Priority, Reason
+from conveyor.store import counters, events, rows
 from conveyor.store.tables import SHA1_DIGITS, attempt, build, upstream_commit
+
+# What a build forgets when it is asked for anew.
+AFRESH = {"errors": 0, "not_before": None, "given_up": False, "ended": "", "cancelled_by": ""}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +44,9 @@ def find_or_insert(connection: Connection, find: Select[int], new: Insert) -> in
     return connection.execute(find).scalar_one()
 
 
-def queue(connection: Connection, commit: Commit, target: str, at: datetime) -> int:
-    """The id of the build, made when missing."""
+def queue(connection: Connection, commit: Commit, target: str, at: datetime, *, retry: bool) -> int:
+    """The id of the build that a person asked for, made when missing."""
+    number = counters.advance(connection, counters.QUEUE)
     columns = upstream_commit.c
     find_commit = select(columns.id).where(
         columns.package == commit.package,
@@ -60,35 +65,46 @@ def queue(connection: Connection, commit: Commit, target: str, at: datetime) -> 
         state=State.QUEUED,
         attempts=0,
         queued_at=at,
+        changed=number,
+        **rows.from_reason(Priority.REQUEST, REQUESTED),
     )
-    return find_or_insert(connection, find_build, new_build)
+    build_id = find_or_insert(connection, find_build, new_build)
+    if retry:
+        _request(connection, build_id, at, number)
+    return build_id
 
 
-def requeue(connection: Connection, build_id: int, at: datetime) -> None:
-    """Put the build back into the queue if it finished without success."""
-    connection.execute(
-        update(build)
-        .where(build.c.id == build_id, build.c.state == State.FINISHED, build.c.outcome != Outcome.SUCCEEDED)
-        .values(state=State.QUEUED, outcome=None, queued_at=at)
-    )
+def _request(connection: Connection, build_id: int, at: datetime, number: int) -> None:
+    """A person wants it now: one that finished without success waits again, one that waits goes before others."""
+    asked = rows.from_reason(Priority.REQUEST, REQUESTED)
+    this = update(build).where(build.c.id == build_id).values(changed=number, **AFRESH)
+    waiting = this.where(build.c.state == State.QUEUED)
+    connection.execute(waiting)
+    connection.execute(waiting.where(build.c.priority > int(Priority.REQUEST)).values(asked))
+    ended = this.where(build.c.state == State.FINISHED, build.c.outcome != Outcome.SUCCEEDED)
+    connection.execute(ended.values(state=State.QUEUED, outcome=None, queued_at=at, **asked))
 
 
 def claim(connection: Connection, build_id: int, claim: Claim) -> bool:
     """Take the build if it is queued: of many claimants, one changes its state and inserts the attempt."""
+    # First, since many look again and again at one that another one works on.
+    if connection.scalar(select(build.c.state).where(build.c.id == build_id)) != State.QUEUED:
+        return False
+    number = counters.advance(connection, counters.QUEUE)
     taken = connection.execute(
         update(build)
         .where(build.c.id == build_id, build.c.state == State.QUEUED)
-        .values(state=State.RUNNING, attempts=build.c.attempts + 1)
+        .values(state=State.RUNNING, attempts=build.c.attempts + 1, not_before=None, changed=number)
     )
     if taken.rowcount == 0:
         return False
-    number, queued_at = connection.execute(
+    attempts, queued_at = connection.execute(
         select(build.c.attempts, build.c.queued_at).where(build.c.id == build_id)
     ).one()
     connection.execute(
         insert(attempt).values(
             build_id=build_id,
-            number=number,
+            number=attempts,
             queued_at=queued_at,
             started_at=claim.heartbeat_at,
             stages=[],
@@ -119,19 +135,47 @@ def end_attempt(connection: Connection, build_id: int, token: str | None, ending
     )
 
 
-def end_build(connection: Connection, build_id: int, ending: Ending, version: str | None) -> None:
-    """The build finished with its attempt; a version once known stays known."""
-    values: dict[str, object] = {"state": State.FINISHED, "outcome": ending.outcome}
+def finish(connection: Connection, build_id: int, token: str, ending: Ending, version: str | None) -> None:
+    """End the token's attempt, and its build with it; a version once known stays known.
+
+    Raises:
+        ClaimLost: the claim with this token is not alive.
+    """
+    number = counters.advance(connection, counters.QUEUE)
+    if not end_attempt(connection, build_id, token, ending):
+        raise lost(build_id)
+    values: dict[str, object] = {"state": State.FINISHED, "outcome": ending.outcome, "changed": number}
     if version is not None:
         values["version"] = version
     if ending.outcome in {Outcome.FAILED, Outcome.ERRORED}:
         values["failed_at"] = ending.at
+    if ending.outcome is Outcome.SUCCEEDED:
+        values["errors"] = 0
+    if ending.outcome in {Outcome.SUCCEEDED, Outcome.FAILED}:
+        values["cancelled_by"] = ""  # it came too late
+    if ending.outcome is Outcome.ERRORED:
+        # What somebody cancels is not tried again because something else ended it first.
+        values |= {"errors": build.c.errors + 1, "given_up": build.c.cancelled_by != ""}
     connection.execute(update(build).where(build.c.id == build_id).values(values))
 
 
-def reopen(connection: Connection, build_id: int, at: datetime) -> None:
-    """The build is queued again, as if its last attempt had not been."""
-    connection.execute(update(build).where(build.c.id == build_id).values(state=State.QUEUED, queued_at=at))
+def release(connection: Connection, build_id: int, token: str | None, ending: Ending) -> bool:
+    """End the token's attempt, or any for None; the build waits again, or is cancelled if somebody wants that.
+
+    False when there is no such attempt.
+    """
+    number = counters.advance(connection, counters.QUEUE)
+    if not end_attempt(connection, build_id, token, ending):
+        return False
+    errored = ending.outcome is Outcome.ERRORED
+    this = update(build).where(build.c.id == build_id).values(errors=build.c.errors + int(errored), changed=number)
+    waits = this.where(build.c.cancelled_by == "").values(state=State.QUEUED)
+    if connection.execute(waits.values(queued_at=ending.at) if errored else waits).rowcount:
+        return True
+    ends = {"state": State.FINISHED, "outcome": Outcome.CANCELLED, "ended": "it was to be cancelled as its worker left"}
+    connection.execute(this.values(ends))
+    events.append(connection, [events.cancelled(get(connection, build_id))], ending.at)
+    return True
 
 
 def get(connection: Connection, build_id: int) -> Build:
@@ -142,8 +186,26 @@ def get(connection: Connection, build_id: int) -> Build:
     """
     row = connection.execute(rows.select_builds().where(build.c.id == build_id)).mappings().one_or_none()
     if row is None:
-        raise UnknownName(f"there is no build {build_id}", hint="'conveyor status' lists the builds")
+        raise unknown(build_id)
     return rows.to_build(row)
+
+
+def attempts(connection: Connection, build_id: int) -> tuple[AttemptRecord, ...]:
+    """The attempts of a build, the first one first."""
+    statement = select(attempt).where(attempt.c.build_id == build_id).order_by(attempt.c.number)
+    return tuple(rows.to_attempt(row) for row in connection.execute(statement).mappings())
+
+
+def reason(connection: Connection, build_id: int) -> tuple[Priority, Reason]:
+    """Why a build is there, and how it goes before others.
+
+    Raises:
+        UnknownName: there is no such build.
+    """
+    row = connection.execute(select(build).where(build.c.id == build_id)).mappings().one_or_none()
+    if row is None:
+        raise unknown(build_id)
+    return rows.to_reason(row)
 
 
 def newest(connection: Connection, package: str | None, target: str | None, limit: int) -> tuple[Build, ...]:
@@ -186,6 +248,11 @@ def chosen(connection: Connection, build_ids: Select[int]) -> tuple[Build, ...]:
 
 def _values(connection: Connection, statement: Select[*tuple[object, ...]]) -> tuple[Build, ...]:
     return tuple(rows.to_build(row) for row in connection.execute(statement).mappings())
+
+
+def unknown(build_id: int) -> UnknownName:
+    """The error for a number that no build has."""
+    return UnknownName(f"there is no build {build_id}", hint="'conveyor status' lists the builds")
 
 
 def lost(build_id: int) -> ClaimLost:

@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from conveyor.store.database import Database
+from conveyor.store.events import SqlEvents
+from conveyor.store.leases import SqlLeases
 from conveyor.store.ledger import SqlLedger
 from conveyor.store.mirrors import SqlMirrorStates
+from conveyor.store.outbox import SqlOutbox
+from conveyor.store.queue import SqlQueue
 from conveyor.store.schema import bring_up_to_date
 from conveyor.store.sql import SqlStore
 from conveyor.store.votes import SqlVotes
+from conveyor.store.watch import SqlWatch
 
 PATIENCE = 30.0
 
@@ -29,12 +34,22 @@ class Books:
         ledger: what moved pointers.
         votes: what tests say.
         mirrors: how mirrors stand.
+        queue: what waits for a worker.
+        watch: what polls know.
+        events: what happened.
+        leases: who may act alone.
+        outbox: what is to be told.
     """
 
     store: SqlStore
     ledger: SqlLedger
     votes: SqlVotes
     mirrors: SqlMirrorStates
+    queue: SqlQueue
+    watch: SqlWatch
+    events: SqlEvents
+    leases: SqlLeases
+    outbox: SqlOutbox
 
 
 def open_books(url: str, *, now: Callable[[], datetime] = _utc_now, patience: float = PATIENCE) -> Books:
@@ -61,6 +76,11 @@ def open_books(url: str, *, now: Callable[[], datetime] = _utc_now, patience: fl
         ledger=SqlLedger(database),
         votes=SqlVotes(database),
         mirrors=SqlMirrorStates(database),
+        queue=SqlQueue(database),
+        watch=SqlWatch(database),
+        events=SqlEvents(database),
+        leases=SqlLeases(database),
+        outbox=SqlOutbox(database),
     )
 
 

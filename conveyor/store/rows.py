@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from sqlalchemy import RowMapping, Select, select
 
 from conveyor.errors import Fault
-from conveyor.model.build import Build, Cause, Claim, Outcome, Stage, StageTime, State
+from conveyor.model.build import AttemptRecord, Build, Cause, Claim, Outcome, Stage, StageTime, State
 from conveyor.model.commit import Commit, CommitInfo
+from conveyor.model.queue import Priority, Reason, ReasonKind
 from conveyor.store.tables import attempt, build, entry, upstream_commit
 from conveyor.store.types import harmless
 
@@ -45,7 +46,51 @@ def to_build(row: RowMapping) -> Build:
         log=row[attempt.c.log],
         claim=_to_claim(row),
         published=row[entry.c.published_at] is not None,
+        errors=row[build.c.errors],
+        not_before=row[build.c.not_before],
+        ended=row[build.c.ended],
+        cancelled_by=row[build.c.cancelled_by],
     )
+
+
+def to_attempt(row: RowMapping) -> AttemptRecord:
+    """The value of a row of attempt."""
+    columns = attempt.c
+    outcome = row[columns.outcome]
+    return AttemptRecord(
+        number=row[columns.number],
+        outcome=None if outcome is None else Outcome(outcome),
+        cause=_to_cause(row),
+        stages=tuple(StageTime(stage=Stage(stage), seconds=seconds) for stage, seconds in row[columns.stages]),
+        queued_at=row[columns.queued_at],
+        started_at=row[columns.started_at],
+        finished_at=row[columns.finished_at],
+        log=row[columns.log],
+        buildroot=row[columns.buildroot_sha256],
+    )
+
+
+def to_reason(row: RowMapping) -> tuple[Priority, Reason]:
+    """Why the build of a row is there, and how it goes before others."""
+    columns = build.c
+    reason = Reason(
+        kind=ReasonKind(row[columns.reason]),
+        detail=row[columns.reason_detail],
+        build=row[columns.reason_build_id],
+        cascade=row[columns.cascade],
+    )
+    return Priority(row[columns.priority]), reason
+
+
+def from_reason(priority: Priority, reason: Reason) -> dict[str, object]:
+    """The columns of build that say why it is there."""
+    return {
+        "priority": int(priority),
+        "reason": reason.kind,
+        "reason_detail": reason.detail,
+        "reason_build_id": reason.build,
+        "cascade": reason.cascade,
+    }
 
 
 def to_commit(row: RowMapping) -> Commit:

@@ -7,10 +7,11 @@ from datetime import datetime
 
 from conveyor.errors import UnknownName
 from conveyor.model.artifact import Artifact, SnapshotEntry
-from conveyor.model.build import Build, Cause, Claim, Outcome, StageTime
+from conveyor.model.build import AttemptRecord, Build, Cause, Claim, Outcome, StageTime
 from conveyor.model.commit import Commit
 from conveyor.model.provenance import Provenance
 from conveyor.model.published import PublishedSnapshot
+from conveyor.model.queue import Priority, Reason
 from conveyor.store import builds, entries, snapshots
 from conveyor.store import provenance as made
 from conveyor.store.builds import Ending
@@ -36,9 +37,7 @@ class SqlStore:
     def queue(self, commit: Commit, target: str, *, retry: bool) -> Build:
         """See the port. A trunk commit and a working copy with the same shas are two builds."""
         with self._database.writing() as connection:
-            build_id = builds.queue(connection, commit, target, self._now())
-            if retry:
-                builds.requeue(connection, build_id, self._now())
+            build_id = builds.queue(connection, commit, target, self._now(), retry=retry)
             return builds.get(connection, build_id)
 
     def claim(self, build_id: int, claim: Claim) -> Build | None:
@@ -53,18 +52,24 @@ class SqlStore:
         with self._database.writing() as connection:
             return builds.change_live_attempt(connection, build_id, token, heartbeat_at=at)
 
+    def set_buildroot(self, build_id: int, token: str, sha256: str) -> None:
+        """See the port."""
+        self._change_claimed(build_id, token, buildroot_sha256=sha256)
+
     def set_log(self, build_id: int, token: str, log: str) -> None:
         """See the port."""
+        self._change_claimed(build_id, token, log=log)
+
+    def _change_claimed(self, build_id: int, token: str, **values: object) -> None:
         with self._database.writing() as connection:
-            if not builds.change_live_attempt(connection, build_id, token, log=log):
+            if not builds.change_live_attempt(connection, build_id, token, **values):
                 raise builds.lost(build_id)
 
     def release(self, build_id: int, cause: Cause, at: datetime, *, token: str | None = None) -> None:
         """See the port."""
         ending = Ending(outcome=Outcome.ERRORED, at=at, cause=cause, stages=())
         with self._database.writing() as connection:
-            if builds.end_attempt(connection, build_id, token, ending):
-                builds.reopen(connection, build_id, at)
+            builds.release(connection, build_id, token, ending)
 
     def finish(
         self,
@@ -84,9 +89,7 @@ class SqlStore:
             raise ValueError(f"build {build_id} {outcome} and so has no artifacts")
         ending = Ending(outcome=outcome, at=at, cause=cause, stages=stages)
         with self._database.writing() as connection:
-            if not builds.end_attempt(connection, build_id, token, ending):
-                raise builds.lost(build_id)
-            builds.end_build(connection, build_id, ending, version or (entry.version if entry else None))
+            builds.finish(connection, build_id, token, ending, version or (entry.version if entry else None))
             finished = builds.get(connection, build_id)
             if entry is not None:
                 entries.add_artifacts(connection, build_id, entry.artifacts)
@@ -109,6 +112,16 @@ class SqlStore:
         """See the port."""
         with self._database.reading() as connection:
             return builds.get(connection, build_id)
+
+    def attempts(self, build_id: int) -> tuple[AttemptRecord, ...]:
+        """See the port."""
+        with self._database.reading() as connection:
+            return builds.attempts(connection, build_id)
+
+    def reason(self, build_id: int) -> tuple[Priority, Reason]:
+        """See the port."""
+        with self._database.reading() as connection:
+            return builds.reason(connection, build_id)
 
     def builds(self, *, package: str | None = None, target: str | None = None, limit: int = 50) -> tuple[Build, ...]:
         """See the port. Newest is the build that was made last."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from sqlalchemy import DateTime, Dialect, Text
@@ -18,6 +19,22 @@ _LAST = datetime.max.replace(tzinfo=UTC)
 def harmless(text: str) -> str:
     """The text with each character that no database can hold replaced by U+FFFD."""
     return _UNSTORABLE.sub(_REPLACEMENT, text)
+
+
+def harmless_json(value: object) -> object:
+    """A value as JSON gives it back: its text harmless, its sequences lists."""
+    if isinstance(value, str):
+        return harmless(value)
+    if isinstance(value, Mapping):
+        return harmless_object(value)
+    if isinstance(value, list | tuple | set | frozenset):
+        return [harmless_json(each) for each in value]
+    return value
+
+
+def harmless_object(value: Mapping[str, object]) -> dict[str, object]:
+    """An object as JSON gives it back."""
+    return {harmless(name): harmless_json(each) for name, each in value.items()}
 
 
 def utc(moment: datetime) -> datetime:

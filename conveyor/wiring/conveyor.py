@@ -24,7 +24,20 @@ from conveyor.pipeline.provenance import Statements
 from conveyor.pipeline.publish import Publisher
 from conveyor.pipeline.recover import Recovery
 from conveyor.pipeline.rollback import Rollback
-from conveyor.ports import Clock, IndexWriter, Ledger, MirrorStates, Progress, Store, Votes
+from conveyor.ports import (
+    Clock,
+    Events,
+    IndexWriter,
+    Leases,
+    Ledger,
+    MirrorStates,
+    Outbox,
+    Progress,
+    Queue,
+    Store,
+    Votes,
+    Watch,
+)
 from conveyor.repository.collector import TreeCollector
 from conveyor.repository.signing import gnupg
 from conveyor.repository.tree import PublishedTree
@@ -71,6 +84,11 @@ class Conveyor:
         promoter: decides on promotions.
         rollback: moves pointers back.
         mirrors: how mirrors stand.
+        queue: what waits for a worker.
+        watch: what polls know.
+        events: what happened, to tell.
+        leases: who may act alone.
+        outbox: what is to be told.
         recovery: brings everything to the state it would have had without a kill.
     """
 
@@ -88,6 +106,11 @@ class Conveyor:
     promoter: Promoter
     rollback: Rollback
     mirrors: MirrorStates
+    queue: Queue
+    watch: Watch
+    events: Events
+    leases: Leases
+    outbox: Outbox
     recovery: Recovery
 
     @property
@@ -115,6 +138,11 @@ class Records:
         ledger: what moved pointers.
         votes: what tests say of what was published.
         mirrors: how mirrors stand.
+        queue: what waits for a worker.
+        watch: what polls know.
+        events: what happened, to tell.
+        leases: who may act alone.
+        outbox: what is to be told.
         tree: the published tree, for reading.
         clock: the time.
     """
@@ -123,6 +151,11 @@ class Records:
     ledger: Ledger
     votes: Votes
     mirrors: MirrorStates
+    queue: Queue
+    watch: Watch
+    events: Events
+    leases: Leases
+    outbox: Outbox
     tree: PublishedTree
     clock: Clock
 
@@ -141,6 +174,11 @@ def open_records(settings: Settings) -> Records:
         ledger=books.ledger,
         votes=books.votes,
         mirrors=books.mirrors,
+        queue=books.queue,
+        watch=books.watch,
+        events=books.events,
+        leases=books.leases,
+        outbox=books.outbox,
         tree=_tree(settings, {}),
         clock=SystemClock(),
     )
@@ -219,6 +257,11 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
         promoter=promoter,
         rollback=Rollback(ledger=books.ledger, store=store, repository=tree, pointers=pointers, targets=repos.targets),
         mirrors=books.mirrors,
+        queue=books.queue,
+        watch=books.watch,
+        events=books.events,
+        leases=books.leases,
+        outbox=books.outbox,
         recovery=Recovery(
             orders=orders,
             publisher=publisher,

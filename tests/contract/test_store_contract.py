@@ -11,7 +11,8 @@ from sqlalchemy.exc import StatementError
 
 from conveyor.errors import ClaimLost, ContentChanged, UnknownName
 from conveyor.model.artifact import ArtifactKind
-from conveyor.model.build import Outcome, Stage, State
+from conveyor.model.build import AttemptRecord, Outcome, Stage, State
+from conveyor.model.queue import REQUESTED, Priority
 from conveyor.ports import Store
 from conveyor.store import open_store
 from tests.fakes.store import MemoryStore
@@ -230,6 +231,121 @@ class TestRelease:
             )
         assert store.build(build.id) == again
         assert store.entries(TARGET) == ()
+
+
+class TestErrors:
+    def test_they_are_counted_until_a_success(self, store: Store) -> None:
+        build = store.queue(commit(), TARGET, retry=False)
+        store.claim(build.id, claim("lost"))
+        store.release(build.id, CAUSE, minute(1))
+        assert store.build(build.id).errors == 1
+        store.claim(build.id, claim("good"))
+        good = store.finish(
+            build.id,
+            "good",
+            outcome=Outcome.SUCCEEDED,
+            at=minute(2),
+            version="1-1",
+            cause=None,
+            stages=(),
+            entry=entry(build, minute(2)),
+        )
+
+        assert good.errors == 0
+
+    @pytest.mark.parametrize(
+        ("outcome", "errors"),
+        [(Outcome.FAILED, 0), (Outcome.ERRORED, 1), (Outcome.CANCELLED, 0), (Outcome.SUPERSEDED, 0)],
+        ids=str,
+    )
+    def test_only_an_error_counts(self, store: Store, outcome: Outcome, errors: int) -> None:
+        assert end(store, commit(), minute(1), outcome).errors == errors
+
+    def test_a_person_who_asks_again_forgets_them(self, store: Store) -> None:
+        end(store, commit(), minute(1), Outcome.ERRORED)
+
+        assert store.queue(commit(), TARGET, retry=False).errors == 1
+        assert store.queue(commit(), TARGET, retry=True).errors == 0
+
+
+class TestReason:
+    def test_a_person_asked_for_it(self, store: Store) -> None:
+        build = store.queue(commit(), TARGET, retry=False)
+
+        assert store.reason(build.id) == (Priority.REQUEST, REQUESTED)
+
+    def test_an_unknown_build_is_an_error(self, store: Store) -> None:
+        with pytest.raises(UnknownName, match="no build 4711"):
+            store.reason(4711)
+
+
+class TestAttempts:
+    def test_the_first_one_comes_first(self, store: Store) -> None:
+        build = start(store, commit(), "a", at=minute(1))
+        store.set_log(build.id, "a", "logs/1")
+        store.set_buildroot(build.id, "a", 64 * "a")
+        store.release(build.id, CAUSE, minute(2))
+        store.claim(build.id, claim("b", minute(3)))
+        failed = replace(CAUSE, kind="BuildFailed")
+        store.finish(
+            build.id,
+            "b",
+            outcome=Outcome.FAILED,
+            at=minute(4),
+            version=None,
+            cause=failed,
+            stages=STAGES,
+            entry=None,
+        )
+        start(store, commit(), "c", at=minute(5))
+
+        assert store.attempts(build.id) == (
+            AttemptRecord(
+                number=1,
+                outcome=Outcome.ERRORED,
+                cause=CAUSE,
+                stages=(),
+                queued_at=QUEUED_AT,
+                started_at=minute(1),
+                finished_at=minute(2),
+                log="logs/1",
+                buildroot=64 * "a",
+            ),
+            AttemptRecord(
+                number=2,
+                outcome=Outcome.FAILED,
+                cause=failed,
+                stages=STAGES,
+                queued_at=minute(2),
+                started_at=minute(3),
+                finished_at=minute(4),
+                log=None,
+                buildroot=None,
+            ),
+            AttemptRecord(
+                number=3,
+                outcome=None,
+                cause=None,
+                stages=(),
+                queued_at=QUEUED_AT,
+                started_at=minute(5),
+                finished_at=None,
+                log=None,
+                buildroot=None,
+            ),
+        )
+
+    def test_a_build_that_waits_or_is_unknown_has_none(self, store: Store) -> None:
+        waiting = store.queue(commit(), TARGET, retry=False)
+
+        assert store.attempts(waiting.id) == store.attempts(4711) == ()
+
+    def test_the_root_is_remembered_while_the_claim_lives(self, store: Store) -> None:
+        build = start(store, commit(), "t")
+
+        with pytest.raises(ClaimLost):
+            store.set_buildroot(build.id, "another", 64 * "a")
+        assert store.attempts(build.id)[0].buildroot is None
 
 
 class TestFinish:

@@ -1,0 +1,83 @@
+"""The port `Outbox` on an SQL database. Each method is one transaction, durable when it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict
+from datetime import datetime
+
+from sqlalchemy import RowMapping, Select, and_, bindparam, func, select, update
+
+from conveyor.model.notice import Channel, NewNotice, Notice
+from conveyor.store import counters, upsert
+from conveyor.store.database import Database
+from conveyor.store.tables import notice
+
+_WAITING = and_(notice.c.sent_at.is_(None), notice.c.given_up_at.is_(None))
+
+
+class SqlOutbox:
+    """See `conveyor.ports.Outbox`. Its threads and any number of processes may use one database at once.
+
+    Args:
+        database: at the schema's newest version.
+
+    Every method raises StoreUnusable when the database fails, and those that write DiskFull when it has no room.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def told(self) -> int:
+        """See the port."""
+        with self._database.reading() as connection:
+            return counters.value(connection, counters.OUTBOX)
+
+    def post(self, notices: Sequence[NewNotice], up_to: int, at: datetime) -> None:
+        """See the port. With the same number notices are added, but nobody is told twice of one event."""
+        rows = [{**asdict(new), "created_at": at, "due_at": at, "tries": 0, "cause": ""} for new in notices]
+        with self._database.writing() as connection:
+            if counters.raise_to(connection, counters.OUTBOX, up_to):
+                upsert.add_missing(connection, notice, rows)
+
+    def due(self, at: datetime, *, limit: int = 50) -> tuple[Notice, ...]:
+        """See the port. Oldest is the one that has been due for longest."""
+        return self._notices(_waiting().where(notice.c.due_at <= at).limit(limit))
+
+    def sent(self, ids: Collection[int], at: datetime) -> None:
+        """See the port. One that was given up stays so."""
+        done = update(notice).where(notice.c.id == bindparam("number"), _WAITING).values(sent_at=bindparam("then"))
+        if ids:
+            with self._database.writing() as connection:
+                connection.execute(done, [{"number": number, "then": at} for number in sorted(ids)])
+
+    def failed(self, notice_id: int, cause: str, at: datetime, again_at: datetime | None) -> None:
+        """See the port. One that was sent or given up stays so."""
+        end = {"given_up_at": at} if again_at is None else {"due_at": again_at}
+        this = update(notice).where(notice.c.id == notice_id, _WAITING)
+        with self._database.writing() as connection:
+            connection.execute(this.values(tries=notice.c.tries + 1, cause=cause, **end))
+
+    def last_sent(self, recipient: str, package: str) -> datetime | None:
+        """See the port. One that was given up does not count."""
+        statement = select(
+            func.max(func.coalesce(notice.c.sent_at, notice.c.due_at, type_=notice.c.due_at.type))
+        ).where(notice.c.recipient == recipient, notice.c.package == package, notice.c.given_up_at.is_(None))
+        with self._database.reading() as connection:
+            return connection.scalar(statement)
+
+    def waiting(self) -> tuple[Notice, ...]:
+        """See the port."""
+        return self._notices(_waiting())
+
+    def _notices(self, statement: Select[*tuple[object, ...]]) -> tuple[Notice, ...]:
+        with self._database.reading() as connection:
+            return tuple(_to_notice(row) for row in connection.execute(statement).mappings())
+
+
+def _waiting() -> Select[*tuple[object, ...]]:
+    return select(notice).where(_WAITING).order_by(notice.c.due_at, notice.c.id)
+
+
+def _to_notice(row: RowMapping) -> Notice:
+    return Notice(**{**row, "channel": Channel(row["channel"])})

@@ -1,0 +1,37 @@
+"""Rows that are made, or changed where they are there already. The caller brings the transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection, Table
+from sqlalchemy.dialects import postgresql, sqlite
+
+Row = Mapping[str, object]
+
+
+def put(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """Make rows, or change those with the same primary key. All rows name the same columns."""
+    if not rows:
+        return
+    keys = [column.name for column in table.primary_key]
+    new = _insert(connection, table)
+    changed = {name: new.excluded[name] for name in rows[0] if name not in keys}
+    connection.execute(new.on_conflict_do_update(index_elements=keys, set_=changed), [dict(row) for row in rows])
+
+
+def add_missing(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """Make those of the rows that break no constraint of uniqueness."""
+    if rows:
+        connection.execute(_insert(connection, table).on_conflict_do_nothing(), [dict(row) for row in rows])
+
+
+def add_if_missing(connection: Connection, table: Table, row: Row) -> bool:
+    """Make a row; False where there is one with the same primary key."""
+    keys = list(table.primary_key)
+    new = _insert(connection, table).on_conflict_do_nothing(index_elements=keys)
+    return connection.execute(new.values(dict(row)).returning(*keys)).first() is not None
+
+
+def _insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)

@@ -1,0 +1,108 @@
+"""The port `Watch` on an SQL database. Each method is one transaction, durable when it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, select
+
+from conveyor.model.watch import Head, Poke, Remote, Side
+from conveyor.store import upsert
+from conveyor.store.database import Database
+from conveyor.store.tables import head, poke, remote
+from conveyor.store.types import harmless_object
+
+
+class SqlWatch:
+    """See `conveyor.ports.Watch`. Its threads and any number of processes may use one database at once.
+
+    Args:
+        database: at the schema's newest version.
+
+    Every method raises StoreUnusable when the database fails, and those that write DiskFull when it has no room.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def heads(self) -> Mapping[tuple[str, Side], Head]:
+        """See the port."""
+        with self._database.reading() as connection:
+            rows = connection.execute(select(head)).mappings().all()
+        found = (Head(**{**row, "side": Side(row["side"])}) for row in rows)
+        return {(one.package, one.side): one for one in found}
+
+    def remotes(self) -> Mapping[str, Remote]:
+        """See the port."""
+        with self._database.reading() as connection:
+            return {row["url"]: Remote(**row) for row in connection.execute(select(remote)).mappings()}
+
+    def polled(self, remotes: Collection[Remote]) -> None:
+        """See the port. Of two of one repository the last counts."""
+        rows = {
+            one.url: {
+                "url": one.url,
+                "polled_at": one.polled_at,
+                "answered_at": one.answered_at,
+                "failures": one.failures,
+                "cause": one.cause,
+                "next_at": one.next_at,
+            }
+            for one in remotes
+        }
+        with self._database.writing() as connection:
+            upsert.put(connection, remote, _in_order(rows))
+
+    def poke(self, packages: Sequence[str], actor: str, at: datetime) -> None:
+        """See the port. A poke that waits already is replaced."""
+        rows = {package: {"package": package, "actor": actor, "at": at} for package in packages}
+        with self._database.writing() as connection:
+            upsert.put(connection, poke, _in_order(rows))
+
+    def pokes(self) -> tuple[Poke, ...]:
+        """See the port."""
+        with self._database.reading() as connection:
+            rows = connection.execute(select(poke).order_by(poke.c.at, poke.c.package)).mappings()
+            return tuple(Poke(**row) for row in rows)
+
+    def poked(self, pokes: Collection[Poke]) -> None:
+        """See the port. A poke is newer when its moment or its actor is another one: clocks are set back."""
+        answered = delete(poke).where(
+            poke.c.package == bindparam("of_package"), poke.c.actor == bindparam("by"), poke.c.at == bindparam("then")
+        )
+        rows = [{"of_package": one.package, "by": one.actor, "then": one.at} for one in pokes]
+        if rows:
+            with self._database.writing() as connection:
+                connection.execute(answered, sorted(rows, key=lambda row: str(row["of_package"])))
+
+    def forget(self, packages: Collection[str], urls: Collection[str]) -> None:
+        """See the port."""
+        with self._database.writing() as connection:
+            for column, gone in ((head.c.package, packages), (poke.c.package, packages), (remote.c.url, urls)):
+                if gone:
+                    rows = [{"gone": name} for name in sorted(gone)]
+                    connection.execute(delete(column.table).where(column == bindparam("gone")), rows)
+
+
+def set_heads(connection: Connection, heads: Sequence[Head]) -> None:
+    """What is followed from now on; of two of one package and side the last counts. The caller's transaction."""
+    rows = {
+        (one.package, one.side): {
+            "package": one.package,
+            "side": one.side,
+            "url": one.url,
+            "ref": one.ref,
+            "sha": one.sha,
+            "tags": harmless_object(one.tags),
+            "at": one.at,
+        }
+        for one in heads
+    }
+    upsert.put(connection, head, _in_order(rows))
+
+
+def _in_order(rows: Mapping[Any, upsert.Row]) -> list[upsert.Row]:
+    """In one order for all who write, so that no two wait for each other's rows."""
+    return [rows[key] for key in sorted(rows)]

@@ -1,0 +1,56 @@
+"""The port `Watch` in memory. It passes the same contract suite as the real one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from conveyor.model.watch import Head, Poke, Remote, Side
+from conveyor.store.types import harmless, utc
+
+
+class MemoryWatch:
+    """See `conveyor.ports.Watch`. Heads come with what `MemoryQueue` applies."""
+
+    def __init__(self) -> None:
+        self._heads: dict[tuple[str, Side], Head] = {}
+        self._remotes: dict[str, Remote] = {}
+        self._pokes: dict[str, Poke] = {}
+
+    def set_heads(self, heads: Sequence[Head]) -> None:
+        """What is followed from now on."""
+        for head in heads:
+            tags = {harmless(name): sha for name, sha in head.tags.items()}
+            self._heads[head.package, head.side] = replace(head, ref=harmless(head.ref), tags=tags, at=utc(head.at))
+
+    def heads(self) -> Mapping[tuple[str, Side], Head]:
+        return dict(self._heads)
+
+    def remotes(self) -> Mapping[str, Remote]:
+        return dict(self._remotes)
+
+    def polled(self, remotes: Collection[Remote]) -> None:
+        for remote in remotes:
+            self._remotes[remote.url] = replace(
+                remote,
+                polled_at=None if remote.polled_at is None else utc(remote.polled_at),
+                answered_at=None if remote.answered_at is None else utc(remote.answered_at),
+                cause=harmless(remote.cause),
+                next_at=utc(remote.next_at),
+            )
+
+    def poke(self, packages: Sequence[str], actor: str, at: datetime) -> None:
+        for package in packages:
+            self._pokes[package] = Poke(package=package, actor=harmless(actor), at=utc(at))
+
+    def pokes(self) -> tuple[Poke, ...]:
+        return tuple(sorted(self._pokes.values(), key=lambda poke: (poke.at, poke.package)))
+
+    def poked(self, pokes: Collection[Poke]) -> None:
+        self._pokes = {package: poke for package, poke in self._pokes.items() if poke not in pokes}
+
+    def forget(self, packages: Collection[str], urls: Collection[str]) -> None:
+        self._heads = {key: head for key, head in self._heads.items() if head.package not in packages}
+        self._pokes = {package: poke for package, poke in self._pokes.items() if package not in packages}
+        self._remotes = {url: remote for url, remote in self._remotes.items() if url not in urls}
