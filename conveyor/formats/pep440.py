@@ -101,14 +101,16 @@ def spell(version: Version, notation: Notation, *, components: int = COMPONENTS,
     )
 
 
-def numbered(packaging_release: int, scheme_release: str | None) -> str:
+def numbered(packaging_release: int, scheme_release: str | None, rebuild: int) -> str:
     """The release before a distribution's mark: the count of the packaging's changes, or the scheme's release.
 
-    From the packaging's second change on the count follows the scheme's, so that a packaging-only change raises it.
+    From the packaging's second change on the count follows the scheme's, so that a packaging-only change raises it. The
+    number of a rebuild follows the count: 1, 1.1, 1.2, 2.
     """
+    count = f"{packaging_release}.{rebuild}" if rebuild else str(packaging_release)
     if scheme_release is None:
-        return str(packaging_release)
-    return scheme_release if packaging_release == 1 else f"{scheme_release}.{packaging_release}"
+        return count
+    return scheme_release if count == "1" else f"{scheme_release}.{count}"
 
 
 def _nearest(upstream: str) -> str:

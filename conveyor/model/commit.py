@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 SHORT_SHA_DIGITS = 7
 PACKAGING_SHA_DIGITS = 8
+REBUILD = re.compile(r"r([1-9][0-9]{0,8})")
 
 
 def commit_id(upstream_sha: str, packaging_sha: str, extended: str) -> str:
@@ -62,7 +64,8 @@ class Commit:
         package: the package's name.
         upstream: the upstream commit.
         packaging_sha: 40 hex digits: the packaging repository's commit, or the hash of the packaging folder's content.
-        extended: an extended hash, for builds that depend on more than these two; empty for none.
+        extended: what else the build depends on, where DLRN has an extended hash: "r1" for the first rebuild of the
+            same for changed build dependencies, "r2" for the next; empty for nothing.
         trunk: whether it is part of the followed branch. A working copy is not, and is never published.
     """
 
@@ -76,6 +79,16 @@ class Commit:
     def id(self) -> str:
         """`<upstream sha>_<packaging sha, 8 digits>[_<extended>]`, as DLRN names its repositories."""
         return commit_id(self.upstream.sha, self.packaging_sha, self.extended)
+
+    @property
+    def rebuild(self) -> int:
+        """Which rebuild of the same upstream commit and packaging it is; 0 for what is no rebuild."""
+        found = REBUILD.fullmatch(self.extended)
+        return int(found[1]) if found else 0
+
+    def rebuilt(self, number: int) -> Commit:
+        """The same upstream commit and packaging, to be built once more: its `number`th rebuild, from 1."""
+        return replace(self, extended=f"r{number}")
 
     @property
     def short(self) -> str:

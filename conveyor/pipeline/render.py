@@ -47,7 +47,7 @@ def render(parts: Parts, package: Package, target: Target, commit: Commit) -> Re
     history = parts.git.history(package.upstream, commit.upstream.sha)
     version = parts.upstream_version(history, package.version_scheme)
     toolchain = parts.toolchains[target.format]
-    numbered = toolchain.version(version.upstream, version.release, packaging.release, target)
+    numbered = toolchain.version(version.upstream, version.release, packaging.release, target, commit.rebuild)
     # The same commit may be published later: what is not for the trunk must not pass for that.
     release = numbered.release if commit.trunk else f"{numbered.release}.{UNPUBLISHED}"
     epoch = numbered.epoch + package.epochs.get(target.format, 0)

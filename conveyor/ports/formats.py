@@ -78,7 +78,7 @@ class Toolchain(Protocol):
     format: Format
 
     def version(
-        self, upstream: str, scheme_release: str | None, packaging_release: int, target: Target
+        self, upstream: str, scheme_release: str | None, packaging_release: int, target: Target, rebuild: int = 0
     ) -> PackageVersion:
         """The version in the format's notation.
 
@@ -87,6 +87,8 @@ class Toolchain(Protocol):
             scheme_release: the release where the version scheme sets one (DLRN's does), else None.
             packaging_release: counts the packaging's changes, from 1.
             target: gives the mark of the distribution.
+            rebuild: which rebuild of the same upstream commit and packaging it is; 0 for none. It sorts above the one
+                before, and below the next packaging's.
 
         Raises:
             VersionInvalid: the format cannot express it.

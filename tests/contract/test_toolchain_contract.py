@@ -161,6 +161,18 @@ class TestEveryToolchain:
         assert kit.toolchain.compare(again, again) == 0
         assert kit.toolchain.compare("1:0.1-1", "9-1") > 0
 
+    @pytest.mark.parametrize("scheme_release", [None, "0.20260301120000.abc1234"])
+    def test_a_rebuild_sorts_between_what_it_rebuilds_and_what_follows(
+        self, kit: Kit, scheme_release: str | None
+    ) -> None:
+        def published(packaging_release: int, rebuild: int) -> str:
+            evr = kit.toolchain.version("1.2.0", scheme_release, packaging_release, kit.target, rebuild).evr
+            return f"{evr}.{kit.target.dist}" if kit.toolchain.format is Format.RPM else evr
+
+        evrs = [published(1, 0), published(1, 1), published(1, 2), published(1, 10), published(2, 0), published(2, 1)]
+        for older, newer in pairwise(evrs):
+            assert kit.toolchain.compare(older, newer) < 0
+
     def test_a_version_keeps_what_the_upstream_called_it(self, kit: Kit) -> None:
         version = kit.toolchain.version("1.2.0.dev3", None, 4, kit.target)
         assert (version.upstream, version.epoch) == ("1.2.0.dev3", 0)

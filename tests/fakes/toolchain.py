@@ -37,11 +37,12 @@ class FakeToolchain:
     format = Format.DEB
 
     def version(
-        self, upstream: str, scheme_release: str | None, packaging_release: int, target: Target
+        self, upstream: str, scheme_release: str | None, packaging_release: int, target: Target, rebuild: int = 0
     ) -> PackageVersion:
         del target
+        release = scheme_release or str(packaging_release)
         return PackageVersion(
-            upstream=upstream, epoch=0, version=upstream, release=scheme_release or str(packaging_release)
+            upstream=upstream, epoch=0, version=upstream, release=f"{release}.{rebuild}" if rebuild else release
         )
 
     def compare(self, left: str, right: str) -> int:

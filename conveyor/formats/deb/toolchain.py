@@ -46,11 +46,11 @@ class DebToolchain:
     format = Format.DEB
 
     def version(
-        self, upstream: str, scheme_release: str | None, packaging_release: int, target: Target
+        self, upstream: str, scheme_release: str | None, packaging_release: int, target: Target, rebuild: int = 0
     ) -> PackageVersion:
         """Epoch, upstream version and Debian revision (Policy 5.6.12)."""
         epoch, version = deb_version.to_deb(upstream, plain_sha=True)
-        release = deb_version.release(packaging_release, scheme_release, target.dist)
+        release = deb_version.release(packaging_release, scheme_release, target.dist, rebuild)
         return PackageVersion(upstream=upstream, epoch=epoch, version=version, release=release)
 
     def compare(self, left: str, right: str) -> int:

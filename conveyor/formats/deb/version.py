@@ -51,18 +51,19 @@ def validate(version: str) -> str:
     return version
 
 
-def release(packaging_release: int, scheme_release: str | None, dist: str) -> str:
+def release(packaging_release: int, scheme_release: str | None, dist: str, rebuild: int = 0) -> str:
     """The Debian revision, `<release>~<dist>`, such as 3~deb13.
 
     Args:
         packaging_release: counts the packaging's changes, from 1.
         scheme_release: the release of a version scheme that sets one, else None.
         dist: the target's mark.
+        rebuild: which rebuild of the same it is; 0 for none.
 
     Raises:
         VersionInvalid: a character that Policy 5.6.12 does not allow.
     """
-    revision = f"{numbered(packaging_release, scheme_release)}~{dist}"
+    revision = f"{numbered(packaging_release, scheme_release, rebuild)}~{dist}"
     if not _REVISION.fullmatch(revision):
         raise VersionInvalid(
             f"Debian does not allow the revision {revision!r}",

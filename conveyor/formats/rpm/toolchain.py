@@ -53,11 +53,11 @@ class RpmToolchain:
     format = Format.RPM
 
     def version(
-        self, upstream: str, scheme_release: str | None, packaging_release: int, target: Target
+        self, upstream: str, scheme_release: str | None, packaging_release: int, target: Target, rebuild: int = 0
     ) -> PackageVersion:
         """Epoch, Version and Release, %{?dist} left to the spec."""
         epoch, version = rpm_version.to_rpm(upstream, plain_sha=True)
-        release = rpm_version.release(packaging_release, scheme_release, target.dist)
+        release = rpm_version.release(packaging_release, scheme_release, target.dist, rebuild)
         return PackageVersion(upstream=upstream, epoch=epoch, version=version, release=release)
 
     def compare(self, left: str, right: str) -> int:

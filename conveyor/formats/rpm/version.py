@@ -49,18 +49,19 @@ def validate(version: str) -> str:
     return version
 
 
-def release(packaging_release: int, scheme_release: str | None, dist: str) -> str:
+def release(packaging_release: int, scheme_release: str | None, dist: str, rebuild: int = 0) -> str:
     """The Release without %{?dist}, which the spec adds.
 
     Args:
         packaging_release: counts the packaging's changes, from 1.
         scheme_release: the release of a version scheme that sets one, else None.
         dist: what %{?dist} adds, without the dot.
+        rebuild: which rebuild of the same it is; 0 for none.
 
     Raises:
         VersionInvalid: a character that RPM does not allow.
     """
-    chosen = numbered(packaging_release, scheme_release)
+    chosen = numbered(packaging_release, scheme_release, rebuild)
     validate(f"{chosen}.{dist}")
     return chosen
 
