@@ -166,6 +166,16 @@ class Describer(Protocol):
             SourceInvalid: it cannot be read.
         """
 
+    def abi(self, path: Path) -> tuple[str, ...]:
+        """What others may have been built against in a binary package, sorted: where none of it goes, they still fit.
+
+        These are its name, the names that it provides, and its libraries with their symbols; never a version of the
+        package itself.
+
+        Raises:
+            SourceInvalid: it cannot be read.
+        """
+
     def content_start(self, path: Path) -> int:
         """Where in a file begins what the build made, in bytes: what is before may be signatures of later.
 

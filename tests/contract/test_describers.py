@@ -60,14 +60,23 @@ class Kit:
     target: Target
     make: Callable[..., Path]
     homepage: str
+    abi: str
 
 
 KITS = {
     "deb": Kit(
-        describer=DebDescriber(), target=TARGET, make=some_deb, homepage="Homepage: https://hello.example.org\n"
+        describer=DebDescriber(),
+        target=TARGET,
+        make=some_deb,
+        homepage="Homepage: https://hello.example.org\n",
+        abi="Provides: hello-abi-9 (= 1.0)\n",
     ),
     "rpm": Kit(
-        describer=RpmDescriber(), target=RPM_TARGET, make=some_rpm, homepage="URL: https://hello.example.org/\n"
+        describer=RpmDescriber(),
+        target=RPM_TARGET,
+        make=some_rpm,
+        homepage="URL: https://hello.example.org/\n",
+        abi="Provides: hello-abi-9 = 1.0\n",
     ),
 }
 
@@ -109,6 +118,15 @@ def test_facts(kit: Kit, tmp_path: Path) -> None:
     assert facts.summary
     assert facts.homepage.startswith("https://hello.example.org")
     assert [text.partition(" ")[0] for text in facts.requires if text[0] in "ab"] == ["a", "b"]
+
+
+def test_what_others_are_built_against_has_names_and_no_version_of_its_own(kit: Kit, tmp_path: Path) -> None:
+    plain = kit.describer.abi(kit.make(tmp_path / "plain"))
+    more = kit.describer.abi(kit.make(tmp_path / "more", kit.abi))
+    assert "hello" in plain
+    assert {"hello-abi-9"} == {*more} - {*plain}
+    assert {*plain} <= {*more}
+    assert not any(character in name for name in more for character in " =<>")
 
 
 def test_the_same_twice_is_identical(kit: Kit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,6 +41,10 @@ class FakeDescriber:
             requires=tuple(rest for word, rest in steps(path.read_bytes()) if word == "depends"),
         )
 
+    def abi(self, path: Path) -> tuple[str, ...]:
+        said = [rest for word, rest in steps(path.read_bytes()) if word == "abi"]
+        return tuple(sorted({path.name.partition("_")[0], *said}))
+
     def content_start(self, path: Path) -> int:
         content = path.read_bytes()
         return content.index(b"\n") + 1 if content.startswith(SIGNED) else 0

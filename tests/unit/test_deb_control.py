@@ -6,12 +6,14 @@ import gzip
 import io
 import lzma
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from conveyor.errors import SourceInvalid
 from conveyor.formats.deb.control_member import MAX_CONTROL, MAX_UNPACKED, read_control
+from conveyor.formats.deb.describe import DebDescriber
 from conveyor.formats.deb.payload import risky_files
 from conveyor.formats.deb.stanza import binary_stanza, source_stanza
 from conveyor.model.artifact import Artifact, ArtifactKind
@@ -19,6 +21,16 @@ from conveyor.ports import RiskyFiles
 from tests.support.published import artifact_of
 
 CONTROL = b"Package: hello\nVersion: 1-1\nArchitecture: all\nDescription: a greeting\n"
+
+
+def tar_of_all(files: Mapping[str, bytes]) -> bytes:
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as members:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            members.addfile(member, io.BytesIO(content))
+    return archive.getvalue()
 
 
 def tar_of(name: str, content: bytes, *, link: bool = False) -> bytes:
@@ -240,3 +252,36 @@ def test_a_broken_payload_is_refused(tmp_path: Path, data: bytes) -> None:
     content = data + b"nonsense" if name.endswith("xz") else data
     with pytest.raises(SourceInvalid, match="not a Debian package"):
         risky_files(deb_of(tmp_path / "x.deb", content, name))
+
+
+SHLIBS = b"libhello 2 libhello2 (>= 1.1)\nudeb: libhello 2 libhello2-udeb\n# a comment\n\nodd\n"
+SYMBOLS = b"""libhello.so.2 libhello2 #MINVER#
+* Build-Depends-Package: libhello-dev
+| libhello2 #MINVER#, libold
+ hello@Base 1.0
+ hello_loud@HELLO_2 1.1
+libother.so.1 libhello2 #MINVER#
+ hello@Base 1.0
+"""
+
+
+def test_what_others_link_to(tmp_path: Path) -> None:
+    control = CONTROL + b"Provides: hello-abi-1, hello-compat (= 2)\n"
+    tar = tar_of_all({"./control": control, "./shlibs": SHLIBS, "./symbols": SYMBOLS})
+    path = deb(tmp_path / "x.deb", ar_member("debian-binary", b"2.0\n"), ar_member("control.tar", tar))
+    assert set(DebDescriber().abi(path)) == {
+        "hello",
+        "hello-abi-1",
+        "hello-compat",
+        "libhello.so.2",
+        "libhello.so.2:hello@Base",
+        "libhello.so.2:hello_loud@HELLO_2",
+        "libother.so.1:hello@Base",
+    }
+
+
+@pytest.mark.parametrize("garbage", [b"\xff\xfe", b" lonely\n", b"\n\n \n", b": x\n", bytes(range(256))])
+def test_garbage_in_its_library_files_is_read_as_text(tmp_path: Path, garbage: bytes) -> None:
+    tar = tar_of_all({"./control": CONTROL, "./shlibs": garbage, "./symbols": garbage})
+    path = deb(tmp_path / "x.deb", ar_member("debian-binary", b"2.0\n"), ar_member("control.tar", tar))
+    assert "hello" in DebDescriber().abi(path)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from debian.deb822 import Deb822
 
-from conveyor.formats.deb import archive
+from conveyor.formats.deb import archive, control_member
 from conveyor.formats.deb.archive import Member as TarMember
 from conveyor.formats.deb.archive import invalid
 from conveyor.formats.deb.toolchain import read_control, split_relations
@@ -21,6 +21,8 @@ from conveyor.model.target import DebianSuite, Format, Target
 
 MAX_UNPACKED = 8 << 30  # bytes that a comparison looks through
 MAX_BUILDINFO = 4 << 20
+MAX_SYMBOLS = 16 << 20
+SHLIBS, SYMBOLS = "shlibs", "symbols"
 # deb-buildinfo(5); the architecture is there where it is not the build's own.
 INSTALLED = re.compile(r"([a-z0-9][a-z0-9+.-]*)(?::([a-z0-9-]+))? \(= ([0-9A-Za-z.+:~-]+)\)")
 KINDS = {
@@ -78,6 +80,21 @@ class DebDescriber:
             requires=tuple(sorted(relations)),
         )
 
+    def abi(self, path: Path) -> tuple[str, ...]:
+        """By the names in the control file, and what dpkg-shlibdeps(1) reads: deb-shlibs(5) and deb-symbols(5)."""
+        control = read_control(path)
+        names = [str(control["Package"]), *split_relations(str(control.get("Provides", "")))]
+        files = control_member.read_files(path, [SHLIBS, SYMBOLS], MAX_SYMBOLS)
+        return tuple(
+            sorted(
+                {
+                    *(name.partition(" ")[0] for name in names),
+                    *_sonames(files.get(SHLIBS, b"").decode("utf-8", "replace")),
+                    *_symbols(files.get(SYMBOLS, b"").decode("utf-8", "replace")),
+                }
+            )
+        )
+
     def content_start(self, path: Path) -> int:
         """A deb is never changed once it is built."""
         del path
@@ -92,6 +109,26 @@ class DebDescriber:
             told = [_add(file, path.name, member, start, members) for member, start in ARCHIVES]
         fields = {field: str(value) for field, value in read_control(path).items()}
         return Contents(fields=fields, members=members, complete=all(told))
+
+
+def _sonames(shlibs: str) -> Iterator[str]:
+    """Library and version of each line, `[TYPE:] LIBRARY VERSION DEPENDENCIES`."""
+    for line in shlibs.splitlines():
+        words = line.split()
+        name = words[1:] if words and words[0].endswith(":") else words
+        if len(name) > 1 and not name[0].startswith("#"):
+            yield f"{name[0]}.so.{name[1]}"
+
+
+def _symbols(symbols: str) -> Iterator[str]:
+    """Each symbol with its library: lines that begin with a blank follow the line of their library."""
+    library = ""
+    for line in symbols.splitlines():
+        words = line.split()
+        if words and line.startswith(" "):
+            yield f"{library}:{words[0]}"
+        elif words and line[0] not in "#|*":
+            library = words[0]
 
 
 # The archives of a .deb, and what the paths in them are shown with.

@@ -95,6 +95,10 @@ class RpmDescriber:
             requires=tuple(sorted({text for _, text in requirements_of(header)})),
         )
 
+    def abi(self, path: Path) -> tuple[str, ...]:
+        """The names that it provides; those of libraries have their versions of symbols in them."""
+        return tuple(sorted({str(name) for name in read_header(path)[rpm.RPMTAG_PROVIDENAME]}))
+
     def content_start(self, path: Path) -> int:
         """Where the header begins: signing changes what is before it, and nothing else."""
         if not path.name.endswith(".rpm"):
