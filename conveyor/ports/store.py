@@ -117,6 +117,9 @@ class Store(Protocol):
         Newest is the build that finished last; `latest_succeeded` says whether a later one did not succeed.
         """
 
+    def newest_builds(self, target: str) -> Mapping[str, int]:
+        """The numbers of the builds whose entries `entries` gives, by package."""
+
     def entry(self, build_id: int) -> SnapshotEntry:
         """What a successful build of a trunk commit brings into a snapshot.
 

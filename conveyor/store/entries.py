@@ -199,6 +199,17 @@ def newest(connection: Connection, target: str) -> list[NewestBuild]:
     return [NewestBuild(*row) for row in connection.execute(_NEWEST, {"target": target}).all()]
 
 
+def newest_by_package(connection: Connection, target: str) -> dict[str, int]:
+    """For each package of the target the number of its newest successful build."""
+    newest_ids = [build.build_id for build in newest(connection, target)]
+    found: dict[str, int] = {}
+    for start in range(0, len(newest_ids), _BUILDS_AT_ONCE):
+        wanted = newest_ids[start : start + _BUILDS_AT_ONCE]
+        statement = select(entry.c.package, entry.c.build_id).where(entry.c.build_id.in_(wanted))
+        found.update((package, build_id) for package, build_id in connection.execute(statement))
+    return found
+
+
 def of_builds(connection: Connection, builds: Sequence[int]) -> dict[int, SnapshotEntry]:
     """What builds bring, by build; nothing for those that are no successful builds of a trunk commit."""
     found: dict[int, SnapshotEntry] = {}

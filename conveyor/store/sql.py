@@ -149,6 +149,11 @@ class SqlStore:
         with self._database.reading() as connection:
             return self._newest.read(connection, target)
 
+    def newest_builds(self, target: str) -> Mapping[str, int]:
+        """See the port."""
+        with self._database.reading() as connection:
+            return entries.newest_by_package(connection, target)
+
     def entry(self, build_id: int) -> SnapshotEntry:
         """See the port."""
         with self._database.reading() as connection:

@@ -404,6 +404,16 @@ class TestFinish:
 
         assert [one.upstream_sha for one in store.entries(TARGET)] == [commit("2").upstream.sha]
 
+    def test_the_newest_builds_are_those_of_the_entries(self, store: Store) -> None:
+        succeed(store, commit("1"), minute(1), artifact())
+        newest = succeed(store, commit("2"), minute(2), artifact())
+        end(store, commit("3"), minute(3))
+        other = succeed(store, commit("1", package="other"), minute(1), artifact(name="other"))
+        succeed(store, commit("1"), minute(3), artifact(), target=OTHER_TARGET)
+
+        assert store.newest_builds(TARGET) == {"nova": newest.id, "other": other.id}
+        assert store.newest_builds("nothing") == {}
+
     def test_other_content_under_a_known_name_is_refused_whole(self, store: Store) -> None:
         succeed(store, commit("1"), minute(1), artifact())
         build = start(store, commit("2"), "t")

@@ -26,6 +26,7 @@ class FakeBuilder:
         calls: the methods that were called, in order.
         trunks: the trunk of each call of `prepare`.
         hooks: by a method's name, what it does first: tests raise errors there.
+        versions: what is installed of packages; "1" of the others.
     """
 
     def __init__(self, available: Sequence[str] = ()) -> None:
@@ -33,6 +34,7 @@ class FakeBuilder:
         self.calls: list[str] = []
         self.trunks: list[Trunk | None] = []
         self.hooks: dict[str, Callable[[], None]] = {}
+        self.versions: dict[str, str] = {}
 
     def bootstrap(self, target: Target, log: Path) -> None:
         del target, log
@@ -57,7 +59,10 @@ class FakeBuilder:
         missing = self._missing(requirements)
         if missing:
             raise BuildDependencyMissing(f"a dependency cannot be satisfied on {target.name}", cause=missing)
-        packages = tuple(InstalledPackage(name=name, version="1", architecture="all") for name in sorted(requirements))
+        packages = tuple(
+            InstalledPackage(name=name, version=self.versions.get(name, "1"), architecture="all")
+            for name in sorted(requirements)
+        )
         return PreparedRoot(target=target, layers=("top", "base"), packages=packages)
 
     def build(

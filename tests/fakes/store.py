@@ -259,6 +259,9 @@ class MemoryStore:
             for _, (entry, record) in sorted(newest.items())
         )
 
+    def newest_builds(self, target: str) -> Mapping[str, int]:
+        return {entry.package: record.build.id for entry, record in self._of_target(target)}
+
     def entry(self, build_id: int) -> SnapshotEntry:
         record = self.records.get(build_id)
         if record is None or record.entry is None:
