@@ -12,6 +12,7 @@ from pathlib import Path
 from bench import bare, mock, processes
 from bench.claims import Budget, Claim
 from bench.dlrn import Dlrn, Figures
+from bench.latency import Latency
 from bench.mock import Mock
 from bench.pbuilder import Pbuilder
 from bench.publishing import BYTES, FIRST, INODES, MEMORY, Publishing
@@ -55,6 +56,7 @@ def every_series(cache: Path) -> tuple[Series, ...]:
         *_memory(peers),
         *_cold(peers),
         *_publishing(cache, peers),
+        *_latency(cache),
     )
 
 
@@ -325,6 +327,16 @@ class Against:
     budget: Budget | None = None
     unit: str = "s"
     figure: str = ""
+
+
+def _latency(cache: Path) -> tuple[Series, ...]:
+    """From a push to the package in `current`, under a daemon that polls every second."""
+    latency = Latency(cache / "latency")
+    what = "a small package, from the push to `current`"
+    return tuple(
+        _series(target, latency.ours, what, Against(name, "conveyor build by hand", latency.by_hand))
+        for name, target in (("latency-deb", DEB), ("latency-rpm", RPM))
+    )
 
 
 def _series(
