@@ -80,11 +80,18 @@ def show(
         travel = make_travel(given.site, store=conveyor.parts.store, ledger=conveyor.ledger, tree=conveyor.tree)
         held = travel.held(_only_target(given, travel, target, snapshot), snapshot)
         own = [each.name for each in held.manifest.own.artifacts if each.kind is ArtifactKind.BINARY]
-        lines = conveyor.tree.client_lines(held.snapshot.target, shard(held.snapshot.commit), sorted(set(own)))
+        names = sorted(set(own))
+        lines = conveyor.tree.client_lines(held.snapshot.target, shard(held.snapshot.commit), names)
+        follow = None
+        if snapshot in held.pointers:
+            follow = conveyor.tree.client_lines(held.snapshot.target, snapshot, names)
         if as_json:
-            _print_json(held_as_json(conveyor.tree, held, lines))
-        else:
-            _print_held(given, conveyor.tree, held, lines)
+            _print_json(held_as_json(conveyor.tree, held, lines, follow))
+            return
+        _print_held(given, conveyor.tree, held)
+        _print_lines(given, "to stay at this snapshot:", lines)
+        if follow is not None:
+            _print_lines(given, f"to follow {snapshot}:", follow)
 
 
 @app.command()
@@ -200,7 +207,7 @@ def _row(listed: Listed) -> tuple[str, ...]:
     )
 
 
-def _print_held(given: Context, tree: PublishedTree, held: Held, lines: str) -> None:
+def _print_held(given: Context, tree: PublishedTree, held: Held) -> None:
     snapshot = held.snapshot
     _print(given, f"{snapshot.target}: {snapshot.package} {snapshot.version}, build {snapshot.build}")
     _print(given, f"  commit     {snapshot.commit}")
@@ -209,7 +216,11 @@ def _print_held(given: Context, tree: PublishedTree, held: Held, lines: str) -> 
     _print(given, f"  url        {tree.url(snapshot.target, shard(snapshot.commit))}")
     given.output.print()
     print_table(given.output, HELD_HEADINGS, [_package_row(each) for each in held.manifest.packages])
+
+
+def _print_lines(given: Context, why: str, lines: str) -> None:
     given.output.print()
+    _print(given, f"# {why}")
     for line in lines.splitlines():
         _print(given, line)
 
@@ -308,12 +319,13 @@ def listed_as_json(tree: PublishedTree, listed: Listed) -> Mapping[str, Any]:
     return {"snapshot": snapshot_as_json(tree, listed.snapshot), "pointers": list(listed.pointers)}
 
 
-def held_as_json(tree: PublishedTree, held: Held, lines: str) -> Mapping[str, Any]:
+def held_as_json(tree: PublishedTree, held: Held, lines: str, follow: str | None) -> Mapping[str, Any]:
     """What a snapshot holds, in a documented form: docs/json.md."""
     return {
         "snapshot": snapshot_as_json(tree, held.snapshot),
         "pointers": list(held.pointers),
         "client_lines": lines,
+        "following_lines": follow,
         "packages": [_package_as_json(each) for each in held.manifest.packages],
     }
 

@@ -119,8 +119,24 @@ class IndexWriter(Protocol):
             lasting: whether what is at `url` never changes, and so is never too old.
         """
 
-    def moving(self, text: str) -> str:
-        """The content of a client file with `lasting`, for a URL where what is there changes."""
+    def mirror_lists(self, folder: Path, url: str) -> Mapping[str, str]:
+        """The files of a written snapshot that tell clients of a pointer its own URL, by their paths.
+
+        A client that reads an entry file and its signature through a pointer may be led to two snapshots; one that asks
+        the pointer for the snapshot's URL, and that for all else, may not. None where no client needs it.
+
+        Args:
+            folder: the snapshot's.
+            url: where it is, and stays.
+        """
+
+    def moving(self, text: str, folder: Path) -> str:
+        """The content of a client file with `lasting`, for a URL where what is there changes.
+
+        Args:
+            text: the client file, with that URL.
+            folder: the snapshot that is there now.
+        """
 
     def client_lines(self, client_file: tuple[str, str], packages: Sequence[str]) -> str:
         """The shell lines that put a client file in its place and install packages from the repository."""

@@ -145,10 +145,15 @@ def _entry_files(folder: Path, writer: IndexWriter) -> tuple[str, ...]:
     return tuple(path for path in paths if (folder / path).exists())
 
 
+def _asked_for(folder: Path, writer: IndexWriter) -> tuple[str, ...]:
+    lists = (path for path in writer.mirror_lists(folder, "") if (folder / path).exists())
+    return (*_entry_files(folder, writer), *lists)
+
+
 def _make_newer(folder: Path, shown: Path, writer: IndexWriter) -> None:
-    """Give entry files a later modification time than those that clients have: HTTP counts in seconds."""
-    latest = max((_modified(shown / path) for path in _entry_files(shown, writer)), default=0)
-    for path in _entry_files(folder, writer):
+    """Give what clients ask for first a later modification time than what they have: HTTP counts in seconds."""
+    latest = max((_modified(shown / path) for path in _asked_for(shown, writer)), default=0)
+    for path in _asked_for(folder, writer):
         if _modified(folder / path) <= latest:
             os.utime(folder / path, ns=((latest + 1) * _NANOSECONDS,) * 2)
 

@@ -15,7 +15,7 @@ from conveyor.model.artifact import Artifact, ArtifactKind, Snapshot
 from conveyor.model.manifest import Manifest
 from conveyor.model.promotion import CONSISTENT, CURRENT, LEDGER_HEAD, consistent_of, follows_builds
 from conveyor.ports import ClientKeys, IndexWriter, PackageSigner, Trunk
-from conveyor.repository import aggregates, bitrot, manifest, names, pointers, pool, snapshot
+from conveyor.repository import aggregates, bitrot, leading, manifest, names, pointers, pool, snapshot
 from conveyor.repository import files as disk
 from conveyor.repository.described import Describing
 from conveyor.repository.redating import Redating
@@ -85,7 +85,7 @@ class PublishedTree:
         # The tree may be served elsewhere by now.
         url = re.compile(rf"[^\s=]+/{re.escape(f'{target}/{shard}')}")
         here = url.sub(lambda _: self.url(target, place), published.read_text(encoding="utf-8"))
-        moving = here if shard == place else self._writer(target).moving(here)
+        moving = here if shard == place else self._writer(target).moving(here, self._folder(target) / shard)
         return name, moving.replace(shard, place)
 
     def client_lines(self, target: str, place: str, packages: Sequence[str]) -> str:
@@ -162,6 +162,7 @@ class PublishedTree:
         client = self._client_file(new.target, names.shard(new.commit_id), keys, components)
 
         def seal(folder: Path) -> None:
+            leading.write(folder, self._mirror_lists(new.target, new.commit_id, folder))
             self._seal(new.target, folder)
             if keys is not None:
                 (folder / self._key_name).write_text(keys.armoured, encoding="ascii")
@@ -208,6 +209,9 @@ class PublishedTree:
             now=self._now(),
         )
         with disk.room_needed(f"the pointer {pointer} of {target}"):
+            # A snapshot of an older Conveyor has none, and the tree may be served elsewhere by now.
+            folder = self.snapshot_folder(target, commit_id)
+            leading.renew(self._folder(target), folder, self._mirror_lists(target, commit_id, folder))
             pointers.move(self._folder(target), pointer, commit_id, how, partial(self._checksummed, target))
             self._link_components(target, pointer, commit_id)
 
@@ -324,6 +328,9 @@ class PublishedTree:
     def _seal(self, target: str, folder: Path) -> None:
         if self._signing is not None:
             published.seal(folder, self._writer(target).to_sign(folder), self._signing.signer)
+
+    def _mirror_lists(self, target: str, commit_id: str, folder: Path) -> Mapping[str, str]:
+        return self._writer(target).mirror_lists(folder, self.url(target, names.shard(commit_id)))
 
     def _link_components(self, target: str, pointer: str, commit_id: str) -> None:
         """Have `component/<component>/<pointer>` lead below the pointer; of `consistent` below the component's own."""

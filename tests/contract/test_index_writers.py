@@ -7,6 +7,7 @@ import gzip
 import http.server
 import multiprocessing
 import os
+import stat
 import subprocess
 import threading
 import xml.etree.ElementTree as ET
@@ -24,6 +25,7 @@ from conveyor.formats.rpm.metadata import RpmIndexWriter
 from conveyor.model.artifact import Artifact, ArtifactKind, Snapshot
 from conveyor.model.target import DEFAULT_INDEXES, IndexOptions
 from conveyor.ports import IndexWriter
+from conveyor.repository import names
 from conveyor.repository.signing.gnupg import KeyHome
 from conveyor.repository.signing.published import Signing
 from conveyor.repository.signing.signer import GpgSigner
@@ -282,6 +284,42 @@ class TestDnf:
                 os.utime(path, (0, 0))  # fetched long ago
             found = dnf(*filter(None, [refresh]), *self.QUERY, "hello+world").splitlines()
             assert found == [f"hello+world 1.{number}~rc1^git2-1 noarch"]
+
+    @pytest.mark.parametrize("served", [False, True], ids=["files", "http"])
+    def test_a_pointer_is_followed_by_its_mirror_list(
+        self, tmp_path: Path, dnf: Dnf, server: _Server, served: bool
+    ) -> None:
+        tree = tree_at(tmp_path, url_of(server) if served else (tmp_path / "repos").as_uri())
+        for number in (1, 2):
+            folder = publish(tree, rpm_snapshot(tree, tmp_path, number))
+            (dnf.folder / "repos.d/conveyor.repo").write_text(tree.client_file(RPM_TARGET, "current")[1])
+            found = dnf("--refresh", *self.QUERY, "hello+world").splitlines()
+            assert found == [f"hello+world 1.{number}~rc1^git2-1 noarch"]
+            assert (folder / "mirrorlist").read_text() == f"{tree.url(RPM_TARGET, names.shard(folder.name))}/\n"
+        text = (dnf.folder / "repos.d/conveyor.repo").read_text()
+        assert f"mirrorlist={tree.url(RPM_TARGET, 'current')}/mirrorlist\n" in text
+        assert "baseurl" not in text
+        asked = [request for request in server.requests if "/current/" in request]
+        assert all("/current/mirrorlist" in request for request in asked)
+        assert bool(asked) == served
+
+    def test_a_snapshot_without_a_mirror_list_is_read_through_the_pointer_until_that_moves(
+        self, tmp_path: Path, dnf: Dnf, server: _Server
+    ) -> None:
+        tree = tree_at(tmp_path, url_of(server))
+        folder = publish(tree, rpm_snapshot(tree, tmp_path, 1))
+        (folder / "mirrorlist").unlink()
+        assert f"baseurl={url_of(server)}/{RPM_TARGET}/current\n" in tree.client_file(RPM_TARGET, "current")[1]
+        tree.point(RPM_TARGET, "current", folder.name)
+        (dnf.folder / "repos.d/conveyor.repo").write_text(tree.client_file(RPM_TARGET, "current")[1])
+        assert dnf("--refresh", *self.QUERY, "hello+world").splitlines() == ["hello+world 1.1~rc1^git2-1 noarch"]
+        assert stat.S_IMODE((folder / "mirrorlist").stat().st_mode) == 0o644
+
+    def test_a_tree_that_is_served_elsewhere_leads_there(self, tmp_path: Path) -> None:
+        tree = tree_at(tmp_path, "https://old.example.org")
+        folder = publish(tree, rpm_snapshot(tree, tmp_path, 1))
+        tree_at(tmp_path, "https://new.example.org").point(RPM_TARGET, "tested", folder.name)
+        assert (folder / "mirrorlist").read_text().startswith("https://new.example.org/")
 
     def test_reposync_stays_in_its_folder(self, tmp_path: Path, dnf: Dnf, server: _Server) -> None:
         if "reposync" not in dnf("help", plugin="reposync"):
@@ -611,11 +649,18 @@ class TestRpmMetadata:
             in (folder / "repodata/repomd.xml").read_text()
         )
 
-    def test_the_client_file(self, tmp_path: Path) -> None:
-        name, text = RpmIndexWriter(tmp_path).client_file(name="conveyor", title="A title", url="https://x.org/current")
+    @pytest.mark.parametrize(
+        ("lasting", "place"),
+        [(True, "baseurl=https://x.org/place"), (False, "mirrorlist=https://x.org/place/mirrorlist")],
+    )
+    def test_the_client_file(self, tmp_path: Path, lasting: bool, place: str) -> None:
+        name, text = RpmIndexWriter(tmp_path).client_file(
+            name="conveyor", title="A title", url="https://x.org/place", lasting=lasting
+        )
         assert name == "conveyor.repo"
-        for line in ("[conveyor]", "name=A title", "baseurl=https://x.org/current", "enabled=1", "gpgcheck=0"):
+        for line in ("[conveyor]", "name=A title", place, "enabled=1", "gpgcheck=0"):
             assert line in text.splitlines()
+        assert text.count("https://") == 1
 
     def test_a_package_that_changed_in_the_pool_is_found_out(self, tmp_path: Path) -> None:
         tree = tree_at(tmp_path)

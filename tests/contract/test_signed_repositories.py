@@ -394,10 +394,11 @@ class TestDnf:
         assert re.search(r"GPG|public key|not correct", client.refused("hello"))
 
     def test_metadata_and_signature_of_two_snapshots_do_not_stop_it(self, site: Site, tmp_path: Path) -> None:
-        """The pointer moves between the two requests: the files do not fit, and dnf asks again."""
+        """Of a client file that names the pointer itself: the files do not fit, and dnf asks again."""
         client = RpmClient(tmp_path / "client")
         site.publish(RPM_TARGET, 1)
-        client.use(site.tree.client_file(RPM_TARGET, "current")[1])
+        text = site.tree.client_file(RPM_TARGET, "current")[1]
+        client.use(text.replace("mirrorlist=", "baseurl=").replace("/mirrorlist\n", "\n"))
         assert client.install("hello") == ["hello-1.1"]
         site.publish(RPM_TARGET, 2)
         _Handler.meanwhile[f"/{RPM_TARGET}/current/repodata/repomd.xml"] = lambda: site.publish(RPM_TARGET, 3)

@@ -65,7 +65,12 @@ class FakeIndexWriter:
     ) -> tuple[str, str]:
         return f"{name}.client", f"{title}\n{url}\n{'' if keys is None else keys}\n"
 
-    def moving(self, text: str) -> str:
+    def mirror_lists(self, folder: Path, url: str) -> Mapping[str, str]:
+        del folder
+        return {"metadata/place": url}
+
+    def moving(self, text: str, folder: Path) -> str:
+        del folder
         return text
 
     def client_lines(self, client_file: tuple[str, str], packages: Sequence[str]) -> str:

@@ -81,14 +81,18 @@ def test_a_client_of_the_aggregated_file_has_all_components(
     assert re.findall(r"^\[(.*)\]$", text, re.MULTILINE) == ["conveyor-component-greetings", "conveyor-component-main"]
     md5 = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
     assert (tree / "current/conveyor.repo.md5").read_text() == md5
+    with opened(site) as conveyor:
+        following = conveyor.tree.client_file(RPM, "current")[1]
     place = tree / "current" / md5[:2] / md5[2:4] / md5
     assert {path.name for path in place.iterdir()} == {"conveyor.repo", "conveyor.repo.md5", "versions.csv"}
     assert (place / "conveyor.repo").read_text() == text
-    dnf = Dnf(Place(tmp_path / "client"))
-    dnf.source(text)
-    dnf.install("hello", "other")
-    assert dnf.greeting("hello") == "1.2"
-    assert server is not None
+    for name, source in (("client", text), ("follower", following)):
+        dnf = Dnf(Place(tmp_path / name))
+        dnf.source(source)
+        dnf.install("hello", "other")
+        assert dnf.greeting("hello") == "1.2"
+    asked = [path for path, status in server.requests if "/current/" in path and status == 200]
+    assert set(asked) == {f"/{RPM}/current/component/{part}/mirrorlist" for part in ("greetings", "main")}
 
 
 def test_a_component_has_its_packages_only(server: WebServer, tmp_path: Path, releases: list[Release]) -> None:

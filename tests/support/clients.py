@@ -354,7 +354,8 @@ class Zypper(_RpmClient):
         return refreshed if refreshed.code != 0 else self("install", *packages)
 
     def upgrade(self) -> None:
-        """Upgrade all that is installed."""
+        """Upgrade all that is installed, without what it remembers of mirror lists for ten minutes."""
+        self("clean", "--raw-metadata").good()
         self("refresh", "--force").good()
         self("update").good()
 

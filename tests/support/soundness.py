@@ -140,6 +140,8 @@ def _differs(path: Path, sha256: str, size: int) -> Iterator[str]:
 
 
 def _of_rpm(folder: Path) -> Iterator[str]:
+    if not (folder / "mirrorlist").read_text().endswith(f"/{folder.name}/\n"):
+        yield "its mirror list leads elsewhere"
     root = ET.parse(folder / "repodata/repomd.xml").getroot()
     kinds = set()
     for data in root.findall("repo:data", SPACE):

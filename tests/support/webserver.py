@@ -10,7 +10,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,11 +46,13 @@ class WebServer:
         name: what it is.
         url: where the folder is served, without a slash at the end.
         log: its log of requests.
+        turn: held while a request is answered, where they are answered one by one.
     """
 
     name: str
     url: str
     log: Path
+    turn: threading.Lock = field(default_factory=threading.Lock)
     _lines: list[str] = field(default_factory=list)
 
     @property
@@ -83,6 +85,19 @@ def serving(root: Path, folder: Path, port: int) -> Iterator[WebServer]:
     """
     start = _nginx if shutil.which("nginx") else _python
     with start(root, folder, port) as server:
+        yield server
+
+
+@contextmanager
+def serving_with(root: Path, port: int, after: Callable[[], None]) -> Iterator[WebServer]:
+    """Serve a folder on a port of 127.0.0.1 by Python's own server, where something happens after each request.
+
+    Args:
+        root: what is served.
+        port: the port.
+        after: what happens, one at a time, before the next request is looked at.
+    """
+    with _python(root, root, port, after) as server:
         yield server
 
 
@@ -122,18 +137,24 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
 class _Handler(http.server.SimpleHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
-    def __init__(self, server: WebServer, *arguments: object, **named: object) -> None:
+    def __init__(self, server: WebServer, after: Callable[[], None], *arguments: object, **named: object) -> None:
         self._served_by = server
+        self._after = after
         super().__init__(*arguments, **named)  # type: ignore[arg-type]
+
+    def do_GET(self) -> None:
+        with self._served_by.turn:
+            super().do_GET()
+            self._after()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         self._served_by.note(format % args)
 
 
 @contextmanager
-def _python(root: Path, folder: Path, port: int) -> Iterator[WebServer]:
+def _python(root: Path, folder: Path, port: int, after: Callable[[], None] = lambda: None) -> Iterator[WebServer]:
     server = WebServer(name="Python's http.server", url=f"http://127.0.0.1:{port}", log=folder / "none.log")
-    handler = functools.partial(_Handler, server, directory=str(root))
+    handler = functools.partial(_Handler, server, after, directory=str(root))
     with http.server.ThreadingHTTPServer(("127.0.0.1", port), handler) as running:
         thread = threading.Thread(target=running.serve_forever)
         thread.start()

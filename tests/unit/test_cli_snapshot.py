@@ -96,7 +96,12 @@ class TestForPeople:
         folder = trunk.tree.snapshot_folder(TARGET, trunk.books.store.build(3).commit.id)
         assert f"url        {folder.as_uri()}" in text
         assert re.search(r"nova +2-1 .*\n *oslo +3-1 ", text)
-        assert "apt-get install --yes nova" in text
+        assert text.count("apt-get install --yes nova") == 2
+        following = text.partition("# to follow current:")[2]
+        assert f"URIs: {folder.as_uri()}\n" in text
+        assert f"URIs: {folder.as_uri()}\n" not in following
+        assert f"URIs: {folder.parents[2].as_uri()}/current\n" in following
+        assert "to follow" not in shown(trunk, "show", folder.name[:9])
         assert f"commit     {folder.name}" in shown(trunk, "show", folder.name[:9])
 
     def test_where_current_was(self, trunk: Trunk) -> None:
@@ -146,7 +151,10 @@ class TestForPrograms:
         held = document(trunk, "show", "current")
         assert [each["package"] for each in held["packages"]] == ["nova", "oslo"]
         assert list(table("A package of a snapshot")) == list(held["packages"][0])
+        assert list(table("conveyor snapshot show --json"))[1:] == list(held)[1:]
         assert held["client_lines"].endswith("apt-get install --yes nova\n")
+        assert "/current\n" in held["following_lines"]
+        assert document(trunk, "show", held["snapshot"]["commit_id"])["following_lines"] is None
 
     def test_where_a_pointer_was_is_described(self, trunk: Trunk) -> None:
         (place,) = document(trunk, "at", "2999-01-01")["places"]

@@ -189,8 +189,14 @@ class DebIndexWriter:
         )
         return f"{name}.sources", "".join(f"{line}\n" for line in lines)
 
-    def moving(self, text: str) -> str:
+    def mirror_lists(self, folder: Path, url: str) -> Mapping[str, str]:
+        """See IndexWriter.mirror_lists: none, as InRelease holds its signature, and names the rest by checksums."""
+        del folder, url
+        return {}
+
+    def moving(self, text: str, folder: Path) -> str:
         """See IndexWriter.moving."""
+        del folder
         return text.replace(f"{_LASTING}\n", "")
 
     def client_lines(self, client_file: tuple[str, str], packages: Sequence[str]) -> str:

@@ -21,11 +21,13 @@ from conveyor.ports import ClientKeys, EntryFile
 
 CACHE_SCHEMA = "rpm-1"
 SOURCE_FOLDER = "source"
+MIRROR_LIST = "mirrorlist"
 _CHANGELOG_ENTRIES = 10
 # What XML 1.0 cannot hold; createrepo_c writes it all the same.
 NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 MAX_METADATA = 64 << 20  # bytes of one package's; every snapshot and every client has it, too
 _XML_HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
+_BASE_URL = re.compile(r"^baseurl=(.*)$", re.MULTILINE)
 _SPACES = "http://linux.duke.edu/metadata"
 
 
@@ -176,11 +178,12 @@ class RpmIndexWriter:
         url: str,
         keys: ClientKeys | None = None,
         components: Sequence[str] = (),
-        lasting: bool = False,  # noqa: ARG002
+        lasting: bool = False,
     ) -> tuple[str, str]:
         """A .repo file for dnf, yum and zypper (dnf.conf(5)); ahead of the distribution, as DLRN's is.
 
-        Where components have repositories of their own, it names these, as DLRN's aggregated files do.
+        Where components have repositories of their own, it names these, as DLRN's aggregated files do. What does not
+        last is a pointer's, and is read through its mirror list.
         """
         apart = components if self._by_component else ()
         repositories = [
@@ -196,11 +199,16 @@ class RpmIndexWriter:
         if self._sources is SourcePackages.BESIDE:
             beside = f"{url}/{SOURCE_FOLDER}"
             repositories.append(_section(f"{name}-source", f"{title}, sources", beside, keys, enabled=False))
-        return f"{name}.repo", "\n".join(repositories)
+        text = "\n".join(repositories)
+        return f"{name}.repo", text if lasting else _by_mirror_list(text)
 
-    def moving(self, text: str) -> str:
-        """See IndexWriter.moving."""
-        return text
+    def mirror_lists(self, folder: Path, url: str) -> Mapping[str, str]:
+        """See IndexWriter.mirror_lists: one for each repository, as repomd.xml and its signature are two files."""
+        return {f"{place}{MIRROR_LIST}": f"{url}/{place}\n" for place in _repositories(folder)}
+
+    def moving(self, text: str, folder: Path) -> str:
+        """See IndexWriter.moving. A snapshot from before there were mirror lists is read through the pointer."""
+        return _by_mirror_list(text) if (folder / MIRROR_LIST).is_file() else text
 
     def client_lines(self, client_file: tuple[str, str], packages: Sequence[str]) -> str:
         """See IndexWriter.client_lines."""
@@ -233,6 +241,11 @@ def _signatures(keys: ClientKeys | None) -> tuple[str, ...]:
         "repo_gpgcheck=1",
         f"gpgkey={keys.url}",
     )
+
+
+def _by_mirror_list(text: str) -> str:
+    """A client file whose repositories are found by what lies at their URL."""
+    return _BASE_URL.sub(rf"mirrorlist=\1/{MIRROR_LIST}", text)
 
 
 def _repositories(folder: Path) -> list[str]:
