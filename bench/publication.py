@@ -89,7 +89,7 @@ class _Trunk:
             self._tree,
             Pointers(books.ledger, self._tree, SystemClock()),
             kept.folder / "data",
-            [each.name for each in kept.packages],
+            {TARGET: dict.fromkeys((each.name for each in kept.packages), "main")},
             Statements(self._tree, DESCRIBERS, SITE),
         )
         self._target = _target(package_format)

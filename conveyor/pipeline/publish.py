@@ -7,7 +7,6 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from types import MappingProxyType
 
 from conveyor.model.artifact import Artifact, ArtifactKind, Snapshot, SnapshotEntry
 from conveyor.model.build import Build
@@ -29,9 +28,9 @@ class Publisher:
         repository: the published tree.
         pointers: moves `current` and `consistent`.
         data: the data directory, which logs are relative to.
-        packages: names of the configured packages: only these can hold `consistent` back.
+        components: by target, the components of the packages that are configured for it: only these can hold its
+            `consistent` back.
         statements: says in each snapshot how it was made.
-        components: the configured packages' components, for targets whose components can be consumed by themselves.
     """
 
     def __init__(
@@ -40,17 +39,15 @@ class Publisher:
         repository: Repository,
         pointers: Pointers,
         data: Path,
-        packages: Collection[str],
+        components: Mapping[str, Mapping[str, str]],
         statements: Statements | None = None,
-        components: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._store = store
         self._repository = repository
         self._pointers = pointers
         self._data = data
-        self._packages = frozenset(packages)
-        self._statements = statements
         self._components = components
+        self._statements = statements
 
     def keeping(self, target: Target) -> AbstractContextManager[None]:
         """What `keep` brings into the pool stays there to the end of this block: until the store knows of it."""
@@ -100,18 +97,12 @@ class Publisher:
         return folder
 
     def _move(self, target: Target, snapshot: Snapshot) -> None:
-        failing = self._packages.intersection(self._store.failing(target.name))
+        configured = self._components.get(target.name, {})
+        failing = [configured[package] for package in self._store.failing(target.name) if package in configured]
         components = {entry.component for entry in snapshot.entries} if target.indexes.by_component else set()
-        moved = [CURRENT, *self._consistent(components, failing)]
+        moved = [CURRENT, *_consistent(components, failing)]
         steps = [(target.name, pointer, snapshot.commit_id) for pointer in moved]
         self._pointers.move_held(MoveKind.PUBLISHED, steps, actor=ACTOR)
-
-    def _consistent(self, components: Collection[str], failing: Collection[str]) -> Iterator[str]:
-        """The pointers that no failing package holds back."""
-        if not failing:
-            yield CONSISTENT
-        held_back = {self._components.get(package, "") for package in failing}
-        yield from (consistent_of(component) for component in sorted({*components} - held_back))
 
     def _log(self, build: Build) -> dict[str, bytes]:
         log = self._data / build.log if build.log else None
@@ -121,6 +112,13 @@ class Publisher:
         if self._statements is None:
             return {}
         return self._statements.files(build, target, snapshot)
+
+
+def _consistent(components: Collection[str], failing: Collection[str]) -> Iterator[str]:
+    """The pointers that no package of a failing component holds back."""
+    if not failing:
+        yield CONSISTENT
+    yield from (consistent_of(component) for component in sorted({*components} - {*failing}))
 
 
 def _end_of(log: Path) -> bytes:

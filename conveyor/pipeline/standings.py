@@ -44,7 +44,7 @@ class Standings:
         repository: the published tree.
         knowledge: what is known of snapshots.
         policies: the promotions of repos.yaml.
-        components: the packages that can hold `consistent` back, and their components.
+        components: by target, the packages that can hold its `consistent` back, and their components.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Standings:
         repository: Repository,
         knowledge: Knowledge,
         policies: Sequence[PromotionPolicy],
-        components: Mapping[str, str],
+        components: Mapping[str, Mapping[str, str]],
     ) -> None:
         self._store = store
         self._ledger = ledger
@@ -87,8 +87,9 @@ class Standings:
         """What holds `consistent` back, or that of a component; nothing for other pointers."""
         if not pointer.startswith(CONSISTENT):
             return ()
-        failing = [name for name in self._store.failing(target) if name in self._components]
-        held_by = [name for name in failing if pointer in {CONSISTENT, consistent_of(self._components[name])}]
+        configured = self._components.get(target, {})
+        failing = [name for name in self._store.failing(target) if name in configured]
+        held_by = [name for name in failing if pointer in {CONSISTENT, consistent_of(configured[name])}]
         return tuple(f"{target}: the latest build of {name} did not succeed" for name in held_by)
 
     def _held_back(self, policy: PromotionPolicy) -> dict[str, tuple[str, ...]]:

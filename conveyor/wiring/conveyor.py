@@ -228,9 +228,8 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
         tree,
         pointers,
         data,
-        frozenset(repos.packages),
-        statements,
         components_of(repos),
+        statements,
     )
     promoter = make_promoter(
         repos,

@@ -76,9 +76,13 @@ def make_voting(written: Written, repos: Repos) -> Voting:
     return Voting(written.store, written.votes, written.tree, written.clock, tuple(repos.targets))
 
 
-def components_of(repos: Repos) -> Mapping[str, str]:
-    """The component of each package."""
-    return {name: package.component for name, package in repos.packages.items()}
+def components_of(repos: Repos) -> Mapping[str, Mapping[str, str]]:
+    """By target, the component of each package that is built for it."""
+    packages = repos.packages.items()
+    return {
+        target: {name: package.component for name, package in packages if target in package.targets}
+        for target in repos.targets
+    }
 
 
 def _grid(repos: Repos) -> Mapping[str, tuple[str, ...]]:

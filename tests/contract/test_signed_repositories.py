@@ -347,7 +347,7 @@ class TestKeeping:
 
     def publisher(self, site: Site, store: MemoryStore) -> Publisher:
         pointers = Pointers(MemoryLedger(), site.tree, FakeClock())
-        return Publisher(store, site.tree, pointers, site.folder, ["hello"])
+        return Publisher(store, site.tree, pointers, site.folder, {})
 
     def test_the_same_package_keeps_its_signature_whichever_key_signs_now(self, site: Site) -> None:
         store = MemoryStore()

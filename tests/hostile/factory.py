@@ -220,7 +220,7 @@ class Factory:
             configured={target.name: frozenset(self._sources.files)},
             builds=self.data / "builds",
         )
-        publisher = Publisher(self.store, self.tree, self._pointers, self.data, frozenset(self._sources.files))
+        publisher = Publisher(self.store, self.tree, self._pointers, self.data, {})
         orders = Orders(parts, publisher, self.data)
         package = package_of(name)
         commit = Poll(git, self._sources).find(package, Wanted())

@@ -57,7 +57,7 @@ class Site:
         self.ledger = MemoryLedger()
         self.tree = PublishedTree(data / "repos", writers={target.name: writer}, base_url=f"file://{data}/repos")
         pointers = Pointers(self.ledger, self.tree, self.clock)
-        self.publisher = Publisher(self.store, self.tree, pointers, data, ["hello", "other"])
+        self.publisher = Publisher(self.store, self.tree, pointers, data, {})
         self.collector = TreeCollector(data / "repos", {target.name: writer})
 
     def publish(self, package: str, number: int, built: Built) -> str:

@@ -12,6 +12,7 @@ import pytest
 from conveyor.model.artifact import ArtifactKind
 from conveyor.model.build import Outcome, State
 from conveyor.model.promotion import MoveKind
+from conveyor.wiring import make_standings
 from tests.fakes.store_samples import CAUSE
 from tests.support import publisher
 from tests.support.clients import Dnf, Place
@@ -127,6 +128,23 @@ def test_a_component_is_consistent_for_itself(server: WebServer, tmp_path: Path,
     shown = (tree / "component/greetings/consistent").resolve()
     assert shown == (tree / "consistent-greetings/component/greetings").resolve()
     assert (tree / "component/main/consistent/repodata/repomd.xml").is_file()
+    assert server is not None
+
+
+def test_a_package_that_is_taken_off_the_target_holds_nothing_back(
+    server: WebServer, tmp_path: Path, releases: list[Release]
+) -> None:
+    site = tmp_path / "site"
+    publish(site, releases[:2])
+    fail(site, Release(target=RPM, package="other", number=7, files=()))
+    text = BY_COMPONENT.replace('/other"}', '/other", targets: [debian-13-amd64]}')
+    (site / "repos.yaml").write_text(text)
+    publish(site, releases)
+    later = pointed(site)
+    assert later["consistent"] == later["consistent-main"] == later["current"] == commit_id_of(3)
+    with opened(site) as conveyor:
+        assert conveyor.store.failing(RPM) == ("other",)
+        assert not any(each.held_back for each in make_standings(conveyor, conveyor.repos).of([RPM]))
     assert server is not None
 
 

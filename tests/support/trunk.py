@@ -20,8 +20,6 @@ from conveyor.store import Books, open_books
 from tests.support.published import PACKAGING_SHA, sha_of
 from tests.support.workshop import TARGET
 
-PACKAGES = ("nova", "oslo", "glance")
-
 
 class RealClock:
     """The port Clock on this machine's time."""
@@ -55,7 +53,7 @@ class Trunk:
         self.books = open_books(f"sqlite:///{self.data}/conveyor.db")
         self.tree = PublishedTree(self.data / "repos", writers={self.target.name: self.writer}, base_url=self.base_url)
         self.pointers = Pointers(self.books.ledger, self.tree, RealClock())
-        self.publisher = Publisher(self.books.store, self.tree, self.pointers, self.data, PACKAGES)
+        self.publisher = Publisher(self.books.store, self.tree, self.pointers, self.data, {})
         self._numbers = count(1)
 
     @property

@@ -123,9 +123,8 @@ class Workshop:
         self.pointers = Pointers(self.ledger, self._repository, world.clock)
         describers = {Format.DEB: FakeDescriber()}
         statements = Statements(self._repository, describers, "https://trunk.example.org")
-        self._publisher = Publisher(
-            self._store, self._repository, self.pointers, world.data, configured or names, statements
-        )
+        components = {target.name: dict.fromkeys(configured or names, "main") for target in targets}
+        self._publisher = Publisher(self._store, self._repository, self.pointers, world.data, components, statements)
         self.parts = Parts(
             git=self.git,
             packaging=world.packaging,

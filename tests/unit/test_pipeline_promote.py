@@ -80,7 +80,7 @@ def where(workshop: Workshop, pointer: str = "tested") -> list[str | None]:
 
 def standings(workshop: Workshop, *policies: PromotionPolicy) -> dict[tuple[str, str], Standing]:
     parts, knowledge = workshop.parts, workshop.knowledge
-    components = dict.fromkeys(knowledge.grid, "main")
+    components = {target: dict.fromkeys(knowledge.grid, "main") for target in BOTH}
     looked = Standings(parts.store, workshop.ledger, parts.repository, knowledge, policies, components)
     return {(each.target, each.pointer): each for each in looked.of(BOTH)}
 
