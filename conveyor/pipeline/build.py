@@ -226,6 +226,14 @@ class BuildStages:
         known = self._parts.store.published_artifact(target, artifact.name, artifact.version, artifact.architecture)
         if known is None or known.sha256 == artifact.sha256:
             return
+        if not self._parts.repository.artifact_path(target, known).is_file():
+            raise ContentChanged(
+                f"{artifact.filename} was published before, and what it was cannot be looked at any more",
+                cause=f"retention has removed it; it had sha256 {known.sha256[:12]}, this one has "
+                f"{artifact.sha256[:12]}: another content, or the same and a signature",
+                hint="a version has one content for ever: commit a change of the packaging (each commit raises the "
+                "release), or use --no-publish",
+            )
         if not self._parts.repository.holds(target, path, known):
             raise ContentChanged(
                 f"{artifact.filename} is already published with other content",

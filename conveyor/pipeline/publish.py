@@ -73,6 +73,9 @@ class Publisher:
         if artifact.kind is not ArtifactKind.BINARY:
             return None
         known = self._store.published_artifact(target.name, artifact.name, artifact.version, artifact.architecture)
+        if known is not None and known.sha256 == artifact.sha256:
+            # Retention may have removed it. It is no other than it was: a signature would make it one.
+            return self._repository.add(target.name, path, known)
         return known if known is not None and self._repository.holds(target.name, path, known) else None
 
     def publish(self, build: Build, target: Target) -> Path:

@@ -363,6 +363,19 @@ class TestKeeping:
         other = publisher.keep(target, site.make(RPM_TARGET, 2))
         assert other[0].sha256 not in {each.sha256 for _, each in site.make(RPM_TARGET, 2)}
 
+    def test_what_was_published_without_a_signature_and_collected_comes_back_without_one(self, site: Site) -> None:
+        store = MemoryStore()
+        site.sign_with(None)
+        target, built = replace(TARGET, name=RPM_TARGET, format=Format.RPM), site.make(RPM_TARGET, 1)
+        kept = self.publisher(site, store).keep(target, built)
+        sample.succeed(store, sample.commit("1"), sample.minute(1), *kept, target=RPM_TARGET)
+        for artifact in kept:
+            site.tree.artifact_path(RPM_TARGET, artifact).unlink()
+        site.sign_with("first")
+        again = self.publisher(site, store).keep(target, built)
+        assert again[0] == kept[0]
+        assert site.tree.artifact_path(RPM_TARGET, kept[0]).is_file()
+
     def test_without_a_key_files_are_published_as_they_are(self, site: Site, target: str) -> None:
         site.sign_with(None)
         built = site.make(target, 1)

@@ -23,6 +23,7 @@ from conveyor.errors import (
     UnknownName,
     UserError,
 )
+from conveyor.model.artifact import Artifact, ArtifactKind
 from conveyor.model.build import Build, Claim, Outcome, Stage, State
 from conveyor.pipeline import orders
 from conveyor.pipeline.attempt import cause_of
@@ -84,6 +85,12 @@ def taken(workshop: Workshop, holder: Claim) -> Build:
 def left(workshop: Workshop, build: Build) -> set[str]:
     """What the folder of the last attempt holds."""
     return {path.name for path in workshop.folder(build).iterdir()}
+
+
+def binary_of(workshop: Workshop, build: Build) -> Artifact:
+    """The package that a build made."""
+    (package,) = (each for each in workshop.parts.store.entry(build.id).artifacts if each.kind is ArtifactKind.BINARY)
+    return package
 
 
 class TestGoodBuild:
@@ -552,6 +559,24 @@ class TestOrder:
         assert "nova_1.1-1.fake" in build.cause.summary
         assert "check_install" not in workshop.builder.calls[5:]
         assert workshop.pointed("current") == first.commit.id
+
+    def test_a_version_that_was_collected_with_a_signature_cannot_be_compared(self, workshop: Workshop) -> None:
+        package = binary_of(workshop, workshop.build("nova").build)
+        workshop.parts.repository.artifact_path(TARGET.name, package).unlink()
+        workshop.world.packaging.recipes["nova"] = RECIPE.replace("NAME", "nova").replace("content", "other")
+        cause = workshop.build("nova").build.cause
+        assert cause is not None
+        assert (cause.kind, cause.stage) == ("ContentChanged", Stage.CHECK)
+        assert "cannot be looked at any more" in cause.summary
+        assert package.sha256[:12] in cause.summary
+        assert "raises the release" in cause.hint
+
+    def test_a_version_that_was_collected_is_built_again_with_the_same_content(self, workshop: Workshop) -> None:
+        package = binary_of(workshop, workshop.build("nova").build)
+        workshop.parts.repository.artifact_path(TARGET.name, package).unlink()
+        workshop.world.packaging.recipes["nova"] += "say nothing new\n"
+        assert workshop.build("nova").build.published
+        assert workshop.parts.repository.artifact_path(TARGET.name, package).is_file()
 
     def test_the_same_content_again_is_fine(self, workshop: Workshop) -> None:
         workshop.build("nova")
