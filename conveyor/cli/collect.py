@@ -15,7 +15,16 @@ from conveyor.cli.table import print_table
 from conveyor.cli.text import human_size, plain
 from conveyor.errors import ConveyorError, Interrupted, UserError
 from conveyor.model.published import Flaw, PoolFinding, PoolReport, PublishedSnapshot, Removal, Retention
-from conveyor.wiring import make_collect, make_scrub
+from conveyor.pipeline.repair import Repaired
+from conveyor.wiring import (
+    Conveyor,
+    gain_root,
+    make_collect,
+    make_repair,
+    make_scrub,
+    require_programs,
+    require_room,
+)
 
 HEADINGS = ("target", "snapshots", "files", "builds", "size")
 GOING = ("target", "package", "version", "published", "commit")
@@ -81,19 +90,41 @@ def scrub(
     bytes_per_second: Annotated[
         str | None, typer.Option(metavar="SIZE", help="Read no faster than this on average, such as 20M.")
     ] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Build again what made them, and put back what comes out the same.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Read every published file, and name those that are not what they were."""
     given: Context = context.obj
     pace = None if bytes_per_second is None else _size(bytes_per_second)
-    with given.opened() as conveyor:
+    if repair:
+        gain_root(given.site)
+    with given.opened(given.progress(silent=as_json)) as conveyor:
         scrubbing = make_scrub(conveyor)
         reports = [scrubbing.run(name, bytes_per_second=pace) for name in _chosen(given, target)]
+        repaired = _repair(given, conveyor, reports) if repair else ()
     if as_json:
-        typer.echo(json.dumps(scrubbed_as_json(reports), indent=2))
+        typer.echo(json.dumps(scrubbed_as_json(reports, repaired), indent=2))
     else:
-        _print_scrubbed(given, reports)
-    raise typer.Exit(EXIT_ROTTEN if any(report.findings for report in reports) else 0)
+        _print_scrubbed(given, reports, repaired)
+    raise typer.Exit(EXIT_ROTTEN if _unmended(reports, repaired) else 0)
+
+
+def _repair(given: Context, conveyor: Conveyor, reports: Sequence[PoolReport]) -> tuple[Repaired, ...]:
+    findings = [each for report in reports for each in report.findings]
+    if not findings:
+        return ()
+    names = sorted({each.target for each in findings})
+    require_programs(conveyor, [given.configuration.target(name) for name in names])
+    require_room(conveyor.settings)
+    return make_repair(conveyor).run(findings)
+
+
+def _unmended(reports: Sequence[PoolReport], repaired: Sequence[Repaired]) -> list[PoolFinding]:
+    """What is still not as it has to be."""
+    mended = [each.finding for each in repaired if each.good]
+    return [each for report in reports for each in report.findings if each not in mended]
 
 
 def collected_as_json(
@@ -133,7 +164,7 @@ def _snapshot_as_json(snapshot: PublishedSnapshot) -> dict[str, Any]:
     }
 
 
-def scrubbed_as_json(reports: Sequence[PoolReport]) -> dict[str, Any]:
+def scrubbed_as_json(reports: Sequence[PoolReport], repaired: Sequence[Repaired] = ()) -> dict[str, Any]:
     """What was read in a documented form: docs/json.md."""
     return {
         "format_version": FORMAT_VERSION,
@@ -145,10 +176,15 @@ def scrubbed_as_json(reports: Sequence[PoolReport]) -> dict[str, Any]:
                 "findings": [
                     {"path": each.path, "flaw": each.flaw, "package": each.package or None} for each in report.findings
                 ],
+                "repairs": [_repaired_as_json(each) for each in repaired if each.finding.target == report.target],
             }
             for report in reports
         ],
     }
+
+
+def _repaired_as_json(done: Repaired) -> dict[str, Any]:
+    return {"path": done.finding.path, "build": done.build, "repaired": done.good, "reason": done.detail or None}
 
 
 def files_of(removal: Removal) -> tuple[str, ...]:
@@ -201,7 +237,7 @@ def _removal_row(removal: Removal) -> tuple[str, ...]:
     return removal.target, *map(str, counts), human_size(removal.size)
 
 
-def _print_scrubbed(given: Context, reports: Sequence[PoolReport]) -> None:
+def _print_scrubbed(given: Context, reports: Sequence[PoolReport], repaired: Sequence[Repaired]) -> None:
     findings = [each for report in reports for each in report.findings]
     if findings:
         rows = [(each.target, each.flaw.value, plain(each.package) or "-", plain(each.path)) for each in findings]
@@ -209,7 +245,11 @@ def _print_scrubbed(given: Context, reports: Sequence[PoolReport]) -> None:
     for report in reports:
         state = f"{len(report.findings)} not as they have to be" if report.findings else "all as they have to be"
         given.output.print(f"{report.target}: {report.files} files, {human_size(report.size)} read, {state}")
-    for hint in dict.fromkeys(_next(each) for each in findings):
+    for done in repaired:
+        what = f"{done.finding.target} {done.finding.path}"
+        said = f"{what}: repaired by build {done.build}" if done.good else f"{what}: not repaired: {done.detail}"
+        given.output.print(plain(said), markup=False, soft_wrap=True)
+    for hint in dict.fromkeys(_next(each) for each in _unmended(reports, repaired)):
         given.errors.print(f"  next: {hint}", markup=False, soft_wrap=True)
 
 
@@ -219,6 +259,7 @@ def _next(finding: PoolFinding) -> str:
     if not finding.package:
         return f"bring {plain(finding.path)} back from a backup or a mirror"
     return (
-        f"bring the files of {plain(finding.package)} back from a backup or a mirror, and run this again; "
+        f"conveyor scrub --repair builds the files of {plain(finding.package)} again; what it cannot repair comes back "
+        "from a backup or a mirror; "
         f"new snapshots are whole again as soon as a newer commit was built: conveyor build {plain(finding.package)}"
     )

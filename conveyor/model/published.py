@@ -99,12 +99,14 @@ class PoolFinding:
         path: its path in the target's tree.
         flaw: what is wrong.
         package: the package that it belongs to; empty where no snapshot and no newest build lists it.
+        commit: id of the commit whose build made it; empty where that is not known.
     """
 
     target: str
     path: str
     flaw: Flaw
     package: str
+    commit: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -104,20 +104,42 @@ class Rebuild:
         Raises:
             ConveyorError: it cannot be built.
         """
+        return self._compare(self._of_kind(source=True), *self._made(self._of_kind(source=True)))
+
+    def files(self, *, of_source: bool) -> dict[str, Path]:
+        """Build it; returns what was made, by name, and stays in the folder.
+
+        Args:
+            of_source: whether to build the published source package; else it is made of the commit again.
+
+        Raises:
+            ConveyorError: it cannot be built.
+        """
+        source, results = self._made(self._of_kind(source=True) if of_source else None)
+        return {**(source or {}), **results}
+
+    def _made(self, published: Mapping[str, Path] | None) -> tuple[dict[str, Path] | None, dict[str, Path]]:
+        """The source package, None where it cannot be made again, and what was built of it, or of the published one."""
         made = self._parts.store.provenance(self._build.id)
         if made is not None and made.builder is not self._target.builder:
             self.notes.append(f"it was built by {made.builder}, and is now by {self._target.builder}")
-        source = self._of_kind(source=True)
         with self._running(Stage.BASE):
             self._builder.bootstrap(self._target, self._log)
         with self._running(Stage.SOURCE):
             source_again = self._source()
+        source = published if published is not None else source_again
+        if source is None:
+            raise ConveyorError(
+                f"build {self._build.id} cannot be made again",
+                cause="its source package is damaged, and its packaging cannot be had any more",
+                hint="bring the source package back from a backup or a mirror",
+            )
         with self._running(Stage.BUILDROOT):
             root = self._root(tuple(source.values()), made)
         with self._running(Stage.BUILD):
             results = self._results(root, tuple(source.values()))
         self._compare_roots(root, tuple(results.values()), made)
-        return self._compare(source, source_again, results)
+        return source_again, results
 
     def explained(self, error: ConveyorError) -> ConveyorError:
         """Why it could not be built, with the lines of its log that matter: the log is gone with the folder."""
@@ -144,10 +166,11 @@ class Rebuild:
         return {
             one.filename: self._parts.repository.artifact_path(self._target.name, one)
             for one in self._entry.artifacts
-            if self._is_source(one) is source
+            if self.is_source(one) is source
         }
 
-    def _is_source(self, artifact: Artifact) -> bool:
+    def is_source(self, artifact: Artifact) -> bool:
+        """Whether a file of the build is a part of its source package."""
         support = artifact.kind is ArtifactKind.SUPPORT and not self._describer.is_record(artifact.filename)
         return artifact.kind is ArtifactKind.SOURCE or support
 

@@ -8,6 +8,10 @@ from conveyor.errors import SnapshotDamaged, UnknownName
 from conveyor.model.published import Flaw, PoolFinding, PoolReport
 from conveyor.ports import Collector, PoolReader, Repository, Store
 
+POOL = "pool/"
+# Package and commit of each file, by its path in the pool.
+_Owners = Mapping[str, tuple[str, str]]
+
 
 class Scrub:
     """Reads the pools; changes nothing but what is remembered of damaged files.
@@ -40,25 +44,24 @@ class Scrub:
             seen.add(found.path)
             size += found.size
             if found.flaw is not None:
-                package = owners.get(found.path, "")
-                findings.append(PoolFinding(target=target, path=f"pool/{found.path}", flaw=found.flaw, package=package))
+                findings.append(_finding(target, found.path, found.flaw, owners))
         findings += self._missing(target, owners, seen)
         return PoolReport(
             target=target, files=len(seen), size=size, findings=tuple(sorted(findings, key=lambda each: each.path))
         )
 
-    def _missing(self, target: str, owners: Mapping[str, str], seen: set[str]) -> Iterator[PoolFinding]:
+    def _missing(self, target: str, owners: _Owners, seen: set[str]) -> Iterator[PoolFinding]:
         if owners.keys() <= seen:
             return
         # What was brought meanwhile was not seen, and what was removed is listed no more.
         still_listed, _ = self._owners(target)
         for path in sorted((owners.keys() & still_listed.keys()) - seen):
             if not self._reader.has(target, path):
-                yield PoolFinding(target=target, path=f"pool/{path}", flaw=Flaw.MISSING, package=owners[path])
+                yield _finding(target, path, Flaw.MISSING, owners)
 
-    def _owners(self, target: str) -> tuple[dict[str, str], list[str]]:
-        """The package of each file of the pool that is listed; and the manifests that cannot be read."""
-        owners: dict[str, str] = {}
+    def _owners(self, target: str) -> tuple[_Owners, list[str]]:
+        """Package and commit of each file of the pool that is listed; and the manifests that cannot be read."""
+        owners: dict[str, tuple[str, str]] = {}
         unreadable: list[str] = []
         for commit in self._collector.snapshots(target):
             try:
@@ -68,7 +71,16 @@ class Scrub:
             except UnknownName:
                 continue  # removed meanwhile
             else:
-                owners.update((artifact.pool_path, each.package) for each in packages for artifact in each.artifacts)
-        entries = self._store.entries(target)
-        owners.update((artifact.pool_path, entry.package) for entry in entries for artifact in entry.artifacts)
+                owners.update(
+                    (artifact.pool_path, (each.package, each.commit or ""))
+                    for each in packages
+                    for artifact in each.artifacts
+                )
+        for entry in self._store.entries(target):
+            owners.update((artifact.pool_path, (entry.package, entry.commit_id)) for artifact in entry.artifacts)
         return owners, unreadable
+
+
+def _finding(target: str, path: str, flaw: Flaw, owners: _Owners) -> PoolFinding:
+    package, commit = owners.get(path, ("", ""))
+    return PoolFinding(target=target, path=f"{POOL}{path}", flaw=flaw, package=package, commit=commit)

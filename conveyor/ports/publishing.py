@@ -301,6 +301,16 @@ class PoolReader(Protocol):
         """Whether a file is there."""
 
 
+class PoolMender(Protocol):
+    """Brings back files of a target's pool that are damaged or missing."""
+
+    def bring_back(self, target: str, path: Path, artifact: Artifact) -> bool:
+        """Put a file that was made again where a damaged one lies, or none; False where it is not the same.
+
+        Where the damaged one still has a signature in itself, that is put on the new one, if they are the same then.
+        """
+
+
 class Signer(Protocol):
     """Signs what is published. Only the publisher has one."""
 

@@ -73,8 +73,9 @@ def _damaged(snapshot: Snapshot, root: Path, pool_path: str, package: str) -> Ar
 
 def _hint(snapshot: Snapshot, root: Path, pool_path: str, package: str) -> str:
     return (
-        f"bring {root / POOL / pool_path} back from a backup or a mirror, then run 'conveyor scrub --target "
-        f"{snapshot.target}'; or build a newer commit: 'conveyor build {package}'"
+        f"'conveyor scrub --repair --target {snapshot.target}' builds it again; or bring {root / POOL / pool_path} "
+        f"back from a backup or a mirror, then run that without --repair; or build a newer commit: 'conveyor build "
+        f"{package}'"
     )
 
 

@@ -20,7 +20,7 @@ from conveyor.repository import files as disk
 from conveyor.repository.described import Describing
 from conveyor.repository.redating import Redating
 from conveyor.repository.signing import published
-from conveyor.repository.signing.lead import content_digest
+from conveyor.repository.signing.lead import content_digest, signed_like
 from conveyor.repository.signing.published import Signing
 
 LOCK = ".lock"
@@ -132,6 +132,22 @@ class PublishedTree:
             pool.add(root, path, artifact)
             bitrot.unmark(root, artifact.pool_path)
         return artifact
+
+    def bring_back(self, target: str, path: Path, artifact: Artifact) -> bool:
+        """See PoolMender.bring_back.
+
+        Raises:
+            SourceInvalid: it is not a regular file.
+            DiskFull: there is no room for it.
+        """
+        stored = self.artifact_path(target, artifact)
+        with disk.room_needed(artifact.filename), self._temporary(target) as folder:
+            signed = folder / artifact.filename
+            made = [path, signed] if stored.is_file() and signed_like(stored, path, signed) else [path]
+            same = next((each for each in made if pool.is_whole(each, artifact.sha256)), None)
+            if same is not None:
+                self.add(target, same, artifact)
+        return same is not None
 
     def check(self, target: str, files: Sequence[tuple[Path, Artifact]]) -> None:
         """See Repository.check."""

@@ -11,7 +11,7 @@ from conveyor.wiring.mirroring import make_mirroring
 from conveyor.wiring.promotions import make_standings, make_voting
 from conveyor.wiring.signing import keys, require_signing, unsigned_note
 from conveyor.wiring.travel import make_travel
-from conveyor.wiring.verify import make_verifier
+from conveyor.wiring.verify import make_repair, make_verifier
 
 __all__ = [
     "Builders",
@@ -24,6 +24,7 @@ __all__ = [
     "keys",
     "make_collect",
     "make_mirroring",
+    "make_repair",
     "make_scrub",
     "make_standings",
     "make_travel",

@@ -126,3 +126,39 @@ def test_signed_builds_are_verified_and_a_wrong_signature_is_refused(rpm_site: S
     said = site.run("verify", "1")
     assert said.code == 1
     assert "signature: BAD: its signature is not good: BAD signature" in said.out
+
+
+def test_damaged_files_are_built_again_and_put_back(rpm_site: Site) -> None:
+    site = rpm_site
+    built(site)
+    (binary,), (source,) = site.artifacts(".noarch.rpm"), site.artifacts(".src.rpm")
+    good = {path: path.read_bytes() for path in (binary, source)}
+    flip(binary)
+    source.unlink()
+    assert site.run("scrub").code == 1
+    said = site.run("scrub", "--repair", "--json")
+    assert said.code == 0, said.out + said.err
+    (target,) = said.json["targets"]
+    assert [(each["build"], each["repaired"], each["reason"]) for each in target["repairs"]] == [(1, True, None)] * 2
+    assert {path: path.read_bytes() for path in good} == good
+    assert site.run("scrub").code == 0
+
+
+def test_a_signed_package_keeps_its_signature_or_is_told_to_be_lost(rpm_site: Site) -> None:
+    need("gpg", "gpgv", "rpmsign")
+    site = rpm_site
+    (fingerprint,) = re.findall(r'key = "(\w{40})"', site.run("key", "create").out)
+    (site.folder / "conveyor.toml").write_text(f'[signing]\nkey = "{fingerprint}"\n')
+    built(site)
+    (package,) = site.artifacts(".noarch.rpm")
+    good = package.read_bytes()
+    flip(package)
+    said = site.run("scrub", "--repair")
+    assert said.code == 0, said.out + said.err
+    assert f"{package.name}: repaired by build 1" in said.out
+    assert package.read_bytes() == good
+    package.unlink()
+    said = site.run("scrub", "--repair")
+    assert said.code == 1
+    assert f"{package.name}: not repaired: it comes out otherwise than it was published" in said.out
+    assert not package.exists()

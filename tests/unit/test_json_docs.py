@@ -34,6 +34,7 @@ from conveyor.model.target import BuilderKind
 from conveyor.pipeline.compare import Comparison, Difference, Likeness, Part
 from conveyor.pipeline.mirror import MirrorStanding
 from conveyor.pipeline.rebuild import Replaced
+from conveyor.pipeline.repair import Repaired
 from conveyor.pipeline.verify import Check, Subject, Verdict, Verification
 from conveyor.repository.records import MANIFEST_VERSION, manifest_json, manifest_line
 from tests.support.published import entry_of, plain_artifact, snapshot_of
@@ -222,12 +223,14 @@ def test_the_document_of_retention_is_described() -> None:
 def test_the_document_of_reading_the_pool_is_described() -> None:
     finding = PoolFinding(target="t", path="pool/x", flaw=Flaw.FOREIGN, package="")
     report = PoolReport(target="t", files=1, size=5, findings=(finding,))
-    document = json.loads(json.dumps(scrubbed_as_json([report])))
+    repaired = Repaired(finding=finding, build=None, good=False, detail="no build made it")
+    document = json.loads(json.dumps(scrubbed_as_json([report], [repaired])))
     assert list(table("conveyor scrub --json")) == list(document)
     (target,) = document["targets"]
     assert list(table("A pool that was read")) == list(target)
     assert list(table("A finding")) == list(target["findings"][0])
     assert words(table("A finding")["flaw"]) == set(Flaw)
+    assert list(table("A repair")) == list(target["repairs"][0])
 
 
 def test_the_document_of_a_verification_is_described() -> None:

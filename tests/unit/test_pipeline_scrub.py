@@ -134,7 +134,7 @@ class TestPublishing:
         with pytest.raises(ArtifactDamaged, match=rf"{path.name} of oslo is damaged") as raised:
             trunk.workshop.build("nova")
         assert "'conveyor build oslo'" in raised.value.hint
-        assert "'conveyor scrub --target debian-13-amd64'" in raised.value.hint
+        assert "'conveyor scrub --repair --target debian-13-amd64'" in raised.value.hint
         assert trunk.in_tree() == {before.commit.id}
         # Brought back from a backup, it must be read before it counts.
         path.write_bytes(good)

@@ -6,6 +6,7 @@ https://rpm-software-management.github.io/rpm/manual/format_v4.html
 from __future__ import annotations
 
 import hashlib
+import shutil
 import struct
 from pathlib import Path
 from typing import IO
@@ -40,6 +41,20 @@ def has_signature(path: Path) -> bool:
         index = file.read(entries * ENTRY)
     tags = (struct.unpack_from(">I", index, offset)[0] for offset in range(0, len(index) - ENTRY + 1, ENTRY))
     return any(tag in SIGNATURES for tag in tags)
+
+
+def signed_like(published: Path, made: Path, into: Path) -> bool:
+    """Write a copy of one RPM with lead and signature header of another; False where one of them is no RPM."""
+    with published.open("rb") as first, made.open("rb") as second:
+        head, rest = _content_start(first), _content_start(second)
+        if not head or not rest:
+            return False
+        first.seek(0)
+        second.seek(rest)
+        with into.open("xb") as copy:
+            copy.write(first.read(head))
+            shutil.copyfileobj(second, copy, _CHUNK)
+    return True
 
 
 def _content_start(file: IO[bytes]) -> int:
