@@ -16,6 +16,7 @@ from tests.support.clients import Apt, Dnf, Said, Zypper
 from tests.support.keys import Keys
 from tests.support.published import commit_id_of, make_deb, make_rpms
 from tests.support.publisher import DEB, RPM, Release, make_site, opened, run, signed
+from tests.support.soundness import unpacked
 from tests.support.webserver import WebServer, free_port, serving_with
 
 pytestmark = pytest.mark.integration
@@ -101,6 +102,23 @@ def test_an_rpm_client_reads_one_snapshot(
     one.install("hello")
     assert one.greeting("hello") in VERSIONS
     assert moving.moves() - before > 4 * TIMES
+
+
+@pytest.mark.parametrize("place", ["host", "debian-testing"], ids=["dnf", "dnf5"])
+def test_reposync_copies_one_snapshot(moving: Moving, tmp_path: Path, place: str) -> None:
+    """By the file that lies below the pointer: reposync reads metadata twice, and would follow the pointer."""
+    dnf = Dnf(PLACES[place](tmp_path / "place"))
+    if dnf.program == "dnf" and "reposync" not in dnf("help", plugins=True).text:
+        pytest.skip("not installed: dnf's plugin reposync")
+    for turn in range(TIMES):
+        dnf.source((moving.site / f"data/repos/{RPM}/current/conveyor.repo").read_text())
+        shutil.rmtree(dnf.place.path("dnf/cache"), ignore_errors=True)
+        into = f"--download-path={dnf.place.name(f'mirror-{turn}')}"
+        dnf("reposync", "--repo=conveyor", into, "--download-metadata", plugins=True).good()
+        mirror = dnf.place.path(f"mirror-{turn}/conveyor")
+        (package,) = mirror.glob("pool/*/*/*.rpm")
+        (primary,) = mirror.glob("repodata/*-primary.xml*")
+        assert package.name in unpacked(primary).decode()
 
 
 @pytest.mark.parametrize("place", ["host", "debian-13", "debian-testing"])
