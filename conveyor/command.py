@@ -97,23 +97,24 @@ def run(
     """
     started = time.monotonic()
     try:
-        process = subprocess.Popen(
-            list(argv),
-            cwd=cwd,
-            env=minimal_environment(env),
-            stdin=subprocess.DEVNULL if input_bytes is None else subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            pass_fds=tuple(pass_fds),
-        )
+        with _standard_input(input_bytes) as stdin:
+            process = subprocess.Popen(
+                list(argv),
+                cwd=cwd,
+                env=minimal_environment(env),
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=tuple(pass_fds),
+            )
     except FileNotFoundError as error:
         raise CommandMissing(
             f"{argv[0]} is not installed", hint="run 'conveyor doctor': it names the package to install"
         ) from error
     try:
         if log is None:
-            output, _ = process.communicate(input_bytes, timeout=timeout)
+            output, _ = process.communicate(timeout=timeout)
         else:
             output = b""
             _pump(process, log, timeout)
@@ -136,6 +137,16 @@ def run(
             f"{argv[0]} ended with code {completed.returncode}", details=completed.output.splitlines()[-TAIL_LINES:]
         )
     return completed
+
+
+@contextmanager
+def _standard_input(content: bytes | None) -> Iterator[IO[bytes]]:
+    """What a command reads: a file in memory, which waits for nobody."""
+    with open(os.devnull, "rb") if content is None else os.fdopen(os.memfd_create("input"), "w+b") as file:  # noqa: PTH123
+        if content is not None:
+            file.write(content)
+            file.seek(0)
+        yield file
 
 
 def become(argv: Sequence[str]) -> NoReturn:

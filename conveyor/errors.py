@@ -173,6 +173,21 @@ class NoticeFailed(NetworkError):
     """Somebody could not be told of something; it is tried again."""
 
 
+class ChannelDown(NoticeFailed):
+    """Nobody can be told in this way at the moment; all that would go the same way waits.
+
+    Args:
+        what: what happened.
+        cause: the likely cause.
+        hint: what to do next.
+        wait: seconds that the other side asks to be left alone; 0 where it does not say.
+    """
+
+    def __init__(self, what: str, *, cause: str = "", hint: str = "", wait: float = 0) -> None:
+        super().__init__(what, cause=cause, hint=hint)
+        self.wait = wait
+
+
 class NoticeRefused(UserError):
     """Somebody can never be told in this way: the address is none, or the settings do not know the recipient."""
 

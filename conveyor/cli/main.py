@@ -22,6 +22,7 @@ from conveyor.cli import (
     key,
     ledger,
     mirror,
+    notices,
     promote,
     rollback,
     snapshot,
@@ -54,6 +55,7 @@ ledger.register(app)
 key.register(app)
 snapshot.register(app)
 mirror.register(app)
+notices.register(app)
 
 
 def _version(wanted: bool) -> None:

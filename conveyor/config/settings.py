@@ -15,6 +15,8 @@ from conveyor.config.mistakes import Mistake, explain, invalid
 from conveyor.config.settings_schema import MirrorEntry, Scratch, SettingsEntry, SigningEntry
 from conveyor.config.settings_sources import Raw, from_environment, from_file
 from conveyor.config.targets import DEFAULT_LIMITS, overridden
+from conveyor.config.telling import read_command, read_mail, read_webhook
+from conveyor.model.channels import CommandHook, MailSettings, Webhook
 from conveyor.model.mirror import Mirror
 from conveyor.model.target import Limits
 
@@ -69,6 +71,9 @@ class Settings:
         limits: what one build may use where its target says nothing else.
         signing: keys that sign what is published.
         mirrors: where the published tree is copied to.
+        mail: how mails are sent, and to whom; None where none are.
+        webhooks: URLs that are told of events.
+        commands: commands that are told of events.
         container_command: podman or docker, and its general options; None to find it out.
         container_run_flags: further options of its `run`; None to find them out.
     """
@@ -91,6 +96,9 @@ class Settings:
     limits: Limits
     signing: SigningSettings
     mirrors: tuple[Mirror, ...]
+    mail: MailSettings | None
+    webhooks: tuple[Webhook, ...]
+    commands: tuple[CommandHook, ...]
     container_command: tuple[str, ...] | None
     container_run_flags: tuple[str, ...] | None
 
@@ -201,6 +209,9 @@ def _settings(entry: SettingsEntry, data_dir: Path, source: Path | None, around:
         limits=overridden(DEFAULT_LIMITS, entry.limits),
         signing=_signing(entry.signing, data_dir),
         mirrors=tuple(_mirror(each) for each in entry.mirrors),
+        mail=read_mail(entry.mail),
+        webhooks=tuple(read_webhook(each) for each in entry.webhooks),
+        commands=tuple(read_command(each) for each in entry.commands),
         container_command=_words(entry.container_command),
         container_run_flags=_words(entry.container_run_flags),
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
@@ -12,7 +11,18 @@ from pydantic import AfterValidator, Field, model_validator
 from conveyor.config import urls
 from conveyor.config.mistakes import show
 from conveyor.config.schema import Entry, LimitsEntry
-from conveyor.config.values import Duration, Size, WebUrl, matching, one_of
+from conveyor.config.telling_schema import CommandEntry, MailEntry, WebhookEntry
+from conveyor.config.values import (
+    Argument,
+    Duration,
+    Size,
+    WebUrl,
+    WholePath,
+    matching,
+    one_of,
+    one_of_each,
+    whole_path,
+)
 from conveyor.model.mirror import Mirror, Transport
 
 
@@ -22,17 +32,6 @@ class Scratch(StrEnum):
     AUTO = "auto"  # in memory where there is enough of it, else on disk
     MEMORY = "memory"
     DISK = "disk"
-
-
-def whole_path(text: str) -> str:
-    """An absolute path; relative ones were completed by whoever knows where they start.
-
-    Raises:
-        ValueError: it is none.
-    """
-    if not Path(text).is_absolute() or not text.isprintable() or "/~" in text:
-        raise ValueError(f"{show(text)} is no path; would be right: /srv/conveyor")
-    return text
 
 
 def data_folder(text: str) -> str:
@@ -76,17 +75,6 @@ def rewrite_prefix(text: str) -> str:
     return text
 
 
-def argument(text: str) -> str:
-    """One argument of a command line.
-
-    Raises:
-        ValueError: it is empty or cannot be one.
-    """
-    if not text or not text.isprintable():
-        raise ValueError(f"{show(text)} is no argument of a command; would be right: --ulimit")
-    return text
-
-
 def mirror_place(text: str) -> str:
     """Where a mirror is, as rsync writes it; never an option of it, and never a password.
 
@@ -110,28 +98,13 @@ def key_path(text: str) -> str:
     return text
 
 
-def one_of_each(mirrors: list[MirrorEntry]) -> list[MirrorEntry]:
-    """Mirrors with different names.
-
-    Raises:
-        ValueError: two have one name.
-    """
-    names = [mirror.name for mirror in mirrors]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"two are called {show(twice[0])}; would be right: a name for each")
-    return mirrors
-
-
 _HOST = r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]*@)?(?:[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\])"
 _DAEMON = re.compile(rf"rsync://{_HOST}(?::[0-9]+)?/[A-Za-z0-9_][^\s\x00-\x1f]*")
 _SSH = re.compile(rf"{_HOST}:(?!//|[:-])[A-Za-z0-9_./~+@-]+")
 
-Argument = Annotated[str, AfterValidator(argument)]
 Destination = Annotated[str, AfterValidator(mirror_place)]
 KeyPath = Annotated[str, AfterValidator(key_path)]
 Prefix = Annotated[str, AfterValidator(rewrite_prefix)]
-WholePath = Annotated[str, AfterValidator(whole_path)]
 DataFolder = Annotated[str, AfterValidator(data_folder)]
 
 
@@ -219,6 +192,9 @@ class SettingsEntry(Entry):
     limits: LimitsEntry = Field(LimitsEntry(), examples=["time, memory, disk and processes"])
     signing: SigningEntry = Field(SigningEntry(), examples=["key, home"])
     mirrors: Annotated[list[MirrorEntry], AfterValidator(one_of_each)] = Field([], examples=["[[mirrors]]"])
+    mail: MailEntry = Field(MailEntry(), examples=["host, sender, operators"])
+    webhooks: Annotated[list[WebhookEntry], AfterValidator(one_of_each)] = Field([], examples=["[[webhooks]]"])
+    commands: Annotated[list[CommandEntry], AfterValidator(one_of_each)] = Field([], examples=["[[commands]]"])
     container_command: list[Argument] | None = Field(
         None, examples=['["podman", "--cgroup-manager=cgroupfs", "--runtime", "runc"]'], min_length=1
     )

@@ -15,15 +15,27 @@ from conveyor.config.files import read_text
 from conveyor.config.mistakes import Loc, Mistake, invalid, place, suggest
 from conveyor.config.schema import Entry, LimitsEntry
 from conveyor.config.settings_schema import SettingsEntry, SigningEntry
+from conveyor.config.telling_schema import MailEntry
 
 PREFIX = "CONVEYOR_"
-PATHS = {("data_dir",), ("repos",), ("signing", "home"), ("signing", "passphrase_file")}
-SECTIONS: Mapping[str, type[Entry]] = {"limits": LimitsEntry, "signing": SigningEntry}
+PATHS = {
+    ("data_dir",),
+    ("repos",),
+    ("signing", "home"),
+    ("signing", "passphrase_file"),
+    ("mail", "password_file"),
+    ("mail", "templates"),
+}
+SECTIONS: Mapping[str, type[Entry]] = {"limits": LimitsEntry, "signing": SigningEntry, "mail": MailEntry}
 SWITCHES = {("signing", "unsigned")}
-NUMBERS = {("sandbox_uid",), ("limits", "processes")}
+NUMBERS = {("sandbox_uid",), ("limits", "processes"), ("mail", "port")}
 WRITTEN_AS_JSON = {
     ("rewrites",),
     ("mirrors",),
+    ("webhooks",),
+    ("commands",),
+    ("mail", "operators"),
+    ("mail", "operator_events"),
     ("container_command",),
     ("container_run_flags",),
     ("signing", "also"),

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Protocol, TypeVar, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
@@ -17,6 +17,7 @@ from conveyor.config import urls
 from conveyor.config.files import folders_in, is_folder
 from conveyor.config.human import parse_duration, parse_size
 from conveyor.config.mistakes import describe, nearest, show, suggest
+from conveyor.model.addresses import mailbox
 from conveyor.model.package import VersionScheme
 from conveyor.model.promotion import is_job_name
 from conveyor.model.target import BuilderKind, Compression, Format, SourcePackages
@@ -190,11 +191,77 @@ def check_folder(text: str, base: Path) -> Path:
     return path
 
 
+def whole_path(text: str) -> str:
+    """An absolute path; relative ones were completed by whoever knows where they start.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not Path(text).is_absolute() or not text.isprintable() or "/~" in text:
+        raise ValueError(f"{show(text)} is no path; would be right: /srv/conveyor")
+    return text
+
+
+def argument(text: str) -> str:
+    """One argument of a command line.
+
+    Raises:
+        ValueError: it is empty or cannot be one.
+    """
+    if not text or not text.isprintable():
+        raise ValueError(f"{show(text)} is no argument of a command; would be right: --ulimit")
+    return text
+
+
+class Named(Protocol):
+    """An entry of a list that has a name."""
+
+    @property
+    def name(self) -> str:
+        """The name."""
+
+
+NamedEntry = TypeVar("NamedEntry", bound=Named)
+
+
+def one_of_each(entries: list[NamedEntry]) -> list[NamedEntry]:
+    """Entries with different names.
+
+    Raises:
+        ValueError: two have one name.
+    """
+    names = [entry.name for entry in entries]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"two are called {show(twice[0])}; would be right: a name for each")
+    return entries
+
+
+def mail_address(text: str) -> str:
+    """A mail address, with or without a name.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        mailbox(text)
+    except ValueError:
+        usable = False
+    else:
+        usable = text.isprintable()
+    if not usable:
+        raise ValueError(f"{show(text)} is no mail address; would be right: Name <name@example.org>")
+    return text
+
+
 TargetName = Annotated[str, AfterValidator(known_target)]
 Archetype = Annotated[str, AfterValidator(archetype_folder)]
 Branch = Annotated[str, AfterValidator(branch_name)]
 GitUrl = Annotated[str, AfterValidator(urls.git_url)]
 WebUrl = Annotated[str, AfterValidator(urls.web_url)]
+WholePath = Annotated[str, AfterValidator(whole_path)]
+Argument = Annotated[str, AfterValidator(argument)]
+MailAddress = Annotated[str, AfterValidator(mail_address)]
 PackagingPath = Annotated[str, AfterValidator(packaging_folder)]
 RepositoryUrl = Annotated[str, AfterValidator(repository_url)]
 RepositoryKey = Annotated[str | None, BeforeValidator(repository_key)]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
+from hashlib import sha256
 
 
 class Channel(StrEnum):
@@ -26,6 +27,7 @@ class NewNotice:
         package: the package that it is about; empty for none.
         subject: one line.
         body: the text, or the JSON that a program gets.
+        due_at: when it is to be sent, with zone; None for at once.
     """
 
     channel: Channel
@@ -34,6 +36,7 @@ class NewNotice:
     package: str
     subject: str
     body: str
+    due_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,3 +60,22 @@ class Notice(NewNotice):
     sent_at: datetime | None
     given_up_at: datetime | None
     cause: str
+
+    @property
+    def key(self) -> str:
+        """What tells it from all others, whatever store it is in: the same each time that it is sent."""
+        made_at = self.created_at.astimezone(UTC).isoformat()
+        return sha256(f"{self.channel} {self.recipient} {self.event} {made_at}".encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """What a mail says.
+
+    Attributes:
+        subject: one line.
+        body: the text.
+    """
+
+    subject: str
+    body: str

@@ -21,7 +21,7 @@ from conveyor.ports.publishing import (
 from conveyor.ports.queueing import Events, Leases, Queue, Watch
 from conveyor.ports.store import Store
 from conveyor.ports.surroundings import Clock, Progress
-from conveyor.ports.telling import Notifier, Outbox
+from conveyor.ports.telling import Letters, Notifier, Outbox
 from conveyor.ports.upstream import Git, PackagingSource, Renderer
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "InstalledPackage",
     "Leases",
     "Ledger",
+    "Letters",
     "MirrorStates",
     "Notifier",
     "Outbox",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from conveyor.model.notice import NewNotice, Notice
+from conveyor.model.notice import Letter, NewNotice, Notice
 
 
 class Outbox(Protocol):
@@ -34,8 +34,20 @@ class Outbox(Protocol):
     def last_sent(self, recipient: str, package: str) -> datetime | None:
         """When somebody was last told of a package, or will be; None for never."""
 
+    def next_due(self, recipient: str, package: str) -> datetime | None:
+        """When the first of those is due that wait for somebody and are about a package; None for none."""
+
     def waiting(self) -> tuple[Notice, ...]:
         """All that are neither sent nor given up, the oldest first."""
+
+    def given_up(self, *, limit: int = 50) -> tuple[Notice, ...]:
+        """Those that were given up, the newest first."""
+
+    def forget_waits(self, latest: datetime) -> None:
+        """Let none wait for a later moment than this: after the clock was set back."""
+
+    def forget(self, before: datetime) -> None:
+        """Forget those that were sent or given up before a moment."""
 
 
 class Notifier(Protocol):
@@ -47,4 +59,20 @@ class Notifier(Protocol):
         Raises:
             NoticeRefused: it will never be taken: the address is none, or the settings have no such recipient.
             NoticeFailed: it was not sent; later it may be.
+            ChannelDown: it was not sent, and what goes the same way would not be either.
+        """
+
+
+class Letters(Protocol):
+    """Writes what mails say."""
+
+    def write(self, name: str, facts: Mapping[str, object]) -> Letter:
+        """A letter after a template.
+
+        A template of the site's that is broken is left out: the one that Conveyor brings is taken, and the letter says
+        so.
+
+        Args:
+            name: the template's name, such as "failed"; where there is none, that of any event.
+            facts: what the template can name. All text in it is plain, one line each.
         """

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import RowMapping, Select, and_, bindparam, func, select, update
+from sqlalchemy import RowMapping, Select, and_, bindparam, delete, func, or_, select, update
 
 from conveyor.model.notice import Channel, NewNotice, Notice
 from conveyor.store import counters, upsert
@@ -35,7 +35,9 @@ class SqlOutbox:
 
     def post(self, notices: Sequence[NewNotice], up_to: int, at: datetime) -> None:
         """See the port. With the same number notices are added, but nobody is told twice of one event."""
-        rows = [{**asdict(new), "created_at": at, "due_at": at, "tries": 0, "cause": ""} for new in notices]
+        rows = [
+            {**asdict(new), "created_at": at, "due_at": new.due_at or at, "tries": 0, "cause": ""} for new in notices
+        ]
         with self._database.writing() as connection:
             if counters.raise_to(connection, counters.OUTBOX, up_to):
                 upsert.add_missing(connection, notice, rows)
@@ -66,9 +68,36 @@ class SqlOutbox:
         with self._database.reading() as connection:
             return connection.scalar(statement)
 
+    def next_due(self, recipient: str, package: str) -> datetime | None:
+        """See the port."""
+        of_both = and_(notice.c.recipient == recipient, notice.c.package == package, _WAITING)
+        statement = select(notice.c.due_at).where(of_both).order_by(notice.c.due_at).limit(1)
+        with self._database.reading() as connection:
+            return connection.scalar(statement)
+
     def waiting(self) -> tuple[Notice, ...]:
         """See the port."""
         return self._notices(_waiting())
+
+    def given_up(self, *, limit: int = 50) -> tuple[Notice, ...]:
+        """See the port."""
+        latest_first = (notice.c.given_up_at.desc(), notice.c.id.desc())
+        statement = select(notice).where(notice.c.given_up_at.is_not(None)).order_by(*latest_first).limit(limit)
+        return self._notices(statement)
+
+    def forget_waits(self, latest: datetime) -> None:
+        """See the port. Nothing is written where none waits longer."""
+        late = and_(_WAITING, notice.c.due_at > latest)
+        with self._database.reading() as connection:
+            if connection.execute(select(notice.c.id).where(late).limit(1)).first() is None:
+                return
+        with self._database.writing() as connection:
+            connection.execute(update(notice).where(late).values(due_at=latest))
+
+    def forget(self, before: datetime) -> None:
+        """See the port."""
+        with self._database.writing() as connection:
+            connection.execute(delete(notice).where(or_(notice.c.sent_at < before, notice.c.given_up_at < before)))
 
     def _notices(self, statement: Select[*tuple[object, ...]]) -> tuple[Notice, ...]:
         with self._database.reading() as connection:

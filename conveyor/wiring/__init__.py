@@ -10,6 +10,7 @@ from conveyor.wiring.machine import examine, gain_root, require_programs, requir
 from conveyor.wiring.mirroring import make_mirroring
 from conveyor.wiring.promotions import make_standings, make_voting
 from conveyor.wiring.signing import keys, require_signing, unsigned_note
+from conveyor.wiring.telling import make_teller
 from conveyor.wiring.travel import make_travel
 from conveyor.wiring.verify import make_repair, make_verifier
 
@@ -27,6 +28,7 @@ __all__ = [
     "make_repair",
     "make_scrub",
     "make_standings",
+    "make_teller",
     "make_travel",
     "make_verifier",
     "make_voting",

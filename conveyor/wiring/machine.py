@@ -16,7 +16,7 @@ from conveyor.buildroot.tools import containerhealth
 from conveyor.errors import CommandMissing, DiskFull, PermissionMissing
 from conveyor.model.health import Finding, Program
 from conveyor.model.target import BuilderKind, Target
-from conveyor.wiring import mirroring, signing
+from conveyor.wiring import mirroring, signing, telling
 from conveyor.wiring.conveyor import Conveyor
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def examine(conveyor: Conveyor) -> Iterator[Finding]:
     yield from health.machine(builders.sandbox, builders.jobs, settings.data_dir, settings.min_free_disk)
     yield from signing.findings(settings.signing, {target.format for target in conveyor.repos.targets.values()})
     yield from mirroring.findings(settings)
+    yield from telling.findings(settings, conveyor.repos, conveyor.outbox)
     for target in conveyor.repos.targets.values():
         missing = health.missing_programs(_programs(conveyor, target))
         names = ", ".join(program.name for program in missing)

@@ -124,6 +124,53 @@ class TestSending:
         assert outbox.waiting() == outbox.due(minute(99)) == ()
 
 
+class TestHolding:
+    def test_what_is_held_back_is_due_when_it_says(self, outbox: Outbox) -> None:
+        outbox.post([replace(notice(1), due_at=minute(60)), notice(2)], 2, NOON)
+
+        assert numbers(outbox.due(minute(59))) == [2]
+        assert numbers(outbox.due(minute(60))) == [2, 1]
+
+    def test_the_first_that_waits_for_somebody(self, outbox: Outbox) -> None:
+        assert outbox.next_due(ADA, "nova") is None
+        later, other = replace(notice(1), due_at=minute(60)), replace(notice(2, package="glance"), due_at=minute(1))
+        outbox.post([later, other, replace(notice(3), due_at=minute(30))], 3, NOON)
+
+        assert outbox.next_due(ADA, "nova") == minute(30)
+        outbox.sent([one.id for one in outbox.waiting()], minute(60))
+        assert outbox.next_due(ADA, "nova") is None
+
+    def test_after_the_clock_was_set_back_none_waits_too_long(self, outbox: Outbox) -> None:
+        outbox.post([replace(notice(1), due_at=minute(600)), replace(notice(2), due_at=minute(5))], 2, NOON)
+        outbox.forget_waits(minute(20))
+        outbox.forget_waits(minute(20))
+
+        assert [one.due_at for one in outbox.waiting()] == [minute(5), minute(20)]
+
+
+class TestAfterwards:
+    def test_what_was_given_up_the_newest_first(self, outbox: Outbox) -> None:
+        outbox.post([notice(1), notice(2), notice(3)], 3, NOON)
+        for each, at in zip(outbox.waiting(), (minute(2), minute(1), minute(3)), strict=True):
+            outbox.failed(each.id, "no such address", at, None)
+
+        assert numbers(outbox.given_up()) == [3, 1, 2]
+        assert numbers(outbox.given_up(limit=1)) == [3]
+        assert outbox.given_up()[0].cause == "no such address"
+
+    def test_what_ended_long_ago_is_forgotten(self, outbox: Outbox) -> None:
+        outbox.post([notice(1), notice(2), notice(3), notice(4)], 4, NOON)
+        first, second, third, _ = outbox.waiting()
+        outbox.sent([first.id], minute(1))
+        outbox.failed(second.id, "x", minute(1), None)
+        outbox.sent([third.id], minute(9))
+        outbox.forget(minute(5))
+
+        assert outbox.given_up() == ()
+        assert outbox.last_sent(ADA, "nova") == minute(9)
+        assert numbers(outbox.waiting()) == [4]
+
+
 class TestLastSent:
     def test_it_is_when_somebody_was_told_last_of_a_package(self, outbox: Outbox) -> None:
         assert outbox.last_sent(ADA, "nova") is None

@@ -20,6 +20,7 @@ class MemoryOutbox:
     def __init__(self) -> None:
         self.posted: dict[int, Notice] = {}
         self._told = 0
+        self._made = 0
 
     def told(self) -> int:
         return self._told
@@ -28,20 +29,22 @@ class MemoryOutbox:
         if up_to < self._told:
             return
         self._told = up_to
+        known = set(map(_key, self.posted.values()))
         for new in notices:
-            if any(_key(new) == _key(known) for known in self.posted.values()):
+            if _key(new) in known:
                 continue
-            number = len(self.posted) + 1
-            self.posted[number] = Notice(
+            known.add(_key(new))
+            self._made += 1
+            self.posted[self._made] = Notice(
                 channel=new.channel,
                 recipient=harmless(new.recipient),
                 event=new.event,
                 package=harmless(new.package),
                 subject=harmless(new.subject),
                 body=harmless(new.body),
-                id=number,
+                id=self._made,
                 created_at=utc(at),
-                due_at=utc(at),
+                due_at=utc(new.due_at or at),
                 tries=0,
                 sent_at=None,
                 given_up_at=None,
@@ -71,9 +74,27 @@ class MemoryOutbox:
         ]
         return max(moments, default=None)
 
+    def next_due(self, recipient: str, package: str) -> datetime | None:
+        waiting = (each for each in self.waiting() if (each.recipient, each.package) == (recipient, package))
+        return min((each.due_at for each in waiting), default=None)
+
     def waiting(self) -> tuple[Notice, ...]:
         waiting = (notice for notice in self.posted.values() if notice.sent_at is None and notice.given_up_at is None)
         return tuple(sorted(waiting, key=lambda notice: (notice.due_at, notice.id)))
+
+    def given_up(self, *, limit: int = 50) -> tuple[Notice, ...]:
+        found = [(each.given_up_at, each.id, each) for each in self.posted.values() if each.given_up_at is not None]
+        return tuple(each for _, _, each in sorted(found, key=lambda found: found[:2], reverse=True)[:limit])
+
+    def forget_waits(self, latest: datetime) -> None:
+        for notice in self.waiting():
+            self.posted[notice.id] = replace(notice, due_at=min(notice.due_at, utc(latest)))
+
+    def forget(self, before: datetime) -> None:
+        for notice in list(self.posted.values()):
+            ended = notice.sent_at or notice.given_up_at
+            if ended is not None and ended < before:
+                del self.posted[notice.id]
 
 
 def _key(of: NewNotice) -> tuple[object, ...]:

@@ -70,6 +70,9 @@ def test_nothing_needs_to_be_set(folder: Path) -> None:
             unsigned=False,
         ),
         mirrors=(),
+        mail=None,
+        webhooks=(),
+        commands=(),
         container_command=None,
         container_run_flags=None,
     )
@@ -173,6 +176,9 @@ def test_the_file_sets_everything(folder: Path) -> None:
             Mirror(name="us", destination="rsync://m.example.org/trunk", password_file="/etc/conveyor/password"),
             Mirror(name="disk", destination="/srv/the mirror"),
         ),
+        mail=None,
+        webhooks=(),
+        commands=(),
         container_command=("podman", "--runtime", "runc"),
         container_run_flags=(),
     )

@@ -18,6 +18,7 @@ from conveyor.cli.key import ALSO, RETIRED, SIGNS, key_as_json
 from conveyor.cli.ledger import entries_as_json
 from conveyor.cli.main import app
 from conveyor.cli.mirror import standing_as_json
+from conveyor.cli.notices import notices_as_json
 from conveyor.cli.promote import votes_as_json
 from conveyor.cli.results import FORMAT_VERSION, Result, as_json
 from conveyor.cli.verify import as_json as verification_as_json
@@ -27,6 +28,7 @@ from conveyor.model.artifact import ArtifactKind
 from conveyor.model.build import Build, Cause, Outcome, Stage, StageTime, State
 from conveyor.model.commit import Commit, CommitInfo
 from conveyor.model.mirror import MirrorState
+from conveyor.model.notice import Channel, Notice
 from conveyor.model.promotion import Move, MoveKind, Step, Vote
 from conveyor.model.published import Flaw, PoolFinding, PoolReport, PublishedSnapshot, Removal, Retention
 from conveyor.model.signing import KeyState, SigningKey
@@ -256,6 +258,29 @@ def test_the_document_of_a_verification_is_described() -> None:
     assert words(table("A difference")["part"]) == set(Part)
 
 
+def test_the_document_of_notices_is_described() -> None:
+    notice = Notice(
+        channel=Channel.MAIL,
+        recipient="ann@example.org",
+        event=7,
+        package="",
+        subject="s",
+        body="b",
+        id=1,
+        created_at=AT,
+        due_at=AT,
+        tries=1,
+        sent_at=None,
+        given_up_at=AT,
+        cause="550 no such user",
+    )
+    document = json.loads(json.dumps(notices_as_json([notice], [notice])))
+    assert list(table("conveyor notices --json")) == list(document)
+    assert list(table("A notice")) == list(document["waiting"][0]) == list(document["given_up"][0])
+    assert words(table("A notice")["channel"]) == set(Channel)
+    assert document["given_up"][0]["package"] is None
+
+
 def test_the_words_are_those_of_the_model() -> None:
     assert words(table("A result")["outcome"]) == set(Outcome)
     assert words(table("An error")["fault"]) == set(Fault)
@@ -265,6 +290,17 @@ def test_the_words_are_those_of_the_model() -> None:
 
 def test_the_format_version_is_the_code_s() -> None:
     assert f"`format_version` is {FORMAT_VERSION}." in TEXT
-    commands = ("build", "verify", "status", "ledger", "key show", "votes", "buildroot list", "collect", "scrub")
+    commands = (
+        "build",
+        "verify",
+        "status",
+        "ledger",
+        "key show",
+        "votes",
+        "buildroot list",
+        "collect",
+        "scrub",
+        "notices",
+    )
     for heading in (f"conveyor {command} --json" for command in commands):
         assert table(heading)["format_version"] == str(FORMAT_VERSION)

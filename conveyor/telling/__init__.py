@@ -1,0 +1,1 @@
+"""Sends notices: mails, webhooks, commands; and the templates of mails."""
