@@ -276,6 +276,7 @@ def _publishing_rpm(many: Publishing, count: int, peers: Peers) -> Series:
         ),
         Against(f"{name}-createrepo", "createrepo_c", many.peer(many.createrepo), missing),
         Against(f"{name}-update", "createrepo_c --update", many.peer(many.update), missing),
+        slow=count > BUDGETED,
     )
 
 

@@ -16,6 +16,7 @@ from sqlalchemy.schema import CreateTable
 
 from bench import manypackages
 from bench.manypackages import Package
+from bench.spread import package_of_each
 from conveyor.model.artifact import Artifact, ArtifactKind
 from conveyor.model.build import Outcome, State
 from conveyor.model.target import Format
@@ -29,7 +30,7 @@ PACKAGING_SHA = "c" * 40
 UPSTREAM = "https://example.org/{name}.git"
 # Versions of what is made here; what is there of another one is made anew.
 PACKAGES = "1"
-ROWS = "1"
+ROWS = "2"
 _ROWS_AT_ONCE = 20_000
 
 
@@ -67,7 +68,7 @@ def kept(folder: Path, package_format: Format, target: str, count: int) -> Histo
         target: the target's name.
         count: how many packages.
     """
-    packages = _packages(folder / f"packages-{PACKAGES}", package_format, count)
+    packages = _packages(packages_folder(folder), package_format, count)
     history = History(folder=folder, target=target, packages=packages)
     ready = folder / f"data/ready-{_schema()}"
     if not ready.exists():
@@ -76,6 +77,11 @@ def kept(folder: Path, package_format: Format, target: str, count: int) -> Histo
         _fill_store(history)
         ready.touch()
     return history
+
+
+def packages_folder(folder: Path) -> Path:
+    """Where a history keeps the packages as they were made."""
+    return folder / f"packages-{PACKAGES}"
 
 
 def _packages(folder: Path, package_format: Format, count: int) -> tuple[Package, ...]:
@@ -116,9 +122,11 @@ def _fill_store(history: History) -> None:
     database = Database(history.database, patience=30)
     try:
         with database.writing() as connection, _batches(connection) as add:
-            for number in range(BUILDS):
-                package = history.packages[number % len(history.packages)]
-                _add_build(add, history.target, package, number, newest=number >= BUILDS - len(history.packages))
+            numbers = package_of_each(BUILDS, len(history.packages))
+            newest = {package: number for number, package in enumerate(numbers)}
+            for number, package in enumerate(numbers):
+                chosen, is_newest = history.packages[package], newest[package] == number
+                _add_build(add, history.target, chosen, number, newest=is_newest)
     finally:
         database.close()
 

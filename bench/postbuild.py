@@ -1,7 +1,7 @@
-"""DLRN's own step after a build, with its library: FOLDER COUNT PACKAGES FILE. Runs in DLRN's virtual environment.
+"""DLRN's own step after a build, with its library: FOLDER PACKAGES FILE. Runs in DLRN's virtual environment.
 
-PACKAGES is a folder of RPMs, one for each package. What is kept in FOLDER is made when it is missing: the database with
-100,000 builds, and the folder of each package's newest.
+PACKAGES is a folder of RPMs as bench/manypackages.py makes them. What is kept in FOLDER is made when it is missing: the
+database with 100,000 builds, and the folder of each package's newest.
 """
 
 from __future__ import annotations
@@ -11,13 +11,16 @@ import hashlib
 import json
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from dlrn import shell
 from dlrn.config import ConfigOptions
-from dlrn.db import Commit, getSession
-from sqlalchemy.orm import scoped_session
+from dlrn.db import Commit, closeSession, getSession
+from dlrn.utils import lock_file
+
+from bench.spread import package_of_each
 
 BUILDS = 100_000
 BEGAN_AT = 1704110400
@@ -37,49 +40,74 @@ smtpserver=
 reponame=delorean
 database_connection=sqlite:///{folder}/commits.sqlite
 workers=1
+# Ours lists none either. Its own default would have createrepo_c read twice as many.
+include_srpm_in_repo=false
 """
+
+
+@dataclass(frozen=True)
+class Made:
+    """A package's name, and the files that its build made: an RPM and a source RPM."""
+
+    name: str
+    files: tuple[Path, Path]
 
 
 def main() -> int:
     """Take the step for two new commits, one after the other, and write down what it took."""
-    folder, count, packages_folder, figures = sys.argv[1:]
-    rpms = sorted(Path(packages_folder).glob("*.noarch.rpm"))[: int(count)]
-    data, session = history(Path(folder), rpms)
-    first, _ = measured(data, session, rpms)
-    seconds, inodes = measured(data, session, rpms)
+    folder, packages_folder, figures = sys.argv[1:]
+    made = packages(Path(packages_folder))
+    url = history(Path(folder), made)
+    data = Path(folder, "data")
+    first, _ = measured(data, url, made)
+    seconds, inodes = measured(data, url, made)
     told = {"first": first, "seconds": seconds, "inodes": len(inodes), "kibibytes": sum(inodes.values()) / KIBI}
     Path(figures).write_text(json.dumps(told), encoding="utf-8")
     return 0
 
 
-def history(folder: Path, rpms: list[Path]) -> tuple[Path, scoped_session[Any]]:
-    """DLRN's data folder and database, which are made if they are not there."""
+def packages(folder: Path) -> list[Made]:
+    """The packages in a folder, by name."""
+    found = []
+    for source in sorted(folder.glob("*.src.rpm")):
+        nvr = source.name.removesuffix(".src.rpm")
+        name = nvr.rsplit("-", 2)[0]
+        found.append(Made(name, (folder / f"rpms/noarch/python3-{nvr}.noarch.rpm", source)))
+    return found
+
+
+def history(folder: Path, made: Sequence[Made]) -> str:
+    """Configure DLRN, and make its data folder and database if they are not there; returns the database's URL."""
     settings = configparser.RawConfigParser()
     settings.read_string(SETTINGS.format(folder=folder, scripts=Path(sys.prefix, "share/dlrn/scripts")))
     data, ready = folder / "data", folder / "ready"
     (data / "repos").mkdir(parents=True, exist_ok=True)
-    session = getSession(ConfigOptions(settings).database_connection)
+    url: str = ConfigOptions(settings).database_connection
     if not ready.exists():
-        fill(session, data, rpms)
+        fill(url, data, made)
         ready.touch()
-    return data, session
+    return url
 
 
-def measured(data: Path, session: scoped_session[Any], rpms: list[Path]) -> tuple[float, dict[int, int]]:
+def measured(data: Path, url: str, made: Sequence[Made]) -> tuple[float, dict[int, int]]:
     """Seconds of the step for a new commit, and what it added."""
-    commit, built = new_build(data, rpms[0])
-    packages = [package(name_of(rpm)) for rpm in rpms]
-    status = [commit, built, "OK", None]
+    moment = time.time()
+    commit = commit_of(data, made[0], str(moment), int(moment))
+    snapshot, built = data / "repos" / commit.getshardedcommitdir(), placed(data, commit, made[0])
+    known = [package(each.name) for each in made]
     started = time.perf_counter()
-    failures = shell.post_build(status, packages, session)
-    shell.process_build_result(status, packages, session, [], consistent=failures == 0)
+    after_build([commit, built, "OK", None], known, url, data)
     seconds = time.perf_counter() - started
-    return seconds, added(data / "repos" / commit.getshardedcommitdir(), built)
+    return seconds, added(snapshot, built)
 
 
-def name_of(rpm: Path) -> str:
-    """The name of an RPM's package."""
-    return rpm.name.rpartition("-")[0].rpartition("-")[0]
+def after_build(status: list[object], known: list[dict[str, object]], url: str, data: Path) -> None:
+    """What dlrn.shell.main() does with what a worker returns, in a run that had this one commit to build."""
+    with lock_file(str(data / "remote.lck")):
+        session = getSession(url)
+        failures = shell.post_build(status, known, session, build_repo=True)
+        shell.process_build_result(status, known, session, [status[0]], consistent=failures == 0, failures=failures)
+        closeSession(session)
 
 
 def package(name: str) -> dict[str, object]:
@@ -93,13 +121,12 @@ def package(name: str) -> dict[str, object]:
     }
 
 
-def commit_of(rpm: Path, number: int) -> Commit:
-    """A commit of an RPM's package that was built."""
-    at = BEGAN_AT + number * 60
+def commit_of(data: Path, made: Made, seed: str, at: int) -> Commit:
+    """A commit of a package that was built."""
     return Commit(
         type="rpm",
-        project_name=name_of(rpm),
-        commit_hash=hashlib.sha1(f"{rpm.name} {number}".encode()).hexdigest(),
+        project_name=made.name,
+        commit_hash=hashlib.sha1(f"{made.name} {seed}".encode()).hexdigest(),
         distro_hash=PACKAGING,
         extended_hash=None,
         commit_branch="master",
@@ -111,36 +138,39 @@ def commit_of(rpm: Path, number: int) -> Commit:
         notes="OK",
         flags=0,
         component=None,
-        repo_dir="/",
-        distgit_dir="/",
+        repo_dir=str(data / made.name),
+        distgit_dir=str(data / f"{made.name}_distgit"),
     )
 
 
-def placed(data: Path, commit: Commit, rpm: Path) -> list[str]:
-    """Put a commit's RPM into its folder; what DLRN calls the artifacts."""
+def placed(data: Path, commit: Commit, made: Made) -> list[str]:
+    """Put what a commit's build made into its folder; what DLRN calls the artifacts."""
     folder = Path("repos", commit.getshardedcommitdir())
     (data / folder).mkdir(parents=True, exist_ok=True)
-    (data / folder / rpm.name).hardlink_to(rpm)
-    return [str(folder / rpm.name)]
+    for file in made.files:
+        (data / folder / file.name).hardlink_to(file)
+    return artifacts(commit, made)
 
 
-def fill(session: scoped_session[Any], data: Path, rpms: list[Path]) -> None:
-    """Make a history of builds; only of the newest there are files."""
-    for number in range(BUILDS):
-        rpm = rpms[number % len(rpms)]
-        commit = commit_of(rpm, number)
-        commit.artifacts = f"repos/{commit.getshardedcommitdir()}/{rpm.name}"
-        if number >= BUILDS - len(rpms):
-            placed(data, commit, rpm)
+def artifacts(commit: Commit, made: Made) -> list[str]:
+    """Where what a commit's build made lies below the data folder."""
+    return [f"repos/{commit.getshardedcommitdir()}/{file.name}" for file in made.files]
+
+
+def fill(url: str, data: Path, made: Sequence[Made]) -> None:
+    """Make a history of builds; only of each package's newest there are files."""
+    session = getSession(url)
+    numbers = package_of_each(BUILDS, len(made))
+    newest = {number: at for at, number in enumerate(numbers)}
+    for at, number in enumerate(numbers):
+        one = made[number]
+        commit = commit_of(data, one, str(at), BEGAN_AT + at * 60)
+        commit.artifacts = ",".join(artifacts(commit, one))
+        if newest[number] == at:
+            placed(data, commit, one)
         session.add(commit)
     session.commit()
-
-
-def new_build(data: Path, rpm: Path) -> tuple[Commit, list[str]]:
-    """A commit that was just built."""
-    commit = commit_of(rpm, round(time.time() * 1000))
-    commit.dt_build = commit.dt_commit = int(time.time())
-    return commit, placed(data, commit, rpm)
+    closeSession(session)
 
 
 def added(folder: Path, built: list[str]) -> dict[int, int]:

@@ -22,6 +22,8 @@ CHILD = Path(__file__).with_name("child.py")
 POST_BUILD = "bench.postbuild:main"
 OURS = "bench.publication:main"
 SECONDS = 1800
+# With the version of what is made there.
+DLRN_FOLDER = "dlrn-2"
 MEASURED = """\
 import json, resource, subprocess, sys, time
 started = time.monotonic()
@@ -100,18 +102,18 @@ class Publishing:
 
     def post_build(self) -> Figures:
         """DLRN's step after a build, with its library: post_build and process_build_result."""
-        if not (self._folder / "dlrn/ready").exists():
+        if not (self._folder / DLRN_FOLDER / "ready").exists():
             self._post_build()  # makes its history
         return self._post_build()
 
     def _post_build(self) -> Figures:
         python = dlrn.installed(self._cache / "dlrn")
-        folder = self._folder / "dlrn"
+        made, folder = history.packages_folder(self._folder), self._folder / DLRN_FOLDER
         folder.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self._folder) as scratch:
             peak, figures = Path(scratch, "peak"), Path(scratch, "figures")
-            argv = [str(python), str(CHILD), str(peak), POST_BUILD, str(folder), str(self._count)]
-            run([*argv, str(self._binaries()), str(figures)], timeout=SECONDS, env={"PATH": os.environ["PATH"]})
+            argv = [str(python), str(CHILD), str(peak), POST_BUILD, str(folder), str(made), str(figures)]
+            run(argv, timeout=SECONDS, env={"PATH": os.environ["PATH"]})
             return {**json.loads(figures.read_text()), MEMORY: int(peak.read_text()) / KIBI}
 
     def _in_process(self, main: str, *arguments: str) -> Figures:

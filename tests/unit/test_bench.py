@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from bench.mock import configuration
 from bench.output import as_json, stage_table, table
 from bench.series import Comparison, Sample, Series, chosen, runs_of
 from bench.site import derived, with_builder
+from bench.spread import package_of_each
 from bench.workshop import Workshop
 from conveyor.config import load_repos
 from conveyor.model.target import Target
@@ -248,3 +250,14 @@ def test_mock_gets_the_targets_packages_and_repositories() -> None:
     assert settings["macros"] == {"%dist": ".local1"}
     assert settings["basedir"] == "/cache/roots"
     assert f"[local]\nname=local\nbaseurl={PROJECT.as_uri()}/.cache/rpm-distribution" in str(settings["dnf.conf"])
+
+
+def test_a_few_busy_packages_have_most_builds_of_a_history() -> None:
+    spread = package_of_each(100_000, 1000)
+
+    builds = sorted(Counter(spread).values(), reverse=True)
+    assert spread == package_of_each(100_000, 1000)
+    assert len(spread) == 100_000
+    assert len(builds) == 1000
+    assert sum(builds[:100]) > 60_000
+    assert builds[500] < 40
