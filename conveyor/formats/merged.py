@@ -2,7 +2,7 @@
 
 The artifacts of an index are cut into groups. What a group brings is kept under a name that tells its members, so a new
 version of one package makes one group anew. Where the cuts are depends on the names of the packages alone; so the index
-is a pure function of its artifacts, whatever was kept.
+is a pure function of its artifacts, whatever was kept. It is kept on disk, and of each index's last writing in memory.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,8 +37,23 @@ class Piece:
     packed: tuple[Bytes, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """What some artifacts, which follow each other in an index, bring into it.
+
+    Attributes:
+        paths: the pool paths of the artifacts.
+        pieces: one for each file.
+    """
+
+    paths: tuple[str, ...]
+    pieces: tuple[Piece, ...]
+
+
 class Merger:
     """Merges the indexes of one format.
+
+    Threads may use it at once: what it has in memory is replaced as a whole, and is never wrong, only of use or not.
 
     Args:
         folder: keeps what groups bring; safe to delete.
@@ -50,6 +65,7 @@ class Merger:
         self._schema = schema
         self._folder = folder / "-".join([schema, "merged", *(codec.suffix[1:] for codec in codecs)])
         self._codecs = tuple(codecs)
+        self._last: dict[str, Mapping[str, _Group]] = {}  # by place, then by key
 
     def merge(
         self, place: str, artifacts: Iterable[Artifact], fragments: Fragments, forget: Callable[[Iterable[str]], None]
@@ -62,15 +78,15 @@ class Merger:
             fragments: what an artifact brings into each file; asked for those of new groups only.
             forget: told the pool paths of the artifacts that are not in the index any more.
         """
-        folder = self._folder / place
-        members = [(group, [artifact.pool_path for artifact in group]) for group in _groups(artifacts)]
-        keys = [self._key(paths) for _, paths in members]
-        merged = [
-            self._group(folder / key, group, paths, fragments)
-            for key, (group, paths) in zip(keys, members, strict=True)
-        ]
-        self._clean(folder, frozenset(keys), members, forget)
-        return merged
+        folder, last = self._folder / place, self._last.get(place, {})
+        merged: dict[str, _Group] = {}
+        for members in _groups(artifacts):
+            paths = tuple(artifact.pool_path for artifact in members)
+            key = self._key(paths)
+            merged[key] = last.get(key) or self._group(folder / key, members, paths, fragments)
+        self._last[place] = merged
+        self._clean(folder, merged, forget)
+        return [group.pieces for group in merged.values()]
 
     def piece(self, raw: bytes) -> Piece:
         """A piece that is not kept, such as the head of a file."""
@@ -83,32 +99,27 @@ class Merger:
     def _key(self, paths: Sequence[str]) -> str:
         return hashlib.sha256("\n".join([self._schema, *paths]).encode()).hexdigest()
 
-    def _group(
-        self, path: Path, group: Sequence[Artifact], paths: Sequence[str], fragments: Fragments
-    ) -> tuple[Piece, ...]:
+    def _group(self, path: Path, members: Sequence[Artifact], paths: tuple[str, ...], fragments: Fragments) -> _Group:
         kept = chunk_cache.read(path)
         if kept is None:
-            files = [b"".join(file) for file in zip(*map(fragments, group), strict=True)]
+            files = [b"".join(file) for file in zip(*map(fragments, members), strict=True)]
             pieces = tuple(self.piece(raw) for raw in files)
             blobs = [blob for piece in pieces for blob in (piece.raw, *piece.packed)]
             chunk_cache.write(path, _joined(["\n".join(paths).encode(), *blobs]))
-            return pieces
+            return _Group(paths, pieces)
         _, *parts = _split(kept)
         each = len(self._codecs) + 1
-        return tuple(Piece(parts[at], tuple(parts[at + 1 : at + each])) for at in range(0, len(parts), each))
+        return _Group(
+            paths, tuple(Piece(parts[at], tuple(parts[at + 1 : at + each])) for at in range(0, len(parts), each))
+        )
 
     @staticmethod
-    def _clean(
-        folder: Path,
-        keys: frozenset[str],
-        members: Sequence[tuple[Sequence[Artifact], Sequence[str]]],
-        forget: Callable[[Iterable[str]], None],
-    ) -> None:
+    def _clean(folder: Path, merged: Mapping[str, _Group], forget: Callable[[Iterable[str]], None]) -> None:
         """Delete the groups of earlier snapshots, so that what is kept does not grow with every commit."""
-        old = [path for path in folder.iterdir() if path.name not in keys] if folder.is_dir() else []
+        old = [path for path in folder.iterdir() if path.name not in merged] if folder.is_dir() else []
         if not old:
             return
-        there = {path for _, paths in members for path in paths}
+        there = {path for group in merged.values() for path in group.paths}
         for file in old:
             kept = chunk_cache.read(file)
             paths = bytes(next(iter(_split(kept)))).decode().split("\n") if kept is not None else []

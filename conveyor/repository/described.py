@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from conveyor.model.artifact import Snapshot, SnapshotEntry
@@ -11,20 +11,22 @@ from conveyor.repository import names, records
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """A function of one entry.
+    """An entry, and what is a function of it.
 
     Attributes:
+        entry: the entry.
         version: its row of versions.csv.
         manifest: its line of manifest.json.
         paths: those of its artifacts in the pool.
     """
 
-    version: str
-    manifest: str
+    entry: SnapshotEntry
+    version: bytes
+    manifest: bytes
     paths: tuple[str, ...]
 
 
-Descriptions = Mapping[SnapshotEntry, Described]
+Descriptions = Sequence[Described]
 
 
 class Describing:
@@ -34,7 +36,7 @@ class Describing:
     """
 
     def __init__(self) -> None:
-        self._kept: dict[str, Descriptions] = {}
+        self._kept: dict[str, Mapping[str, Described]] = {}  # by target, then by package
 
     def of(self, snapshot: Snapshot) -> Descriptions:
         """The snapshot's entries, in its order.
@@ -43,15 +45,18 @@ class Describing:
             SourceInvalid: a name is not fit to be published.
         """
         kept = self._kept.get(snapshot.target, {})
-        described = {entry: kept.get(entry) or _described(entry) for entry in snapshot.entries}
-        self._kept[snapshot.target] = described
+        described = tuple(_described(entry, kept.get(entry.package)) for entry in snapshot.entries)
+        self._kept[snapshot.target] = {each.entry.package: each for each in described}
         return described
 
 
-def _described(entry: SnapshotEntry) -> Described:
+def _described(entry: SnapshotEntry, before: Described | None) -> Described:
+    if before is not None and before.entry == entry:
+        return before
     for artifact in entry.artifacts:
         names.check_artifact(artifact)
     return Described(
+        entry=entry,
         version=records.versions_row(entry),
         manifest=records.manifest_line(entry),
         paths=tuple(artifact.pool_path for artifact in entry.artifacts),

@@ -34,12 +34,12 @@ def source_nvr(entry: SnapshotEntry) -> str:
     return f"{name}-{version.rpartition(':')[2]}"
 
 
-def versions_csv(rows: Iterable[str]) -> bytes:
+def versions_csv(rows: Iterable[bytes]) -> bytes:
     """A heading, and one row for each package."""
-    return "".join([_csv(VERSIONS_COLUMNS), *rows]).encode()
+    return b"".join([_csv(VERSIONS_COLUMNS), *rows])
 
 
-def versions_row(entry: SnapshotEntry) -> str:
+def versions_row(entry: SnapshotEntry) -> bytes:
     """A package's row; "Status" is that of its latest build, which may be newer than the one that is here."""
     fields = (
         entry.package,
@@ -56,9 +56,9 @@ def versions_row(entry: SnapshotEntry) -> str:
     return _csv(fields)
 
 
-def _csv(fields: Sequence[str]) -> str:
+def _csv(fields: Sequence[str]) -> bytes:
     line: str = csv.writer(_Line(), lineterminator="\n").writerow(fields)
-    return line
+    return line.encode()
 
 
 class _Line:
@@ -115,7 +115,7 @@ def _yaml_text(text: str) -> str:
     return f'"{escaped}"'
 
 
-def manifest_json(snapshot: Snapshot, lines: Iterable[str]) -> bytes:
+def manifest_json(snapshot: Snapshot, lines: Iterable[bytes]) -> bytes:
     """What the snapshot holds. docs/json.md describes it, manifest.py reads it.
 
     Args:
@@ -131,11 +131,11 @@ def manifest_json(snapshot: Snapshot, lines: Iterable[str]) -> bytes:
         "created_at": snapshot.created_at.isoformat(),
         "updated_at": snapshot.updated_at.isoformat(),
     }
-    packages = ",\n".join(lines)
-    return f'{json.dumps(head)[:-1]}, "packages": [\n{packages}\n]}}\n'.encode()
+    start = f'{json.dumps(head)[:-1]}, "packages": [\n'
+    return b"".join([start.encode(), b",\n".join(lines), b"\n]}\n"])
 
 
-def manifest_line(entry: SnapshotEntry) -> str:
+def manifest_line(entry: SnapshotEntry) -> bytes:
     """What one package brings into every snapshot that has this build of it: a function of the build alone."""
     line = {
         "package": entry.package,
@@ -160,4 +160,4 @@ def manifest_line(entry: SnapshotEntry) -> str:
             for artifact in sorted(entry.artifacts, key=lambda artifact: (artifact.filename, artifact.sha256))
         ],
     }
-    return _COMPACT.encode(line)
+    return _COMPACT.encode(line).encode()

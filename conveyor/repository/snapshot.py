@@ -24,16 +24,16 @@ def check(snapshot: Snapshot, root: Path, described: Descriptions) -> None:
     Args:
         snapshot: a new one.
         root: the target's tree, with a pool.
-        described: what its entries bring.
+        described: its entries.
 
     Raises:
         ArtifactDamaged: the pool lacks an artifact, or it is not what its build made.
     """
     with pool.looking(root) as has:
-        for entry, brought in described.items():
-            for path, artifact in zip(brought.paths, entry.artifacts, strict=True):
+        for each in described:
+            for path, artifact in zip(each.paths, each.entry.artifacts, strict=True):
                 if not has(path, artifact.size):
-                    raise bitrot.lacking(snapshot, root, entry.package, artifact)
+                    raise bitrot.lacking(snapshot, root, each.entry.package, artifact)
     bitrot.check(snapshot, root)
 
 
@@ -52,7 +52,7 @@ def publish(
     Args:
         snapshot: a checked one that is not there yet.
         root: the target's tree.
-        described: what its entries bring.
+        described: its entries.
         writer: writes the metadata.
         client: name and content of the client file.
         extras: further files by relative path.
@@ -78,8 +78,8 @@ def _describe(aside: Path, snapshot: Snapshot, described: Descriptions, package_
     folder = f"{snapshot.target}/{names.shard(snapshot.commit_id)}"
     (aside / "pool").symlink_to(POOL_LINK)
     (aside / "commit.yaml").write_bytes(records.commit_yaml(snapshot, package_format, folder))
-    (aside / VERSIONS).write_bytes(records.versions_csv(each.version for each in described.values()))
-    (aside / MANIFEST).write_bytes(records.manifest_json(snapshot, (each.manifest for each in described.values())))
+    (aside / VERSIONS).write_bytes(records.versions_csv(each.version for each in described))
+    (aside / MANIFEST).write_bytes(records.manifest_json(snapshot, (each.manifest for each in described)))
 
 
 def _add_extras(aside: Path, extras: Mapping[str, bytes]) -> None:

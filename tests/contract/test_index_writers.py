@@ -493,7 +493,7 @@ class TestBothFormats:
     ) -> None:
         tree = tree_at(tmp_path)
         snapshot = make(tree, tmp_path, 1)
-        writer = writers_at(tmp_path / "cache")[snapshot.target]
+        lasting = writers_at(tmp_path / "cache")[snapshot.target]
         spoiled: dict[str, Callable[[Path], object]] = {
             "cold": Path.exists,
             "warm": lambda path: path.write_bytes(path.read_bytes()[:-1]),
@@ -502,11 +502,14 @@ class TestBothFormats:
             "changed": Path.unlink,
             "deleted": Path.exists,
         }
-        contents = []
+        contents: list[dict[str, bytes]] = []
         for name, spoil in spoiled.items():
-            (tmp_path / name).mkdir()
-            writer.write(tmp_path / name, snapshot, tmp_path / "repos" / snapshot.target / "pool")
-            contents.append(content_of(tmp_path / name))
+            # One that starts with what is on the disk, and one that has it in memory.
+            for writer in (writers_at(tmp_path / "cache")[snapshot.target], lasting):
+                folder = tmp_path / f"{name}-{len(contents)}"
+                folder.mkdir()
+                writer.write(folder, snapshot, tmp_path / "repos" / snapshot.target / "pool")
+                contents.append(content_of(folder))
             kept = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
             # Each package's, and the groups of the indexes that they are in.
             assert len(kept) == (2 + 1 if snapshot.target == RPM_TARGET else 4 + 2)

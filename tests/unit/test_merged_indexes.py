@@ -134,12 +134,23 @@ class TestMerger:
             there.pop(chance.randrange(len(there)))
             number = chance.randrange(len(there))
             there[number] = artifact(int(there[number].name[-4:]), f"1.{turn}")
-            assert kept.write(there) == Index(tmp_path / f"new{turn}").write(there)
+            right = Index(tmp_path / f"new{turn}").write(there)
+            assert kept.write(there) == right
+            assert Index(tmp_path / "kept").write(there) == right
+
+    def test_what_is_in_memory_is_not_read_again(self, tmp_path: Path) -> None:
+        index = Index(tmp_path)
+        right = index.write(ALL)
+        for path in tmp_path.rglob("*"):
+            if path.is_file():
+                path.unlink()
+        assert index.write(ALL) == right
+        assert index.asked == []
+        assert Index(tmp_path).write(ALL) == right
 
     def test_damage_of_any_byte_is_found_out(self, tmp_path: Path) -> None:
-        index = Index(tmp_path)
         few = ALL[:20]
-        right = index.write(few)
+        right = Index(tmp_path).write(few)
         files = [path for path in tmp_path.rglob("*") if path.is_file()]
         chance = random.Random(4)
         for _ in range(100):
@@ -147,6 +158,7 @@ class TestMerger:
             content = bytearray(path.read_bytes())
             content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
             path.write_bytes(content)
+            index = Index(tmp_path)
             assert index.write(few) == right
             assert index.asked != []
 
@@ -154,8 +166,9 @@ class TestMerger:
         index = Index(tmp_path)
         index.write(ALL[:100], "one/binary")
         index.write(ALL[100:200], "other/binary")
-        index.write(ALL[:100], "one/binary")
-        assert index.asked == []
+        for one in (index, Index(tmp_path)):
+            one.write(ALL[:100], "one/binary")
+            assert one.asked == []
 
     def test_what_a_killed_writer_left_goes_with_the_next_change(self, tmp_path: Path) -> None:
         index = Index(tmp_path)
