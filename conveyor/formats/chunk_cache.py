@@ -41,7 +41,7 @@ class ChunkCache:
     def _path(self, pool_path: str) -> Path:
         # The file's name is a part of the chunk; hashed, it need not be fit for a path.
         key = hashlib.sha256(pool_path.encode()).hexdigest()
-        return self._folder / key[:2] / key
+        return self._folder.joinpath(key[:2], key)
 
 
 def read(path: Path) -> memoryview | None:

@@ -18,8 +18,9 @@ from conveyor.formats import chunk_cache
 from conveyor.formats.compression import Bytes, Codec, Part
 from conveyor.model.artifact import Artifact
 
-# On average. Smaller ones would compress worse, of larger ones more would be done again for each commit.
-_GROUP_SIZE = 64
+# A group has so many artifacts at least, and twice as many on average. Smaller ones would compress worse, of larger
+# ones more would be done again for each commit.
+_LEAST = 32
 _NUMBER = struct.Struct(">Q")
 Fragments = Callable[[Artifact], Sequence[bytes]]
 
@@ -128,9 +129,10 @@ class Merger:
 
 
 def _groups(artifacts: Iterable[Artifact]) -> Iterator[list[Artifact]]:
+    """Cut before each artifact whose name says so, where the group is large enough: they differ little in size then."""
     group: list[Artifact] = []
     for artifact in artifacts:
-        if group and zlib.crc32(artifact.name.encode()) % _GROUP_SIZE == 0:
+        if len(group) >= _LEAST and zlib.crc32(artifact.name.encode()) % _LEAST == 0:
             yield group
             group = []
         group.append(artifact)

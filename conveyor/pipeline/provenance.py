@@ -138,7 +138,7 @@ def _trunk(describer: Describer, target: Target, snapshot: Snapshot) -> dict[str
         describer.purl(_installed(one), target): one.sha256
         for entry in snapshot.entries
         for one in entry.artifacts
-        if one.kind is ArtifactKind.BINARY and one.name in names
+        if one.name in names and one.kind is ArtifactKind.BINARY
     }
 
 
