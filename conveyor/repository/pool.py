@@ -89,15 +89,22 @@ def looking(root: Path) -> Iterator[Callable[[str, int], bool]]:
     """Tells whether the pool has a file, by its path there and its size."""
     # Every artifact of a snapshot is asked for: a whole path for each would cost more than the answer.
     pool = os.open(root / POOL, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def has(path: str, size: int) -> bool:
+        try:
+            return os.stat(path, dir_fd=pool).st_size == size
+        except FileNotFoundError:
+            return False
+
     try:
-        yield lambda path, size: _size(path, pool) == size
+        yield has
     finally:
         os.close(pool)
 
 
-def _size(path: Path | str, folder: int | None = None) -> int | None:
+def _size(path: Path) -> int | None:
     try:
-        return os.stat(path, dir_fd=folder).st_size
+        return path.stat().st_size
     except FileNotFoundError:
         return None
 
