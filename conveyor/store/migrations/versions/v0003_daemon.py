@@ -118,6 +118,8 @@ def _create_counter() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_counter")),
         sqlite_with_rowid=False,
     )
+    # Builds that are there are not those of change 1, but were before it: 0 is for who has seen nothing.
+    op.execute("INSERT INTO counter (name, value) VALUES ('queue', 1)")
 
 
 def _create_head() -> None:
