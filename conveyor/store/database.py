@@ -14,7 +14,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import (
     ArgumentError,
-    DatabaseError,
+    DBAPIError,
     IntegrityError,
     NoSuchModuleError,
     NotSupportedError,
@@ -31,6 +31,14 @@ _SQLITE_PRIMARY_CODE = 0xFF
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _POSTGRESQL_DISK_FULL = "53100"
 _POSTGRESQL_LOCKED = "55P03"
+# A server whose machine is gone says nothing, and would be waited for for hours. Seconds, but for the last:
+# https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
+_NOTICE_SILENCE = {
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,  # milliseconds
+}
 
 
 class Database:
@@ -97,7 +105,7 @@ class Database:
             yield
         except (IntegrityError, ProgrammingError, NotSupportedError):
             raise
-        except DatabaseError as error:
+        except DBAPIError as error:
             raise self._translation(error.orig or error) from error
         except sqlite3.Error as error:  # raised while connecting, which SQLAlchemy does not wrap
             raise self._translation(error) from error
@@ -204,5 +212,6 @@ def _begin_sqlite(connection: Connection) -> None:
 
 def _postgresql_engine(url: URL, patience: float) -> Engine:
     options = f"-c timezone=UTC -c lock_timeout={round(patience * 1000)}"
-    connect_args = {"options": options, "connect_timeout": max(2, round(patience))}
+    connect_args = {"options": options, "connect_timeout": max(2, round(patience)), **_NOTICE_SILENCE}
+    # A connection that was lost while nobody used it is replaced, and nobody hears of it.
     return create_engine(url, pool_pre_ping=True, connect_args=connect_args)

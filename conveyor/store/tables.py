@@ -123,8 +123,9 @@ build = Table(
         ["commit_id", "package", "trunk"], ["upstream_commit.id", "upstream_commit.package", "upstream_commit.trunk"]
     ),
     UniqueConstraint("commit_id", "target"),  # one build per commit and target
-    UniqueConstraint("package", "target", "id"),  # what entry refers to; a package's builds, newest first
+    UniqueConstraint("package", "target", "id"),  # what entry refers to; a package's builds for a target, newest first
     Index(None, "target", "id"),  # a target's builds, newest first
+    Index(None, "package", "id"),  # a package's builds of all targets, newest first
     _one_of("state", State, "state"),
     _one_of("outcome", Outcome, "outcome"),
     CheckConstraint("(state = 'finished') = (outcome IS NOT NULL)", name="outcome_when_finished"),
@@ -301,8 +302,15 @@ collected_snapshot = Table(
 )
 # Which entries have a content, for whoever wants to remove it.
 Index("ix_build_artifact_sha256", build_artifact.c.sha256)
-# The snapshots of a target by when they were published.
-Index(None, entry.c.target, entry.c.published_at, entry.c.build_id)
+# The snapshots of a target by when they were published. Of those only, so that nothing else is read through it.
+Index(
+    None,
+    entry.c.target,
+    entry.c.published_at,
+    entry.c.build_id,
+    sqlite_where=text("published_at IS NOT NULL"),
+    postgresql_where=text("published_at IS NOT NULL"),
+)
 
 # Pointers that move together. A row that is not done was interrupted, and is carried out at the next start.
 pointer_move = Table(

@@ -55,6 +55,14 @@ MOVED = [
     'tested', NULL, 'x', '{64 * "0"}', '{64 * "a"}')
     """,
 ]
+# Somebody was told of one event.
+TOLD = [
+    "INSERT INTO event VALUES (1, '2026-03-01 12:00:00', 'failed', 'it failed', 'nova', '', 2, '{}')",
+    """
+    INSERT INTO notice VALUES (1, 'mail', 'ada@example.org', 1, 'nova', 'nova failed', '', '2026-03-01 12:00:00',
+    '2026-03-01 12:00:00', 0, NULL, NULL, '')
+    """,
+]
 # Statements against the store of `used`.
 FORBIDDEN = [
     """
@@ -92,6 +100,19 @@ FORBIDDEN = [
     previous, previous
     FROM ledger
     """,
+    "UPDATE build SET reason = 'whim'",
+    "UPDATE build SET errors = -1",
+    "UPDATE build SET state = 'finished', outcome = 'failed', attempts = 0 WHERE id = 3",
+    "UPDATE event SET kind = 'other'",
+    "INSERT INTO event SELECT number, at, kind, summary, package, target, build_id, detail FROM event",
+    "UPDATE notice SET channel = 'pigeon'",
+    "UPDATE notice SET event = 2",
+    "UPDATE notice SET sent_at = due_at, given_up_at = due_at",
+    """
+    INSERT INTO notice (channel, recipient, event, package, subject, body, created_at, due_at, tries, cause)
+    SELECT channel, recipient, event, package, subject, body, created_at, due_at, tries, cause FROM notice
+    """,
+    "DELETE FROM event",
     "UPDATE pointer_move SET kind = 'lost'",
     "INSERT INTO pointer_step SELECT move_id, 1, target, pointer, before, after FROM pointer_step",
 ]
@@ -107,7 +128,7 @@ def used(database_url: str) -> Iterator[Connection]:
     store.close()
     engine = create_engine(database_url)
     with engine.begin() as connection:
-        for statement in MOVED:
+        for statement in (*MOVED, *TOLD):
             connection.execute(text(statement))
     with engine.connect() as connection:
         if connection.dialect.name == "sqlite":
@@ -233,6 +254,7 @@ def _rows(connection: Connection) -> dict[str, list[dict[str, object]]]:
 def test_what_must_never_be_is_refused_by_the_database(used: Connection) -> None:
     assert [statement for statement in FORBIDDEN if _accepts(used, statement)] == []
     assert _accepts(used, "UPDATE build SET version = '2-1' WHERE id = 2")
+    assert _accepts(used, "UPDATE build SET state = 'finished', outcome = 'superseded', attempts = 0 WHERE id = 3")
 
 
 def _accepts(connection: Connection, statement: str) -> bool:

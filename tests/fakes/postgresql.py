@@ -28,32 +28,54 @@ def server() -> Iterator[URL]:
     if given:
         yield make_url(given)
         return
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if not programs:
-        pytest.skip(f"no PostgreSQL: {VARIABLE} is not set, and Debian's postgresql is not installed")
-    with _cluster(programs[-1].parent) as url:
-        yield url
+    with cluster() as made:
+        yield made.url
+
+
+class Cluster:
+    """A server on a socket of its own. PostgreSQL refuses to run as root.
+
+    Attributes:
+        url: of a database whose user may create others.
+    """
+
+    def __init__(self, folder: Path, programs: Path) -> None:
+        self.url = URL.create("postgresql", username=SUPERUSER, database="postgres", query={"host": str(folder)})
+        self._folder = folder
+        as_user: list[str] = []
+        if os.geteuid() == 0:
+            user = pwd.getpwnam(SUPERUSER)
+            os.chown(folder, user.pw_uid, user.pw_gid)
+            as_user = ["runuser", "-u", SUPERUSER, "--"]
+        self._control = [*as_user, str(programs / "pg_ctl"), "-D", str(folder / "data"), "-w"]
+        options = ["-D", str(folder / "data"), "-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8"]
+        run([*as_user, str(programs / "initdb"), *options], timeout=120, cwd=folder)
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        options = f"-c listen_addresses= -c unix_socket_directories={self._folder} -c fsync=off"
+        run([*self._control, "-l", str(self._folder / "log"), "-o", options, "start"], timeout=60, cwd=self._folder)
+
+    def stop(self) -> None:
+        """Stop it as a kill would."""
+        run([*self._control, "-m", "immediate", "stop"], timeout=60, cwd=self._folder)
 
 
 @contextmanager
-def _cluster(programs: Path) -> Iterator[URL]:
-    """A cluster on a socket of its own. PostgreSQL refuses to run as root."""
+def cluster() -> Iterator[Cluster]:
+    """A server that a test may stop; the test is skipped where PostgreSQL is not installed."""
+    pytest.importorskip("psycopg")
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not programs:
+        pytest.skip(f"no PostgreSQL: {VARIABLE} is not set, and Debian's postgresql is not installed")
     folder = Path(tempfile.mkdtemp(prefix="conveyor-postgresql-"))
-    as_user: list[str] = []
-    if os.geteuid() == 0:
-        user = pwd.getpwnam(SUPERUSER)
-        os.chown(folder, user.pw_uid, user.pw_gid)
-        as_user = ["runuser", "-u", SUPERUSER, "--"]
-    control = [*as_user, str(programs / "pg_ctl"), "-D", str(folder / "data"), "-w"]
-    initdb_options = ["-D", str(folder / "data"), "-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8"]
-    server_options = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off"
     try:
-        run([*as_user, str(programs / "initdb"), *initdb_options], timeout=120, cwd=folder)
-        run([*control, "-l", str(folder / "log"), "-o", server_options, "start"], timeout=60, cwd=folder)
+        made = Cluster(folder, programs[-1].parent)
+        made.start()
         try:
-            yield URL.create("postgresql", username=SUPERUSER, database="postgres", query={"host": str(folder)})
+            yield made
         finally:
-            run([*control, "-m", "immediate", "stop"], timeout=60, cwd=folder)
+            made.stop()
     finally:
         shutil.rmtree(folder)
 
@@ -62,7 +84,7 @@ def _cluster(programs: Path) -> Iterator[URL]:
 def fresh_database(of_server: URL) -> Iterator[str]:
     """The URL of an empty database."""
     name = f"conveyor_test_{secrets.token_hex(8)}"
-    engine = create_engine(of_server, isolation_level="AUTOCOMMIT")
+    engine = create_engine(of_server, isolation_level="AUTOCOMMIT", pool_pre_ping=True)
     try:
         with engine.connect() as connection:
             connection.execute(text(f"CREATE DATABASE {name}"))

@@ -14,6 +14,7 @@ _ENDED_UNTRIED = "outcome IN ('superseded', 'cancelled')"
 def upgrade() -> None:
     """Change the tables of builds and attempts, then make new ones, each after those that it refers to."""
     _change_build()
+    _change_entry_index()
     op.add_column("attempt", sa.Column("buildroot_sha256", sa.Text()))
     _create_counter()
     _create_head()
@@ -41,6 +42,7 @@ def _change_build() -> None:
         )
         build.create_check_constraint(op.f("ck_build_counts"), "errors >= 0 AND cascade >= 0")
     op.create_index(op.f("ix_build_changed"), "build", ["changed"])
+    op.create_index(op.f("ix_build_package_id"), "build", ["package", "id"])
     for name, condition in (
         ("ix_build_unfinished", "state != 'finished'"),
         ("ix_build_errored", "outcome = 'errored' AND NOT given_up"),
@@ -110,6 +112,14 @@ def _build_before() -> sa.Table:
     )
 
 
+def _change_entry_index() -> None:
+    """SQLite looked through all published entries for those that are not."""
+    name, published = op.f("ix_entry_target_published_at_build_id"), sa.text("published_at IS NOT NULL")
+    op.drop_index(name, "entry")
+    columns = ["target", "published_at", "build_id"]
+    op.create_index(name, "entry", columns, sqlite_where=published, postgresql_where=published)
+
+
 def _create_counter() -> None:
     op.create_table(
         "counter",
@@ -118,6 +128,8 @@ def _create_counter() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_counter")),
         sqlite_with_rowid=False,
     )
+    # Builds that are there are not those of change 1, but were before it: 0 is for who has seen nothing.
+    op.execute("INSERT INTO counter (name, value) VALUES ('queue', 1)")
 
 
 def _create_head() -> None:
