@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import os
 import pty
@@ -29,6 +30,7 @@ CHUNK = 65536
 DRAIN_SECONDS = 10  # for output that is still in the pipe when the command has ended
 # What a host command needs of the caller's environment: nothing that could carry a secret or change its output.
 KEPT_VARIABLES = ("HOME", "TMPDIR", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR")
+PR_SET_PDEATHSIG = 1
 # Where mkfs and chroot are. On Debian an ordinary user's PATH lacks it, and so does root's after `su` without "-".
 SYSTEM_FOLDERS = ("/usr/sbin", "/sbin")
 
@@ -147,6 +149,82 @@ def _standard_input(content: bytes | None) -> Iterator[IO[bytes]]:
             file.write(content)
             file.seek(0)
         yield file
+
+
+class Process:
+    """A command that lives as long as its caller wants, and is talked to in lines.
+
+    It leads a session of its own: Ctrl-C at the caller's terminal is not its business. What it writes to standard error
+    goes where the caller's goes.
+
+    Args:
+        argv: program and arguments; never a shell string.
+        env: variables to add to the minimal environment.
+
+    Attributes:
+        pid: its process id.
+        started: when it started, as `process_started` tells it.
+
+    Raises:
+        CommandMissing: the program does not exist.
+    """
+
+    def __init__(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> None:
+        try:
+            self._process = subprocess.Popen(
+                list(argv),
+                env=minimal_environment(env),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except FileNotFoundError as error:
+            raise CommandMissing(f"{argv[0]} is not installed") from error
+        self.pid = self._process.pid
+        self.started = process_started(self.pid)
+
+    def send(self, line: str) -> None:
+        """Say a line to it. What has ended hears nothing; its end shows in `lines`."""
+        if self._process.stdin is None:
+            raise AssertionError("the command was started with a pipe")
+        if self._process.stdin.closed:
+            return
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(f"{line}\n".encode())
+            self._process.stdin.flush()
+
+    def lines(self) -> Iterator[str]:
+        """What it says, line by line, until it has closed its standard output."""
+        if self._process.stdout is None:
+            raise AssertionError("the command was started with a pipe")
+        for line in self._process.stdout:
+            yield line.decode("utf-8", "replace").rstrip("\n")
+
+    def signal(self, number: int) -> None:
+        """Send it a signal; nothing happens when it has ended."""
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """Kill it with all that it started in its session."""
+        if self._process.poll() is None:
+            _kill_session(self._process)
+
+    def end(self, timeout: float) -> int | None:
+        """Wait for its end; its exit code, negative for the signal that ended it. None when that takes too long."""
+        try:
+            if self._process.poll() is None:
+                _wait(self._process, timeout)
+        except subprocess.TimeoutExpired:
+            return None
+        with suppress(BrokenPipeError):  # of what was said and not heard
+            _end(self._process)
+        return self._process.returncode
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when its parent has died: prctl(2). A parent that is dead already is missed."""
+    if ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        raise AssertionError("Linux has this since 2.1")
 
 
 def become(argv: Sequence[str]) -> NoReturn:

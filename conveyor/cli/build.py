@@ -23,8 +23,8 @@ from conveyor.model.build import Outcome
 from conveyor.model.commit import Commit
 from conveyor.model.package import Package
 from conveyor.model.target import Target
-from conveyor.pipeline.orders import Report
 from conveyor.pipeline.poll import Wanted
+from conveyor.pipeline.run import Report
 from conveyor.repository.names import shard
 from conveyor.wiring import Conveyor, gain_root, require_programs, require_room, require_signing, unsigned_note
 

@@ -17,6 +17,7 @@ from conveyor.cli import (
     build,
     buildroot,
     collect,
+    daemon,
     doctor,
     inspect,
     key,
@@ -44,6 +45,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 build.register(app)
+daemon.register(app)
 inspect.register(app)
 promote.register(app)
 verify.register(app)

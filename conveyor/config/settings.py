@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from pydantic import ValidationError
 
+from conveyor.config.daemon import DaemonSettings, daemon_settings
 from conveyor.config.files import is_file
 from conveyor.config.mistakes import Mistake, explain, invalid
 from conveyor.config.settings_schema import MirrorEntry, Scratch, SettingsEntry, SigningEntry
@@ -70,6 +71,7 @@ class Settings:
         min_free_disk: bytes that must be free on the disk of `data_dir` for a build to start.
         limits: what one build may use where its target says nothing else.
         signing: keys that sign what is published.
+        daemon: how the daemon works.
         mirrors: where the published tree is copied to.
         mail: how mails are sent, and to whom; None where none are.
         webhooks: URLs that are told of events.
@@ -95,6 +97,7 @@ class Settings:
     min_free_disk: int
     limits: Limits
     signing: SigningSettings
+    daemon: DaemonSettings
     mirrors: tuple[Mirror, ...]
     mail: MailSettings | None
     webhooks: tuple[Webhook, ...]
@@ -208,6 +211,7 @@ def _settings(entry: SettingsEntry, data_dir: Path, source: Path | None, around:
         min_free_disk=entry.min_free_disk,
         limits=overridden(DEFAULT_LIMITS, entry.limits),
         signing=_signing(entry.signing, data_dir),
+        daemon=daemon_settings(entry.daemon),
         mirrors=tuple(_mirror(each) for each in entry.mirrors),
         mail=read_mail(entry.mail),
         webhooks=tuple(read_webhook(each) for each in entry.webhooks),

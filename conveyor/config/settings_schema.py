@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, model_validator
 
 from conveyor.config import urls
+from conveyor.config.daemon import DaemonEntry
 from conveyor.config.mistakes import show
 from conveyor.config.schema import Entry, LimitsEntry
 from conveyor.config.telling_schema import CommandEntry, MailEntry, WebhookEntry
@@ -191,6 +192,7 @@ class SettingsEntry(Entry):
     min_free_disk: Size = Field(2**30, examples=["1G"])
     limits: LimitsEntry = Field(LimitsEntry(), examples=["time, memory, disk and processes"])
     signing: SigningEntry = Field(SigningEntry(), examples=["key, home"])
+    daemon: DaemonEntry = Field(DaemonEntry(), examples=["workers, retries"])
     mirrors: Annotated[list[MirrorEntry], AfterValidator(one_of_each)] = Field([], examples=["[[mirrors]]"])
     mail: MailEntry = Field(MailEntry(), examples=["host, sender, operators"])
     webhooks: Annotated[list[WebhookEntry], AfterValidator(one_of_each)] = Field([], examples=["[[webhooks]]"])

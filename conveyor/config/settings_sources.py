@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from conveyor.config import daemon
 from conveyor.config.files import read_text
 from conveyor.config.mistakes import Loc, Mistake, invalid, place, suggest
 from conveyor.config.schema import Entry, LimitsEntry
@@ -26,9 +27,14 @@ PATHS = {
     ("mail", "password_file"),
     ("mail", "templates"),
 }
-SECTIONS: Mapping[str, type[Entry]] = {"limits": LimitsEntry, "signing": SigningEntry, "mail": MailEntry}
+SECTIONS: Mapping[str, type[Entry]] = {
+    "limits": LimitsEntry,
+    "signing": SigningEntry,
+    "mail": MailEntry,
+    daemon.SECTION: daemon.DaemonEntry,
+}
 SWITCHES = {("signing", "unsigned")}
-NUMBERS = {("sandbox_uid",), ("limits", "processes"), ("mail", "port")}
+NUMBERS = {("sandbox_uid",), ("limits", "processes"), ("mail", "port"), *daemon.NUMBERS}
 WRITTEN_AS_JSON = {
     ("rewrites",),
     ("mirrors",),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,6 +21,12 @@ class InstalledPackage:
 
     def __str__(self) -> str:
         return f"{self.name}={self.version}:{self.architecture}"
+
+
+def buildroot_sha256(packages: Iterable[InstalledPackage]) -> str:
+    """The hash of what a root holds: the same for the same packages in any order."""
+    listed = [[one.name, one.version, one.architecture] for one in sorted(packages)]
+    return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

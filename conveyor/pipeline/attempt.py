@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,11 @@ from conveyor.command import last_lines
 from conveyor.errors import ConveyorError, Fault
 from conveyor.model.build import Build, Cause, Stage, StageTime
 from conveyor.ports import Progress
+
+# Name of the folder with a kept root, in the attempt's folder.
+ROOT = "root"
+# What stays in the folder of an attempt that has ended.
+KEPT = ("log", "packaging", ROOT)
 
 
 class Attempt:
@@ -80,3 +86,18 @@ class Attempt:
 def cause_of(summary: str, fault: Fault = Fault.OURS) -> Cause:
     """A cause outside of any stage."""
     return Cause(fault=fault, stage=None, kind="Interrupted", summary=summary, hint="", details=())
+
+
+def folder_of(builds: Path, build: Build) -> Path | None:
+    """The folder of a build's last attempt, below the folder of all builds; None before the first."""
+    return builds / str(build.id) / str(build.attempt) if build.attempt else None
+
+
+def throw_away(folder: Path | None) -> None:
+    """Remove what an ended attempt needs no more: all but its log, its packaging and a kept root."""
+    paths = folder.iterdir() if folder is not None and folder.is_dir() else ()
+    for path in [path for path in paths if path.name not in KEPT]:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)

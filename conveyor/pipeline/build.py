@@ -18,15 +18,13 @@ from conveyor.model.artifact import Artifact, ArtifactKind
 from conveyor.model.build import Stage
 from conveyor.model.commit import Commit
 from conveyor.model.package import Package
+from conveyor.model.provenance import buildroot_sha256
 from conveyor.model.target import Target
 from conveyor.pipeline import check
-from conveyor.pipeline.attempt import Attempt
+from conveyor.pipeline.attempt import ROOT, Attempt
 from conveyor.pipeline.parts import Parts
 from conveyor.pipeline.render import Rendered, render, write
 from conveyor.ports import Builder, InstalledPackage, PreparedRoot, Toolchain, Trunk
-
-# Name of the folder with a kept root, in the attempt's folder.
-ROOT = "root"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +100,7 @@ class BuildStages:
         trunk = self._trunk()
         with running(Stage.BUILDROOT):
             root = self._buildroot(source, trunk)
+        self._remember(root)
         with running(Stage.BUILD):
             results = self._build(rendered, source, root)
         with running(Stage.CHECK):
@@ -150,6 +149,13 @@ class BuildStages:
     def _buildroot(self, source: tuple[Path, ...], trunk: Trunk | None) -> PreparedRoot:
         requirements = self._toolchain.build_requirements(source)
         return self._builder.prepare(self._job.target, requirements, trunk, self._attempt.log)
+
+    def _remember(self, root: PreparedRoot) -> None:
+        """What was in the root of an attempt that fails is asked for, too: has anything changed since it succeeded?"""
+        claim = self._attempt.build.claim
+        if root.packages and claim is not None:
+            sha256 = buildroot_sha256(root.packages)
+            self._parts.store.set_buildroot(self._attempt.build.id, claim.token, sha256)
 
     def _build(self, rendered: Rendered, source: tuple[Path, ...], root: PreparedRoot) -> tuple[Path, ...]:
         epoch = int(self._job.commit.upstream.committed_at.timestamp())

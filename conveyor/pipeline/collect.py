@@ -16,7 +16,7 @@ from pathlib import Path
 from conveyor.errors import SnapshotDamaged
 from conveyor.model.artifact import SnapshotEntry
 from conveyor.model.published import PublishedSnapshot, Removal, Retention
-from conveyor.pipeline.build import ROOT
+from conveyor.pipeline.attempt import ROOT
 from conveyor.pipeline.retention import Held, outdated
 from conveyor.ports import Clock, Collector, Ledger, Repository, Store
 

@@ -8,6 +8,7 @@ from typing import ParamSpec
 
 from conveyor.errors import ConveyorError, DiskFailed, DiskFull, UnknownName
 from conveyor.model.promotion import LedgerEntry, Move, MoveKind, Step
+from conveyor.pipeline.happenings import moved
 from conveyor.pipeline.verify_ledger import head_of
 from conveyor.ports import Clock, Ledger, Repository
 
@@ -103,7 +104,7 @@ class Pointers:
             # Should this fail too, the move stays pending, and is carried out as soon as it can be.
             self._take_back(number, move)
             raise
-        return self._complete(number)
+        return self._complete(number, move)
 
     def recover(self, targets: Collection[str]) -> tuple[ConveyorError, ...]:
         """Carry out what was interrupted, and write down what was moved by others; returns what cannot be mended.
@@ -159,7 +160,7 @@ class Pointers:
                 what = f"the interrupted move of {_told(move)} was taken back"
                 return UnknownName(what, cause=error.summary, hint="move it to a snapshot that is there")
             self._point(move)
-            self._complete(number)
+            self._complete(number, move)
         return None
 
     def _check(self, move: Move) -> None:
@@ -186,8 +187,8 @@ class Pointers:
         with suppress(UnknownName):
             self._repository.point(step.target, step.pointer, step.before)
 
-    def _complete(self, number: int) -> tuple[LedgerEntry, ...]:
-        entries = self._ledger.complete(number, self._clock.now())
+    def _complete(self, number: int, move: Move) -> tuple[LedgerEntry, ...]:
+        entries = self._ledger.complete(number, self._clock.now(), events=moved(move))
         head = head_of(entries[-1])
         for target in sorted({entry.step.target for entry in entries}):
             with suppress(DiskFull, DiskFailed):  # it is only told to people, and with the next move again
@@ -206,8 +207,8 @@ class Pointers:
 
     def _write_down(self, found: tuple[Step, ...]) -> None:
         if found:
-            number = self._ledger.begin(Move(kind=MoveKind.FOUND, actor=ACTOR, at=self._clock.now(), steps=found))
-            self._complete(number)
+            move = Move(kind=MoveKind.FOUND, actor=ACTOR, at=self._clock.now(), steps=found)
+            self._complete(self._ledger.begin(move), move)
 
     def _step(self, target: str, pointer: str, commit_id: str) -> Step:
         before = self._repository.pointed(target, pointer)

@@ -13,6 +13,7 @@ from conveyor.model.build import Build
 from conveyor.model.promotion import CONSISTENT, CURRENT, MoveKind, consistent_of
 from conveyor.model.provenance import Provenance
 from conveyor.model.target import Target
+from conveyor.pipeline import happenings
 from conveyor.pipeline.pointers import ACTOR, Pointers
 from conveyor.pipeline.provenance import Statements
 from conveyor.ports import Repository, Store
@@ -96,7 +97,7 @@ class Publisher:
             )
             if is_newest:
                 self._move(target, snapshot)
-            self._store.mark_published(build.id, time.monotonic() - started)
+            self._store.mark_published(build.id, time.monotonic() - started, events=happenings.published(build))
         return folder
 
     def _move(self, target: Target, snapshot: Snapshot) -> None:

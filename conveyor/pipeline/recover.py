@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from conveyor.errors import ConveyorError
 from conveyor.model.build import Build
 from conveyor.model.target import Target
-from conveyor.pipeline.orders import Orders
+from conveyor.pipeline.claims import Claims
 from conveyor.pipeline.pointers import Pointers
 from conveyor.pipeline.publish import Publisher
 from conveyor.ports import Repository, Store
@@ -17,7 +17,7 @@ class Recovery:
     """Run at every start; what living processes work on is left alone.
 
     Args:
-        orders: knows which builds' processes are gone.
+        claims: knows which builds' processes are gone.
         publisher: publishes what was built but not published.
         pointers: completes moves of pointers.
         store: what happened.
@@ -30,7 +30,7 @@ class Recovery:
     def __init__(
         self,
         *,
-        orders: Orders,
+        claims: Claims,
         publisher: Publisher,
         pointers: Pointers,
         store: Store,
@@ -39,7 +39,7 @@ class Recovery:
         sweepers: Sequence[Callable[[], None]],
         follow: Callable[[], tuple[ConveyorError, ...]] = tuple,
     ) -> None:
-        self._orders = orders
+        self._claims = claims
         self._publisher = publisher
         self._pointers = pointers
         self._store = store
@@ -56,7 +56,7 @@ class Recovery:
         """
         for sweep in self._sweepers:
             sweep()
-        self._orders.release_dead()
+        self._claims.release_dead()
         self._repository.clean()
         problems = self._pointers.recover(self._targets)
         problems += tuple(error for build in self._store.unpublished() if (error := self._publish(build)) is not None)

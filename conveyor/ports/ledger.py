@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
+from conveyor.model.event import NewEvent
 from conveyor.model.promotion import LedgerEntry, Move, Vote
 
 
@@ -14,8 +16,8 @@ class Ledger(Protocol):
     def begin(self, move: Move) -> int:
         """Say what is about to be moved, before anything is; returns the move's number."""
 
-    def complete(self, number: int, at: datetime) -> tuple[LedgerEntry, ...]:
-        """Write down that a move has happened: an entry for each step. Doing it again changes nothing.
+    def complete(self, number: int, at: datetime, *, events: Sequence[NewEvent] = ()) -> tuple[LedgerEntry, ...]:
+        """Write down that a move has happened: an entry for each step, and the events. Again, it changes nothing.
 
         Raises:
             ValueError: no such move was begun.

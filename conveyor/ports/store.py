@@ -9,6 +9,7 @@ from typing import Protocol
 from conveyor.model.artifact import Artifact, SnapshotEntry
 from conveyor.model.build import AttemptRecord, Build, Cause, Claim, Outcome, StageTime
 from conveyor.model.commit import Commit
+from conveyor.model.event import NewEvent
 from conveyor.model.provenance import Provenance
 from conveyor.model.published import PublishedSnapshot
 from conveyor.model.queue import Priority, Reason
@@ -47,7 +48,15 @@ class Store(Protocol):
             ClaimLost: the claim with this token is not alive.
         """
 
-    def release(self, build_id: int, cause: Cause, at: datetime, *, token: str | None = None) -> None:
+    def release(
+        self,
+        build_id: int,
+        cause: Cause,
+        at: datetime,
+        *,
+        token: str | None = None,
+        events: Sequence[NewEvent] = (),
+    ) -> None:
         """End the attempt of a dead claim as errored and put the build back into the queue.
 
         One that is to be cancelled ends so instead, with an event.
@@ -57,6 +66,7 @@ class Store(Protocol):
             cause: why.
             at: when.
             token: the dead claim's, so that a claim made meanwhile is left alone; None for any.
+            events: what tells of it. A build that was to be cancelled ends as that, with an event of its own instead.
         """
 
     def finish(
@@ -71,16 +81,19 @@ class Store(Protocol):
         stages: Sequence[StageTime],
         entry: SnapshotEntry | None,
         provenance: Provenance | None = None,
+        events: Sequence[NewEvent] = (),
     ) -> Build:
         """End the running attempt. `entry` holds the artifacts of a successful one, `provenance` how they were made.
+
+        The events are recorded with it.
 
         Raises:
             ClaimLost: the claim with this token is not alive.
             ContentChanged: an artifact's name, version and architecture exists with other content.
         """
 
-    def mark_published(self, build_id: int, publish_seconds: float) -> Build:
-        """Remember that the build's snapshot is published."""
+    def mark_published(self, build_id: int, publish_seconds: float, *, events: Sequence[NewEvent] = ()) -> Build:
+        """Remember that the build's snapshot is published, and record the events unless it was remembered before."""
 
     def build(self, build_id: int) -> Build:
         """One build.

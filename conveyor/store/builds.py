@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from conveyor.errors import ClaimLost, UnknownName
 from conveyor.model.build import AttemptRecord, Build, Cause, Claim, Outcome, StageTime, State
 from conveyor.model.commit import Commit
+from conveyor.model.event import NewEvent
 from conveyor.model.queue import REQUESTED, Priority, Reason
 from conveyor.store import counters, events, rows
 from conveyor.store.tables import SHA1_DIGITS, attempt, build, upstream_commit
@@ -159,7 +160,9 @@ def finish(connection: Connection, build_id: int, token: str, ending: Ending, ve
     connection.execute(update(build).where(build.c.id == build_id).values(values))
 
 
-def release(connection: Connection, build_id: int, token: str | None, ending: Ending) -> bool:
+def release(
+    connection: Connection, build_id: int, token: str | None, ending: Ending, told: Sequence[NewEvent] = ()
+) -> bool:
     """End the token's attempt, or any for None; the build waits again, or is cancelled if somebody wants that.
 
     False when there is no such attempt.
@@ -171,6 +174,7 @@ def release(connection: Connection, build_id: int, token: str | None, ending: En
     this = update(build).where(build.c.id == build_id).values(errors=build.c.errors + int(errored), changed=number)
     waits = this.where(build.c.cancelled_by == "").values(state=State.QUEUED)
     if connection.execute(waits.values(queued_at=ending.at) if errored else waits).rowcount:
+        events.append(connection, told, ending.at)
         return True
     ends = {"state": State.FINISHED, "outcome": Outcome.CANCELLED, "ended": "it was to be cancelled as its worker left"}
     connection.execute(this.values(ends))

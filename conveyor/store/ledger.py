@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import select
 
 from conveyor.errors import UnknownName
+from conveyor.model.event import NewEvent
 from conveyor.model.promotion import LedgerEntry, Move
 from conveyor.store import moves
 from conveyor.store.database import Database
+from conveyor.store.events import append as append_events
 from conveyor.store.tables import ledger
 
 
@@ -33,11 +36,13 @@ class SqlLedger:
         with self._database.writing() as connection:
             return moves.begin(connection, move)
 
-    def complete(self, number: int, at: datetime) -> tuple[LedgerEntry, ...]:
+    def complete(self, number: int, at: datetime, *, events: Sequence[NewEvent] = ()) -> tuple[LedgerEntry, ...]:
         """See the port."""
         with self._database.writing() as connection:
             if moves.mark_done(connection, number, at):
-                return moves.append(connection, number, at)
+                written = moves.append(connection, number, at)
+                append_events(connection, events, at)
+                return written
         written = self.of_move(number)
         if not written:
             raise ValueError(f"there is no move {number}")

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-
 from sqlalchemy import Connection, insert, literal, select
 
-from conveyor.model.provenance import InstalledPackage, Provenance
+from conveyor.model.provenance import InstalledPackage, Provenance, buildroot_sha256
 from conveyor.model.target import BuilderKind
 from conveyor.store.builds import find_or_insert
 from conveyor.store.tables import buildroot, provenance
@@ -34,10 +31,14 @@ def add(connection: Connection, build_id: int, made: Provenance) -> None:
 
 
 def _add_buildroot(connection: Connection, packages: tuple[InstalledPackage, ...]) -> str:
-    listed: PackageRows = [
-        [harmless(one.name), harmless(one.version), harmless(one.architecture)] for one in sorted(packages)
-    ]
-    sha256 = hashlib.sha256(json.dumps(listed).encode()).hexdigest()
+    kept = sorted(
+        InstalledPackage(
+            name=harmless(one.name), version=harmless(one.version), architecture=harmless(one.architecture)
+        )
+        for one in packages
+    )
+    listed: PackageRows = [[one.name, one.version, one.architecture] for one in kept]
+    sha256 = buildroot_sha256(kept)
     known = select(literal(1)).where(buildroot.c.sha256 == sha256)
     find_or_insert(connection, known, insert(buildroot).values(sha256=sha256, packages=listed))
     return sha256

@@ -9,6 +9,7 @@ from conveyor.errors import UnknownName
 from conveyor.model.artifact import Artifact, SnapshotEntry
 from conveyor.model.build import AttemptRecord, Build, Cause, Claim, Outcome, StageTime
 from conveyor.model.commit import Commit
+from conveyor.model.event import NewEvent
 from conveyor.model.provenance import Provenance
 from conveyor.model.published import PublishedSnapshot
 from conveyor.model.queue import Priority, Reason
@@ -16,6 +17,7 @@ from conveyor.store import builds, entries, snapshots
 from conveyor.store import provenance as made
 from conveyor.store.builds import Ending
 from conveyor.store.database import Database
+from conveyor.store.events import append as append_events
 from conveyor.store.newest import NewestEntries
 
 
@@ -65,11 +67,19 @@ class SqlStore:
             if not builds.change_live_attempt(connection, build_id, token, **values):
                 raise builds.lost(build_id)
 
-    def release(self, build_id: int, cause: Cause, at: datetime, *, token: str | None = None) -> None:
+    def release(
+        self,
+        build_id: int,
+        cause: Cause,
+        at: datetime,
+        *,
+        token: str | None = None,
+        events: Sequence[NewEvent] = (),
+    ) -> None:
         """See the port."""
         ending = Ending(outcome=Outcome.ERRORED, at=at, cause=cause, stages=())
         with self._database.writing() as connection:
-            builds.release(connection, build_id, token, ending)
+            builds.release(connection, build_id, token, ending, events)
 
     def finish(
         self,
@@ -83,6 +93,7 @@ class SqlStore:
         stages: Sequence[StageTime],
         entry: SnapshotEntry | None,
         provenance: Provenance | None = None,
+        events: Sequence[NewEvent] = (),
     ) -> Build:
         """See the port. A successful build of a trunk commit must bring an entry, others than successful must not."""
         if entry is not None and outcome is not Outcome.SUCCEEDED:
@@ -97,15 +108,19 @@ class SqlStore:
                 entries.add_entry(connection, finished, _of_build(entry, finished))
                 if provenance is not None:
                     made.add(connection, build_id, provenance)
+            append_events(connection, events, at)
             return finished
 
-    def mark_published(self, build_id: int, publish_seconds: float) -> Build:
+    def mark_published(self, build_id: int, publish_seconds: float, *, events: Sequence[NewEvent] = ()) -> Build:
         """See the port. Doing it again changes nothing."""
         with self._database.writing() as connection:
-            has_entry = entries.publish(connection, build_id, publish_seconds, self._now())
+            before, now = builds.get(connection, build_id), self._now()
+            has_entry = entries.publish(connection, build_id, publish_seconds, now)
             published = builds.get(connection, build_id)
             if not has_entry:
                 raise ValueError(f"build {build_id} is no successful build of a trunk commit")
+            if not before.published:
+                append_events(connection, events, now)
             return published
 
     def build(self, build_id: int) -> Build:

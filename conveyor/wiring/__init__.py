@@ -9,6 +9,7 @@ from conveyor.wiring.keeping import make_collect, make_scrub
 from conveyor.wiring.machine import examine, gain_root, require_programs, require_room, require_root
 from conveyor.wiring.mirroring import make_mirroring
 from conveyor.wiring.promotions import make_standings, make_voting
+from conveyor.wiring.scheduling import make_scheduler
 from conveyor.wiring.signing import keys, require_signing, unsigned_note
 from conveyor.wiring.telling import make_teller
 from conveyor.wiring.travel import make_travel
@@ -26,6 +27,7 @@ __all__ = [
     "make_collect",
     "make_mirroring",
     "make_repair",
+    "make_scheduler",
     "make_scrub",
     "make_standings",
     "make_teller",

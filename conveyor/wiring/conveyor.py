@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,15 +16,19 @@ from conveyor.formats.deb.describe import DebDescriber
 from conveyor.formats.deb.metadata import DebIndexWriter
 from conveyor.formats.deb.toolchain import DebToolchain
 from conveyor.model.target import Format, IndexOptions
-from conveyor.pipeline.orders import Orders, disk_full
+from conveyor.pipeline.claims import Claims
+from conveyor.pipeline.happenings import Happenings
+from conveyor.pipeline.orders import Orders
 from conveyor.pipeline.parts import Parts
 from conveyor.pipeline.pointers import Pointers
 from conveyor.pipeline.poll import Poll
 from conveyor.pipeline.promote import Promoter
 from conveyor.pipeline.provenance import Statements
 from conveyor.pipeline.publish import Publisher
+from conveyor.pipeline.queued import QueuedBuilds
 from conveyor.pipeline.recover import Recovery
 from conveyor.pipeline.rollback import Rollback
+from conveyor.pipeline.run import Runner, disk_full
 from conveyor.ports import (
     Clock,
     Events,
@@ -78,6 +83,7 @@ class Conveyor:
         builders: what builds.
         poll: finds commits.
         orders: carries out builds.
+        publisher: publishes them.
         pointers: moves pointers.
         ledger: what moved them.
         votes: what tests say of what was published.
@@ -89,6 +95,9 @@ class Conveyor:
         events: what happened, to tell.
         leases: who may act alone.
         outbox: what is to be told.
+        books: all that is kept in the store's database.
+        claims: takes builds, and takes them from the dead.
+        queued: builds what waits.
         recovery: brings everything to the state it would have had without a kill.
     """
 
@@ -100,6 +109,7 @@ class Conveyor:
     builders: Builders
     poll: Poll
     orders: Orders
+    publisher: Publisher
     pointers: Pointers
     ledger: Ledger
     votes: Votes
@@ -111,6 +121,9 @@ class Conveyor:
     events: Events
     leases: Leases
     outbox: Outbox
+    books: Books
+    claims: Claims
+    queued: QueuedBuilds
     recovery: Recovery
 
     @property
@@ -184,8 +197,24 @@ def open_records(settings: Settings) -> Records:
     )
 
 
-def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conveyor:
+def open_conveyor(
+    settings: Settings,
+    repos: Repos,
+    progress: Progress,
+    *,
+    books: Books | None = None,
+    builders: Callable[[Settings, Repos], Builders] = make_builders,
+    stages_only: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Conveyor:
     """Put a Conveyor together. The caller closes it.
+
+    Args:
+        settings: the site's settings.
+        repos: packages and targets.
+        progress: hears of stages.
+        books: the store, where it is open already.
+        builders: makes what builds.
+        stages_only: see `Runner`.
 
     Raises:
         UserError: the data directory cannot be made.
@@ -200,10 +229,10 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
     # The caller's umask decides who enters the data directory. Below it, builds as their own user and a web
     # server must read what is there.
     os.umask(0o022)
-    builders = make_builders(settings, repos)
+    made = builders(settings, repos)
     writers = _writers(settings, repos)
     tree = _tree(settings, writers)
-    books = _books(settings)
+    books = books or _books(settings)
     store, clock = books.store, SystemClock()
     git = GitMirrors(data / "mirrors", rewrites=settings.rewrites, fetch_limit=settings.git_timeout)
     parts = Parts(
@@ -213,7 +242,7 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
         renderer=JinjaRenderer(),
         toolchains={Format.DEB: DebToolchain(), Format.RPM: RpmToolchain()},
         describers={Format.DEB: DebDescriber(), Format.RPM: RpmDescriber()},
-        builders=builders.by_kind,
+        builders=made.by_kind,
         repository=tree,
         store=store,
         clock=clock,
@@ -240,16 +269,26 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
         pointers=pointers,
         clock=clock,
     )
-    orders = Orders(parts, publisher, data, promoter.follow)
+    happenings = Happenings(books.events, store)
+    claims = Claims(
+        store,
+        events=books.events,
+        happenings=happenings,
+        clock=clock,
+        builds=parts.builds,
+        retries=settings.daemon.retries,
+    )
+    runner = Runner(parts, publisher, happenings, data, promoter.follow, stages_only)
     return Conveyor(
         settings=settings,
         repos=repos,
         parts=parts,
         tree=tree,
         collector=TreeCollector(_root(settings), writers),
-        builders=builders,
+        builders=made,
         poll=Poll(git, parts.packaging),
-        orders=orders,
+        orders=Orders(parts, claims, runner),
+        publisher=publisher,
         pointers=pointers,
         ledger=books.ledger,
         votes=books.votes,
@@ -261,14 +300,26 @@ def open_conveyor(settings: Settings, repos: Repos, progress: Progress) -> Conve
         events=books.events,
         leases=books.leases,
         outbox=books.outbox,
+        books=books,
+        claims=claims,
+        queued=QueuedBuilds(
+            store=store,
+            queue=books.queue,
+            clock=clock,
+            claims=claims,
+            runner=runner,
+            happenings=happenings,
+            packages=repos.packages,
+            targets=repos.targets,
+        ),
         recovery=Recovery(
-            orders=orders,
+            claims=claims,
             publisher=publisher,
             pointers=pointers,
             store=store,
             repository=tree,
             targets=repos.targets,
-            sweepers=(*builders.sweepers, gnupg.sweep),
+            sweepers=(*made.sweepers, gnupg.sweep),
             follow=promoter.follow,
         ),
     )

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from conveyor.errors import UnknownName
 from conveyor.model import chain
+from conveyor.model.event import NewEvent
 from conveyor.model.promotion import LedgerEntry, Move, Vote
 from conveyor.store.types import harmless, utc
+from tests.fakes.events import MemoryEvents
 
 
 class MemoryLedger:
     """See `conveyor.ports.Ledger`."""
 
-    def __init__(self) -> None:
+    def __init__(self, events: MemoryEvents | None = None) -> None:
+        self.events = events or MemoryEvents()
         self.written: list[LedgerEntry] = []
         self._begun: dict[int, Move] = {}
         self._last_number = 0
@@ -29,11 +33,12 @@ class MemoryLedger:
         self._begun[self._last_number] = clean
         return self._last_number
 
-    def complete(self, number: int, at: datetime) -> tuple[LedgerEntry, ...]:
+    def complete(self, number: int, at: datetime, *, events: Sequence[NewEvent] = ()) -> tuple[LedgerEntry, ...]:
         move = self._begun.pop(number, None)
         if move is not None:
             last = self.written[-1] if self.written else None
             self.written += chain.follow(last, number, move, at.astimezone(UTC))
+            self.events.record(events, at)
         done = self.of_move(number)
         if not done:
             raise ValueError(f"there is no move {number}")

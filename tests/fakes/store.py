@@ -11,6 +11,7 @@ from conveyor.errors import ClaimLost, ContentChanged, UnknownName
 from conveyor.model.artifact import Artifact, ArtifactKind, SnapshotEntry
 from conveyor.model.build import AttemptRecord, Build, Cause, Claim, Outcome, Stage, StageTime, State
 from conveyor.model.commit import Commit
+from conveyor.model.event import NewEvent
 from conveyor.model.provenance import Provenance
 from conveyor.model.published import PublishedSnapshot
 from conveyor.model.queue import REQUESTED, Priority, Reason
@@ -138,12 +139,22 @@ class MemoryStore:
     def set_buildroot(self, build_id: int, token: str, sha256: str) -> None:
         _change_attempt(self.held(build_id, token), buildroot=sha256)
 
-    def release(self, build_id: int, cause: Cause, at: datetime, *, token: str | None = None) -> None:
+    def release(
+        self,
+        build_id: int,
+        cause: Cause,
+        at: datetime,
+        *,
+        token: str | None = None,
+        events: Sequence[NewEvent] = (),
+    ) -> None:
         record = self.claimed(build_id, token)
         if record is None:
             return
         _change_attempt(record, outcome=Outcome.ERRORED, cause=cause, finished_at=utc(at))
         record.build = replace(record.build, cause=cause, errors=record.build.errors + 1)
+        if not record.build.cancelled_by:
+            self.events.record(events, at)
         self.leave(record, at, queued_at=utc(at))
 
     def put_back(self, record: Record, at: datetime) -> None:
@@ -173,6 +184,7 @@ class MemoryStore:
         stages: Sequence[StageTime],
         entry: SnapshotEntry | None,
         provenance: Provenance | None = None,
+        events: Sequence[NewEvent] = (),
     ) -> Build:
         if entry is not None and outcome is not Outcome.SUCCEEDED:
             raise ValueError("only a successful build has artifacts")
@@ -187,6 +199,7 @@ class MemoryStore:
             record.failed_at = utc(at)
         record.given_up = outcome is Outcome.ERRORED and build.cancelled_by != ""
         errors = {Outcome.SUCCEEDED: 0, Outcome.ERRORED: build.errors + 1}
+        self.events.record(events, at)
         return self.change(
             record,
             state=State.FINISHED,
@@ -209,7 +222,7 @@ class MemoryStore:
                 raise ContentChanged(f"{made.filename} is already published for {build.target} with other content")
         return entry
 
-    def mark_published(self, build_id: int, publish_seconds: float) -> Build:
+    def mark_published(self, build_id: int, publish_seconds: float, *, events: Sequence[NewEvent] = ()) -> Build:
         build = self.build(build_id)
         record = self.records[build_id]
         if record.entry is None:
@@ -218,6 +231,7 @@ class MemoryStore:
             stages = (*build.stages, StageTime(stage=Stage.PUBLISH, seconds=publish_seconds))
             record.build = replace(build, published=True, stages=stages)
             record.published_at = self._now()
+            self.events.record(events, record.published_at)
         return record.build
 
     def build(self, build_id: int) -> Build:

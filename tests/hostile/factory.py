@@ -18,14 +18,18 @@ from conveyor.model.package import Package, VersionScheme
 from conveyor.model.packaging import Packaging, PackagingFile, RenderInput
 from conveyor.model.target import Format, Target
 from conveyor.model.version import SchemeVersion
+from conveyor.pipeline.claims import Claims
+from conveyor.pipeline.happenings import Happenings
 from conveyor.pipeline.orders import Orders
 from conveyor.pipeline.parts import Parts
 from conveyor.pipeline.pointers import Pointers
 from conveyor.pipeline.poll import Poll, Wanted
 from conveyor.pipeline.publish import Publisher
+from conveyor.pipeline.run import Runner
 from conveyor.ports import Builder, IndexWriter, Toolchain
 from conveyor.repository.tree import PublishedTree
 from conveyor.store import open_books
+from tests.fakes.events import MemoryEvents
 from tests.fakes.git import FakeGit, FakeUpstream
 from tests.fakes.progress import FakeProgress
 from tests.support.workshop import package_of
@@ -221,7 +225,10 @@ class Factory:
             builds=self.data / "builds",
         )
         publisher = Publisher(self.store, self.tree, self._pointers, self.data, {})
-        orders = Orders(parts, publisher, self.data)
+        events = MemoryEvents()
+        happenings = Happenings(events, self.store)
+        claims = Claims(self.store, events=events, happenings=happenings, clock=parts.clock, builds=parts.builds)
+        orders = Orders(parts, claims, Runner(parts, publisher, happenings, self.data))
         package = package_of(name)
         commit = Poll(git, self._sources).find(package, Wanted())
         return orders.build(package, target, commit, keep_root=local).build

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +15,7 @@ import pytest
 
 from conveyor.formats.deb.metadata import DebIndexWriter
 from conveyor.formats.rpm.metadata import RpmIndexWriter
+from conveyor.model.event import NewEvent
 from conveyor.model.promotion import LedgerEntry, Move, MoveKind
 from conveyor.pipeline.pointers import Pointers
 from conveyor.ports import IndexWriter, Ledger
@@ -44,9 +45,9 @@ class TellingLedger(SqlLedger):
         sys.audit("conveyor.begun")
         return number
 
-    def complete(self, number: int, at: datetime) -> tuple[LedgerEntry, ...]:
+    def complete(self, number: int, at: datetime, *, events: Sequence[NewEvent] = ()) -> tuple[LedgerEntry, ...]:
         sys.audit("conveyor.complete")
-        entries = super().complete(number, at)
+        entries = super().complete(number, at, events=events)
         sys.audit("conveyor.completed")
         return entries
 

@@ -222,7 +222,7 @@ def publish_twice(site: Path, releases: Sequence[Release]) -> tuple[str, ...]:
 
 def _publish(conveyor: Conveyor, data: Path, release: Release) -> None:
     target = conveyor.repos.target(release.target)
-    store, publisher = conveyor.parts.store, conveyor.orders._publisher
+    store, publisher = conveyor.parts.store, conveyor.publisher
     build = store.queue(release.commit, target.name, retry=True)
     if build.state is not State.FINISHED:
         claimed = store.claim(build.id, _claim())

@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from tests.support.upstream import GitUpstream, git
 
 ROOT = Path(__file__).parents[2]
+CACHE = ROOT / ".cache"
 DISTRIBUTION = ROOT / ".cache/rpm-distribution"
 DEB = "debian-13-amd64"
 RPM = "local-1-x86_64"
@@ -126,7 +127,12 @@ class Site:
         folder: empty folder for all of it but the upstreams' names.
         buildroots: shared folder of layers.
         data: the data folder; by default below `folder`.
+
+    Attributes:
+        program: the module that is run as `conveyor`.
     """
+
+    program = "conveyor.cli.main"
 
     def __init__(self, folder: Path, buildroots: Path, data: Path | None = None) -> None:
         self.folder = folder
@@ -191,17 +197,24 @@ class Site:
         return self.end(self.start(*arguments, env=env, prefix=prefix), patience)
 
     def start(
-        self, *arguments: str, env: Mapping[str, str] | None = None, prefix: Sequence[str] = ()
+        self,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
+        log: IO[str] | None = None,
     ) -> subprocess.Popen[str]:
-        """Start `conveyor` as the leader of a process group of its own, as a shell does."""
+        """Start `conveyor` as the leader of a process group of its own, as a shell does.
+
+        What it says is for `end`, or goes to a log.
+        """
         process = subprocess.Popen(
             # A shell that runs the tests in the background has SIGINT ignored in all its children.
-            ["/usr/bin/env", "--default-signal=INT", *prefix, sys.executable, "-m", "conveyor.cli.main", *arguments],
+            ["/usr/bin/env", "--default-signal=INT", *prefix, sys.executable, "-m", self.program, *arguments],
             cwd=self.folder,
             env=self.environment(env),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE if log is None else log,
+            stderr=subprocess.PIPE if log is None else log,
             text=True,
             start_new_session=True,
         )

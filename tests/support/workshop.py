@@ -13,8 +13,10 @@ from conveyor.model.promotion import PromotionPolicy
 from conveyor.model.target import BuilderKind, DebianSuite, Format, Limits, Target
 from conveyor.model.version import SchemeVersion
 from conveyor.pipeline.choose import Chooser
+from conveyor.pipeline.claims import Claims
+from conveyor.pipeline.happenings import Happenings
 from conveyor.pipeline.knowledge import Knowledge
-from conveyor.pipeline.orders import Orders, Report
+from conveyor.pipeline.orders import Orders
 from conveyor.pipeline.parts import Parts
 from conveyor.pipeline.pointers import Pointers
 from conveyor.pipeline.poll import Poll, Wanted
@@ -22,10 +24,12 @@ from conveyor.pipeline.promote import Promoter
 from conveyor.pipeline.provenance import Statements
 from conveyor.pipeline.publish import Publisher
 from conveyor.pipeline.recover import Recovery
-from conveyor.ports import Ledger, Repository, Store, Votes
+from conveyor.pipeline.run import Report, Runner
+from conveyor.ports import Events, Ledger, Repository, Store, Votes
 from tests.fakes.builder import FakeBuilder
 from tests.fakes.clock import FakeClock
 from tests.fakes.describer import FakeDescriber
+from tests.fakes.events import MemoryEvents
 from tests.fakes.git import FakeGit, FakeUpstream
 from tests.fakes.ledger import MemoryLedger, MemoryVotes
 from tests.fakes.packaging import FakePackaging, FakeRenderer
@@ -73,6 +77,7 @@ class World:
     data: Path
     store: Store
     repository: Repository
+    events: Events = field(default_factory=MemoryEvents)
     ledger: Ledger = field(default_factory=MemoryLedger)
     votes: Votes = field(default_factory=MemoryVotes)
     upstreams: Mapping[str, FakeUpstream]
@@ -86,9 +91,12 @@ def new_world(data: Path, *packages: str) -> World:
     upstreams = {package_of(name).upstream: FakeUpstream() for name in packages}
     for upstream in upstreams.values():
         upstream.commit("First", files={"README": b"hello"})
+    store = MemoryStore(clock.now)
     world = World(
         data=data,
-        store=MemoryStore(clock.now),
+        store=store,
+        events=store.events,
+        ledger=MemoryLedger(store.events),
         repository=FakeRepository(data / "repos"),
         upstreams=upstreams,
         clock=clock,
@@ -124,7 +132,7 @@ class Workshop:
         describers = {Format.DEB: FakeDescriber()}
         statements = Statements(self._repository, describers, "https://trunk.example.org")
         components = {target.name: dict.fromkeys(configured or names, "main") for target in targets}
-        self._publisher = Publisher(self._store, self._repository, self.pointers, world.data, components, statements)
+        self.publisher = Publisher(self._store, self._repository, self.pointers, world.data, components, statements)
         self.parts = Parts(
             git=self.git,
             packaging=world.packaging,
@@ -155,11 +163,16 @@ class Workshop:
             chooser=Chooser(self._store, self.ledger, self._repository, self.knowledge),
             policies=policies,
         )
-        self.orders = Orders(self.parts, self._publisher, world.data, self.promoter.follow)
+        self.happenings = Happenings(world.events, self._store)
+        claims = Claims(
+            self._store, events=world.events, happenings=self.happenings, clock=world.clock, builds=self.parts.builds
+        )
+        runner = Runner(self.parts, self.publisher, self.happenings, world.data, self.promoter.follow)
+        self.orders = Orders(self.parts, claims, runner)
         self.poll = Poll(self.git, world.packaging)
         self.recovery = Recovery(
-            orders=self.orders,
-            publisher=self._publisher,
+            claims=claims,
+            publisher=self.publisher,
             pointers=self.pointers,
             store=self._store,
             repository=self._repository,

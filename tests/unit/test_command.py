@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from conveyor import command
-from conveyor.command import attach, last_lines, minimal_environment, process_started, run
+from conveyor.command import Process, attach, last_lines, minimal_environment, process_started, run
 from conveyor.errors import CommandFailed, CommandMissing, CommandTimedOut, Fault
 
 STRANGE = ["", " ", "a b", "$(id)", "`id`", "; id", "-x", "--", "\n", "\t", "ä\N{SNOWMAN}", "'", '"', "\\", "*", "\x01"]
@@ -207,3 +207,41 @@ class TestLastLines:
         assert last_lines(log) == ["", "", ""]
         log.write_bytes(b"first\n" + b"x" * 1000)
         assert last_lines(log) == ["x" * 10]
+
+
+class TestProcess:
+    def test_it_is_talked_to_in_lines(self) -> None:
+        process = Process(["sh", "-c", 'while read -r line; do echo "heard $line"; done; exit 4'])
+        lines = process.lines()
+        for text in ("one", "ä\N{SNOWMAN}"):
+            process.send(text)
+            assert next(lines) == f"heard {text}"
+        assert process.started == process_started(process.pid)
+        assert process.end(0.01) is None
+        process.signal(signal.SIGTERM)
+        assert list(lines) == []
+        assert process.end(10) == -signal.SIGTERM
+        assert process.end(10) == -signal.SIGTERM
+        process.send("nobody hears this")
+        process.signal(signal.SIGTERM)
+
+    def test_it_is_killed_with_what_it_started(self, tmp_path: Path) -> None:
+        file = tmp_path / "pid"
+        process = Process(["sh", "-c", f"sleep 1000 & echo $! > {file}.new; mv {file}.new {file}; echo ready; wait"])
+        assert next(process.lines()) == "ready"
+        process.kill()
+        assert process.end(10) == -signal.SIGKILL
+        wait_until(lambda: is_gone(file))
+        process.kill()
+
+    def test_its_environment_is_minimal(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SECRET", "hunter2")
+        process = Process(["env"], env={"OWN": "1"})
+        lines = list(process.lines())
+        assert process.end(10) == 0
+        assert "OWN=1" in lines
+        assert not any("hunter2" in line for line in lines)
+
+    def test_a_missing_program_is_told(self) -> None:
+        with pytest.raises(CommandMissing):
+            Process(["no-such-program"])

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from conveyor.config import Scratch, Settings, SigningSettings, Surroundings, load_settings
+from conveyor.config import DaemonSettings, Scratch, Settings, SigningSettings, Surroundings, load_settings
+from conveyor.config.daemon import default_workers
 from conveyor.config.settings_sources import toml_lines, variables
 from conveyor.errors import ConfigurationInvalid
 from conveyor.model.mirror import Mirror
@@ -69,6 +70,16 @@ def test_nothing_needs_to_be_set(folder: Path) -> None:
             passphrase_file=None,
             unsigned=False,
         ),
+        daemon=DaemonSettings(
+            workers=default_workers(),
+            retries=3,
+            retry_wait=300,
+            stop_within=60,
+            lost_after=120,
+            builds_per_worker=100,
+            worker_memory=2**30,
+            collect_interval=86400,
+        ),
         mirrors=(),
         mail=None,
         webhooks=(),
@@ -104,6 +115,11 @@ key = "0123456789abcdef0123456789abcdef01234567"
 also = ["ABCDEF0123456789ABCDEF0123456789ABCDEF01"]
 home = "keys"
 passphrase_file = "unlock/passphrase"
+
+[daemon]
+workers = 7
+retries = 0
+stop_within = "5m"
 
 [rewrites]
 "https://opendev.org/" = "file:///srv/mirrors/"
@@ -161,6 +177,16 @@ def test_the_file_sets_everything(folder: Path) -> None:
             passphrase_file=folder / "here/unlock/passphrase",
             unsigned=False,
         ),
+        daemon=DaemonSettings(
+            workers=7,
+            retries=0,
+            retry_wait=300,
+            stop_within=300,
+            lost_after=120,
+            builds_per_worker=100,
+            worker_memory=2**30,
+            collect_interval=86400,
+        ),
         mirrors=(
             Mirror(
                 name="eu",
@@ -192,6 +218,7 @@ def test_variables_win(folder: Path) -> None:
         "CONVEYOR_SANDBOX_UID": "3000",
         "CONVEYOR_LIMITS_PROCESSES": "7",
         "CONVEYOR_LIMITS_DISK": "1G",
+        "CONVEYOR_DAEMON_RETRIES": "5",
         "CONVEYOR_REWRITES": '{"https://a/": "https://b/"}',
         "CONVEYOR_MIRROR": "",
         "CONVEYOR_CONTAINER_COMMAND": '["docker"]',
@@ -200,6 +227,7 @@ def test_variables_win(folder: Path) -> None:
     assert settings.container_command == ("docker",)
     assert settings.data_dir == folder / "here/elsewhere"
     assert (settings.git_timeout, settings.sandbox_uid) == (300, 3000)
+    assert (settings.daemon.workers, settings.daemon.retries) == (7, 5)
     assert settings.limits == Limits(seconds=3600, memory=4 * 2**30, disk=2**30, processes=7)
     assert settings.rewrites == {"https://a/": "https://b/"}
     assert settings.mirror == "https://mirror.example.org/debian"
@@ -231,7 +259,7 @@ def test_signing_by_variables_and_its_mistakes(folder: Path) -> None:
 
 def test_every_setting_has_a_variable() -> None:
     settings = {name for name in Settings.__dataclass_fields__ if name not in {"source", "limits"}}
-    assert {loc[0] for loc in variables().values()} == settings | {"limits", "signing"}
+    assert {loc[0] for loc in variables().values()} == settings | {"limits", "signing", "daemon"}
     assert variables()["CONVEYOR_LIMITS_TIME"] == ("limits", "time")
 
 

@@ -72,7 +72,7 @@ class TestWhatGoes:
         stale = trunk.store.build(first.id)
         trunk.run()
         assert trunk.workshop.recovery.run() == ()
-        trunk.workshop.orders._publisher.publish(stale, TARGET)
+        trunk.workshop.publisher.publish(stale, TARGET)
         assert first.commit.id not in trunk.in_tree()
 
     def test_the_newest_good_build_of_each_package_stays_in_the_pool(self, trunk: Trunk) -> None:
@@ -188,7 +188,7 @@ class TestWhatStays:
     def test_a_good_build_that_is_not_published_yet(self, trunk: Trunk) -> None:
         trunk.publish("nova")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(trunk.store, "mark_published", lambda *_: None)
+            patch.setattr(trunk.store, "mark_published", lambda *_, **_named: None)
             trunk.workshop.push("nova", "Not marked")
             waiting = trunk.workshop.build("nova").build
         shutil.rmtree(trunk.tree.snapshot_folder(TARGET.name, waiting.commit.id))

@@ -18,7 +18,7 @@ def site(tmp_path: Path) -> Site:
     return Site(tmp_path)
 
 
-def refuse(*_: object) -> None:
+def refuse(*_: object, **_named: object) -> None:
     raise DiskFull("no room")
 
 
@@ -275,7 +275,7 @@ class TestRecovery:
         site.promote(A)
         site.repository.point(ONE, "tested", B)
 
-        def die(*_: object) -> None:
+        def die(*_: object, **_named: object) -> None:
             raise Killed
 
         with pytest.MonkeyPatch.context() as patch:

@@ -16,7 +16,7 @@ from tests.support.workshop import TARGET, Workshop, new_world, tree_of
 # The order of writing: pool, store, snapshot, what is about to be moved, pointers, ledger, and the store again.
 STEPS = [
     *("store.queue", "store.claim", "store.set_log"),
-    *("builder.make_source", "builder.prepare", "builder.build", "builder.check_install"),
+    *("builder.make_source", "builder.prepare", "store.set_buildroot", "builder.build", "builder.check_install"),
     *("repository.add", "repository.add", "repository.add", "repository.add", "store.finish"),
     *("repository.publish", "ledger.begin", "repository.point", "repository.point", "ledger.complete"),
     *("repository.set_ledger_head", "store.mark_published"),
@@ -69,7 +69,7 @@ def new_workshop(folder: Path) -> Workshop:
     """Oslo is built and published already, and nova is to be built."""
     workshop = Workshop(new_world(folder, "nova", "oslo"))
     workshop.build("oslo")
-    workshop.world.packaging.recipes["nova"] += "make nova-doc_{evr}.fake documents\n"
+    workshop.world.packaging.recipes["nova"] += "make nova-doc_{evr}.fake documents\nneeds python3\n"
     return workshop
 
 
@@ -147,7 +147,7 @@ def test_an_error_while_publishing_loses_nothing(tmp_path: Path, undisturbed: di
     part, _, method = step.partition(".")
     parts = {"store": workshop.parts.store, "repository": workshop.parts.repository, "ledger": workshop.ledger}
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **_named: object) -> None:
         raise ConveyorError("it cannot be written")
 
     with pytest.MonkeyPatch.context() as patch:

@@ -1,0 +1,71 @@
+"""How the daemon works at this site: the table [daemon] of conveyor.toml."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from pydantic import Field
+
+from conveyor.config.schema import Entry
+from conveyor.config.values import Count, Duration, Size
+
+SECTION = "daemon"
+NUMBERS = {(SECTION, "workers"), (SECTION, "retries"), (SECTION, "builds_per_worker")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonSettings:
+    """How the daemon works.
+
+    Attributes:
+        workers: how many builds run at once.
+        retries: how often a build that errored is tried again by itself.
+        retry_wait: seconds before the first of these tries; each later one waits twice as long.
+        stop_within: seconds that running builds are given to end when the daemon stops.
+        lost_after: seconds after which another machine that was not heard of counts as gone.
+        builds_per_worker: after so many builds a worker is replaced.
+        worker_memory: bytes; a worker that has grown larger is replaced after its build.
+        collect_interval: seconds between two runs of retention.
+    """
+
+    workers: int
+    retries: int
+    retry_wait: int
+    stop_within: int
+    lost_after: int
+    builds_per_worker: int
+    worker_memory: int
+    collect_interval: int
+
+
+class DaemonEntry(Entry):
+    """The daemon's settings as they are written."""
+
+    workers: Count | None = Field(None, examples=["4"])
+    retries: int = Field(3, ge=0, le=100, examples=["3"])
+    retry_wait: Duration = Field(5 * 60, examples=["5m"])
+    stop_within: Duration = Field(60, examples=["60s"])
+    lost_after: Duration = Field(2 * 60, examples=["2m"])
+    builds_per_worker: Count = Field(100, examples=["100"])
+    worker_memory: Size = Field(2**30, examples=["1G"])
+    collect_interval: Duration = Field(86400, examples=["1d"])
+
+
+def daemon_settings(entry: DaemonEntry) -> DaemonSettings:
+    """The settings that follow from what is written."""
+    return DaemonSettings(
+        workers=entry.workers or default_workers(),
+        retries=entry.retries,
+        retry_wait=entry.retry_wait,
+        stop_within=entry.stop_within,
+        lost_after=entry.lost_after,
+        builds_per_worker=entry.builds_per_worker,
+        worker_memory=entry.worker_memory,
+        collect_interval=entry.collect_interval,
+    )
+
+
+def default_workers() -> int:
+    """Half as many as this process has cores: a build uses more than one at times."""
+    return max(1, len(os.sched_getaffinity(0)) // 2)

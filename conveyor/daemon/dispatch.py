@@ -1,0 +1,105 @@
+"""From the queue to the workers: which builds wait, which is next, and which are to be cancelled.
+
+The daemon's main thread alone uses this.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from math import inf
+
+from conveyor.command import process_started
+from conveyor.daemon.log import Log
+from conveyor.daemon.workers import AGAIN_SECONDS, Workers
+from conveyor.model.build import Build, Claim
+from conveyor.ports import Clock, Queue
+from conveyor.queue.scheduler import Scheduler
+
+
+class Dispatcher:
+    """Hands builds to workers.
+
+    Args:
+        queue: what waits.
+        scheduler: says which is next.
+        workers: who builds.
+        clock: the time.
+        log: the daemon's.
+    """
+
+    def __init__(self, queue: Queue, scheduler: Scheduler, workers: Workers, clock: Clock, log: Log) -> None:
+        self._queue = queue
+        self._scheduler = scheduler
+        self._workers = workers
+        self._clock = clock
+        self._log = log
+        self._seen = 0
+        self._signalled: dict[str, float] = {}
+
+    def look(self, *, hand_out: bool) -> None:
+        """See what changed in the queue, cancel what is to be cancelled, and give builds to who has none.
+
+        Args:
+            hand_out: whether builds are taken.
+        """
+        self._read()
+        self._cancel_all(self._queue.cancelling())
+        if hand_out:
+            self._hand_out()
+
+    def _read(self) -> None:
+        changes = self._queue.changes(self._seen)
+        if changes.number < self._seen:  # the store was put back from a backup
+            changes = self._queue.changes(0)
+        self._scheduler.apply(changes.items)
+        if changes.number != self._seen:
+            self._scheduler.pause(self._queue.pauses())
+        self._seen = changes.number
+
+    def over(self, build: int) -> None:
+        """A worker has a build no more, whatever became of it."""
+        self._scheduler.ended(build)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no worker has a build, and none could be given one as of the last look."""
+        return not self._workers.builds() and self._scheduler.next(self._clock.now()) is None
+
+    def _hand_out(self) -> None:
+        now = self._clock.now()
+        for worker in self._workers.free():
+            item = self._scheduler.next(now)
+            if item is None:
+                return
+            self._scheduler.started(item.build)
+            worker.give(item.build)
+            self._log.info(
+                "build given", build=item.build, package=item.package, target=item.target, pid=worker.process.pid
+            )
+
+    def _cancel_all(self, builds: Sequence[Build]) -> None:
+        """Have running builds cancelled, by whichever processes of this machine they run in."""
+        tokens = {build.claim.token for build in builds if build.claim is not None}
+        self._signalled = {token: at for token, at in self._signalled.items() if token in tokens}
+        for build in builds:
+            if build.claim is not None and not self._workers.cancel(build.id):
+                self._cancel_other(build.id, build.claim)
+
+    def _cancel_other(self, build: int, claim: Claim) -> None:
+        now = time.monotonic()
+        if claim.host != platform.node() or now - self._signalled.get(claim.token, -inf) < AGAIN_SECONDS:
+            return
+        self._signalled[claim.token] = now
+        with suppress(ProcessLookupError):
+            descriptor = os.pidfd_open(claim.pid)
+            try:
+                if process_started(claim.pid) == claim.process_started:
+                    signal.pidfd_send_signal(descriptor, signal.SIGINT)
+                    self._log.info("another process is to cancel", build=build, pid=claim.pid)
+            finally:
+                os.close(descriptor)

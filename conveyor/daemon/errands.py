@@ -1,0 +1,163 @@
+"""What the daemon does beside building, each on a thread of its own: the jobs of its clock."""
+
+from __future__ import annotations
+
+from queue import SimpleQueue
+from threading import Event
+
+from conveyor.daemon.chores import Chores
+from conveyor.daemon.jobs import Jobs, guarded
+from conveyor.daemon.log import Log
+from conveyor.daemon.messages import Loaded, Wake
+from conveyor.daemon.reconcile import Reconciler, Unsettled
+from conveyor.daemon.site import Files, Load, Open, Site, make_site
+from conveyor.errors import ConveyorError
+from conveyor.model.event import EventKind, NewEvent
+from conveyor.model.work import Chore
+from conveyor.wiring import make_mirroring, upkeep
+
+# Seconds between two times; what is looked at so often is cheap to look at.
+RECONCILE = 10.0
+SETTLE = 10.0
+CONFIGURATION = 2.0
+PROMOTIONS = 60.0
+MIRRORS = 30.0
+BASES = 600.0
+# What is not urgent does not begin while everything starts.
+AFTER_START = 600.0
+
+
+class Errands:
+    """The jobs.
+
+    Args:
+        site: what they work with, until there is a newer one.
+        load: reads the configuration.
+        open_: puts a Conveyor together.
+        chores: carries out what is done by a process of its own.
+        inbox: where the main thread is told.
+        log: the daemon's.
+
+    Attributes:
+        reload: when set, the configuration is read, changed or not.
+        unsettled: when set, everything is brought into order, whether or not something was seen to be amiss.
+    """
+
+    def __init__(
+        self, site: Site, *, load: Load, open_: Open, chores: Chores, inbox: SimpleQueue[object], log: Log
+    ) -> None:
+        self._load = load
+        self._open = open_
+        self._chores = chores
+        self._inbox = inbox
+        self._log = log
+        self._files = Files(site)
+        self.reload = Event()
+        self.unsettled = Event()
+        self.use(site)
+
+    def use(self, site: Site) -> None:
+        """Work with this from now on."""
+        self._site = site
+        self._reconciler = Reconciler(site, self._log)
+        self._undone = Unsettled(site)
+
+    def arrange(self, jobs: Jobs, *, poll: bool) -> None:
+        """Put all jobs on a clock.
+
+        Args:
+            jobs: the clock.
+            poll: whether new commits are looked for.
+        """
+        jobs.add("reconcile", RECONCILE, self.reconcile)
+        jobs.add("settle", SETTLE, self.settle)
+        jobs.add("configuration", CONFIGURATION, self.look_at_configuration)
+        jobs.add("promotions", PROMOTIONS, self.promote)
+        jobs.add("mirrors", MIRRORS, self.mirror)
+        jobs.add("bases", BASES, self.refresh, first=AFTER_START)
+        jobs.add("retention", self._site.settings.daemon.collect_interval, self.collect, first=AFTER_START)
+
+    def first(self, *, poll: bool) -> bool:
+        """What comes first in a single pass; tells whether all of it went well.
+
+        Args:
+            poll: whether new commits are looked for.
+        """
+        work = {"reconcile": self.reconcile, "settle": self.settle}
+        results = [guarded(self._log, name, each) for name, each in work.items()]
+        return all(results)
+
+    def last(self) -> bool:
+        """What comes last in a single pass; tells whether all of it went well."""
+        return all([guarded(self._log, "reconcile", self.reconcile), guarded(self._log, "mirrors", self.mirror)])
+
+    def reconcile(self) -> None:
+        """Release builds of the dead, and try again what errored."""
+        if self._reconciler.run():
+            self.unsettled.set()
+        self._inbox.put(Wake())
+
+    def settle(self) -> None:
+        """Have what was left undone completed."""
+        if self._undone.look() or self.unsettled.is_set():
+            self.unsettled.clear()
+            self._chores.run(Chore.SETTLE, self._site.configuration)
+
+    def promote(self) -> None:
+        """Let promotions follow: their snapshots may have become old enough."""
+        for problem in self._site.conveyor.promoter.follow():
+            self._log.warning("a promotion did not move", cause=problem.summary)
+
+    def mirror(self) -> None:
+        """Bring mirrors up to date."""
+        site, conveyor = self._site, self._site.conveyor
+        if not site.settings.mirrors:
+            return
+        mirroring = make_mirroring(
+            site.settings,
+            site.repos,
+            store=conveyor.store,
+            ledger=conveyor.ledger,
+            states=conveyor.mirrors,
+            tree=conveyor.tree,
+        )
+        if mirroring.waiting():
+            self._chores.run(Chore.MIRROR, site.configuration)
+
+    def refresh(self) -> None:
+        """Make the bases that are due anew."""
+        if upkeep.due(self._site.conveyor):
+            self._chores.run(Chore.REFRESH, self._site.configuration)
+
+    def collect(self) -> None:
+        """Remove what retention does not keep."""
+        if upkeep.collected(self._site.conveyor):
+            self._chores.run(Chore.COLLECT, self._site.configuration)
+
+    def look_at_configuration(self) -> None:
+        """Read the configuration where it was edited, or somebody asked for that. A broken edit changes nothing."""
+        changed = self._files.changed()
+        if not changed and not self.reload.is_set():
+            return
+        self.reload.clear()
+        try:
+            site = make_site(self._load, self._open, self._site)
+        except ConveyorError as error:
+            self._tell_broken(error)
+            return
+        self._files.watch(site)
+        self._inbox.put(Loaded(site=site))
+
+    def _tell_broken(self, error: ConveyorError) -> None:
+        self._log.error(
+            "the new configuration has mistakes: the one before stays in use",
+            cause=error.summary,
+            mistakes=error.details,
+            hint=error.hint,
+        )
+        event = NewEvent(
+            kind=EventKind.CONFIGURATION_BROKEN,
+            summary=f"the one before stays in use: {error.summary}",
+            detail={"mistakes": list(error.details)},
+        )
+        self._site.conveyor.events.record([event], self._site.conveyor.clock.now())

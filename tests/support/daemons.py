@@ -1,0 +1,207 @@
+"""The real daemon as a process, on a site whose workers build quickly."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from conveyor.cli.progress import SilentProgress
+from conveyor.command import process_started
+from conveyor.config import load_repos, load_settings
+from conveyor.model.build import Build, State
+from conveyor.model.event import Event, EventKind
+from conveyor.pipeline.poll import Wanted
+from conveyor.store import Books, open_books
+from conveyor.wiring import Conveyor, open_conveyor
+from tests.support.site import DEB, TARGETS, Site, wait_for
+from tests.support.upstream import GitUpstream
+
+# What lets a test see things within its patience.
+IMPATIENT = {"CONVEYOR_DAEMON_WORKERS": "1", "CONVEYOR_DAEMON_RETRY_WAIT": "1s", "CONVEYOR_DAEMON_STOP_WITHIN": "30s"}
+
+
+@dataclass(slots=True)
+class Daemon:
+    """A daemon that runs, or ran.
+
+    Attributes:
+        process: its process.
+        log: what it writes.
+    """
+
+    process: subprocess.Popen[str]
+    log: Path
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """What it has logged so far."""
+        whole = self.log.read_text().rpartition("\n")[0]
+        return [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
+
+    def said(self, event: str, **fields: object) -> list[dict[str, Any]]:
+        """The lines that say this."""
+        return [
+            line for line in self.lines if line["event"] == event and all(line.get(k) == v for k, v in fields.items())
+        ]
+
+    def workers(self) -> list[int]:
+        """Process ids of the workers that live."""
+        started = [line["pid"] for line in self.said("worker started")]
+        return [pid for pid in started if process_started(pid) is not None]
+
+    def signal(self, number: int = signal.SIGTERM) -> None:
+        """Send it a signal."""
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """Kill it as the kernel does."""
+        self.process.kill()
+        self.process.wait()
+
+    def end(self, patience: float = 60) -> int:
+        """Wait for its end; its exit code."""
+        try:
+            return self.process.wait(patience)
+        finally:
+            if self.process.poll() is None:
+                self.process.kill()
+                self.process.wait()
+
+    def stop(self) -> int:
+        """Stop it, and wait for its end."""
+        self.signal()
+        return self.end()
+
+
+class QuickSite(Site):
+    """A site for one deb target whose builds do what `behaviour` in the upstream's commit says: support/quick.py."""
+
+    program = "tests.support.quick_conveyor"
+
+    def __init__(self, folder: Path) -> None:
+        (folder / "buildroots").mkdir()
+        super().__init__(folder, folder / "buildroots")
+        self.targets = {DEB: TARGETS[DEB]}
+        self.configure()
+        self._daemons: list[Daemon] = []
+
+    def add(self, package: str) -> GitUpstream:
+        """One more package, with an upstream of its own."""
+        upstream = GitUpstream(self.folder / f"upstream/{package}.git")
+        upstream.commit("Begin", files={"hello.sh": b"echo hello\n"})
+        self.packages[package] = f'{{upstream: "{upstream.url}", packaging: specs/hello}}'
+        self.configure()
+        return upstream
+
+    def push(self, *behaviour: str, upstream: GitUpstream | None = None) -> str:
+        """A commit whose build behaves so; gives its sha."""
+        files = {"behaviour": "".join(f"{line}\n" for line in behaviour).encode()}
+        return (upstream or self.upstream).commit(f"Behave: {', '.join(behaviour)}", files=files)
+
+    def queue(self, *packages: str, repos: str = "repos.yaml") -> list[int]:
+        """Ask for builds of the newest commits, as a person would; their numbers."""
+        with self.opened(repos) as conveyor:
+            chosen = [conveyor.repos.packages[name] for name in packages or ("hello",)]
+            commits = [conveyor.poll.find(package, Wanted()) for package in chosen]
+            return [conveyor.store.queue(commit, DEB, retry=True).id for commit in commits]
+
+    def queue_pushed(self, *behaviour: str) -> list[int]:
+        """Push a commit of hello, and ask for its build."""
+        self.push(*behaviour)
+        return self.queue()
+
+    def queue_as_it_was(self, behaviour: str, repos: str) -> list[int]:
+        """The same, while repos.yaml has mistakes: by another that has none."""
+        self.push(behaviour)
+        (self.folder / "good.yaml").write_text(repos)
+        return self.queue(repos="good.yaml")
+
+    def cancel(self, number: int) -> None:
+        """Cancel a build."""
+        with self.books() as books:
+            books.queue.cancel(number, "ada", datetime.now(UTC))
+
+    @contextmanager
+    def opened(self, repos: str = "repos.yaml") -> Iterator[Conveyor]:
+        """The site as a command opens it."""
+        named = {"CONVEYOR_REPOS": str(self.folder / repos), "CONVEYOR_DATA_DIR": str(self.data)}
+        settings = load_settings(self.folder / "conveyor.toml", named)
+        conveyor = open_conveyor(settings, load_repos(settings.repos), SilentProgress())
+        try:
+            yield conveyor
+        finally:
+            conveyor.close()
+
+    @contextmanager
+    def books(self) -> Iterator[Books]:
+        """What is recorded."""
+        books = open_books(f"sqlite:///{self.data}/conveyor.db")
+        try:
+            yield books
+        finally:
+            books.store.close()
+
+    def one(self, number: int) -> Build:
+        """A build as it is now."""
+        with self.books() as books:
+            return books.store.build(number)
+
+    def events(self, *kinds: EventKind) -> list[Event]:
+        """What was told, the oldest first."""
+        with self.books() as books:
+            return [event for event in books.events.after(0) if not kinds or event.kind in kinds]
+
+    def daemon(self, *arguments: str, env: Mapping[str, str] | None = None) -> Daemon:
+        """Start the daemon; its log goes to a file."""
+        log = self.folder / f"daemon-{len(self._daemons)}.log"
+        with log.open("w") as output:
+            started = super().start("daemon", *arguments, env={**IMPATIENT, **(env or {})}, log=output)
+        daemon = Daemon(started, log)
+        self._daemons.append(daemon)
+        return daemon
+
+    def once(self, env: Mapping[str, str] | None = None) -> int:
+        """One pass of the daemon; its exit code."""
+        return self.daemon("--once", env=env).end(120)
+
+    def wait(self, number: int, condition: Callable[[Build], object], what: str = "the build") -> Build:
+        """Wait until a build is so."""
+        with self.books() as books:
+            wait_for(lambda: condition(books.store.build(number)), what, 60)
+            return books.store.build(number)
+
+    def finished(self, number: int) -> Build:
+        """Wait for a build's end."""
+        return self.wait(number, lambda build: build.state is State.FINISHED, f"the end of build {number}")
+
+    def in_the_trunk(self, number: int) -> Build:
+        """Wait until a build is published."""
+        return self.wait(number, lambda build: build.published, f"build {number} to be published")
+
+    def running(self, number: int) -> Build:
+        """Wait until a build is in its build stage."""
+        wait_for(lambda: self.stage() == "build" and self.one(number).state is State.RUNNING, "the stage build", 60)
+        return self.one(number)
+
+    def close(self) -> list[str]:
+        """End all daemons; what any of them left behind or said that none should."""
+        for daemon in self._daemons:
+            if daemon.process.poll() is None:
+                daemon.kill()
+        traces = [daemon.log.read_text() for daemon in self._daemons if "Traceback" in daemon.log.read_text()]
+        wait_for(
+            lambda: not [pid for daemon in self._daemons for pid in daemon.workers()], "the end of all workers", 30
+        )
+        return traces
+
+
+def alive(pid: int) -> bool:
+    """Whether there is such a process."""
+    return process_started(pid) is not None

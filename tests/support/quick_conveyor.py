@@ -1,0 +1,15 @@
+"""`conveyor` with a quick builder, for its own builds and its workers': a program of its own."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from conveyor.cli import context, daemon
+from conveyor.cli.main import main
+from conveyor.wiring import open_conveyor
+from tests.support.quick import make_quick_builders
+
+if __name__ == "__main__":
+    setattr(context, "open_conveyor", partial(open_conveyor, builders=make_quick_builders))  # noqa: B010
+    daemon.WORKER = ("-m", "tests.support.quick_worker")
+    main()

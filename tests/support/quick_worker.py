@@ -1,0 +1,9 @@
+"""A worker with a quick builder, as a program of its own."""
+
+from __future__ import annotations
+
+from conveyor.worker import main
+from tests.support.quick import open_quick
+
+if __name__ == "__main__":
+    main(open_quick)
