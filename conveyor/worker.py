@@ -109,7 +109,17 @@ class Voice:
         self.say(Said(kind=SaidKind.STAGE, build=build.id, attempt=build.attempt, stage=stage))
 
     def ended(self, build: Build, stage: Stage, seconds: float, failed: bool) -> None:
-        """Nobody waits for the end of a stage."""
+        """A stage has ended."""
+        del failed
+        self.say(
+            Said(
+                kind=SaidKind.STAGE_ENDED,
+                build=build.id,
+                attempt=build.attempt,
+                stage=stage,
+                seconds=round(seconds, 3),
+            )
+        )
 
     def waiting(self, build: Build) -> None:
         """A worker waits for nobody."""

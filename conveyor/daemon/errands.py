@@ -14,7 +14,7 @@ from conveyor.daemon.site import Files, Load, Open, Site, make_site
 from conveyor.errors import ConveyorError
 from conveyor.model.event import EventKind, NewEvent
 from conveyor.model.work import Chore
-from conveyor.wiring import make_mirroring, upkeep
+from conveyor.wiring import make_mirroring, make_teller, upkeep
 
 # Seconds between two times; what is looked at so often is cheap to look at.
 RECONCILE = 10.0
@@ -22,6 +22,7 @@ SETTLE = 10.0
 CONFIGURATION = 2.0
 PROMOTIONS = 60.0
 MIRRORS = 30.0
+NOTICES = 10.0
 BASES = 600.0
 # What is not urgent does not begin while everything starts.
 AFTER_START = 600.0
@@ -61,6 +62,7 @@ class Errands:
         self._site = site
         self._reconciler = Reconciler(site, self._log)
         self._undone = Unsettled(site)
+        self._teller = make_teller(site.settings, site.repos, site.conveyor)
 
     def arrange(self, jobs: Jobs, *, poll: bool) -> None:
         """Put all jobs on a clock.
@@ -74,6 +76,7 @@ class Errands:
         jobs.add("configuration", CONFIGURATION, self.look_at_configuration)
         jobs.add("promotions", PROMOTIONS, self.promote)
         jobs.add("mirrors", MIRRORS, self.mirror)
+        jobs.add("notices", NOTICES, self.tell)
         jobs.add("bases", BASES, self.refresh, first=AFTER_START)
         jobs.add("retention", self._site.settings.daemon.collect_interval, self.collect, first=AFTER_START)
 
@@ -84,12 +87,12 @@ class Errands:
             poll: whether new commits are looked for.
         """
         work = {"reconcile": self.reconcile, "settle": self.settle}
-        results = [guarded(self._log, name, each) for name, each in work.items()]
-        return all(results)
+        return all([guarded(self._log, name, each) for name, each in work.items()])
 
     def last(self) -> bool:
         """What comes last in a single pass; tells whether all of it went well."""
-        return all([guarded(self._log, "reconcile", self.reconcile), guarded(self._log, "mirrors", self.mirror)])
+        work = {"reconcile": self.reconcile, "mirrors": self.mirror, "notices": self.tell}
+        return all([guarded(self._log, name, each) for name, each in work.items()])
 
     def reconcile(self) -> None:
         """Release builds of the dead, and try again what errored."""
@@ -123,6 +126,10 @@ class Errands:
         )
         if mirroring.waiting():
             self._chores.run(Chore.MIRROR, site.configuration)
+
+    def tell(self) -> None:
+        """Tell people and programs what happened."""
+        self._teller.tell(self._site.conveyor.clock.now())
 
     def refresh(self) -> None:
         """Make the bases that are due anew."""

@@ -137,9 +137,9 @@ class Workers:
         return (worker for worker in list(self._workers) if worker.free)
 
     @property
-    def all_busy(self) -> bool:
-        """Whether there is no worker that can be given a build."""
-        return next(self.free(), None) is None
+    def count(self) -> int:
+        """How many there are."""
+        return len(self._workers)
 
     def builds(self) -> frozenset[int]:
         """Numbers of the builds that workers have."""

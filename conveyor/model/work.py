@@ -37,6 +37,7 @@ class SaidKind(StrEnum):
     READY = "ready"  # it takes a task
     CLAIMED = "claimed"  # the build is its
     STAGE = "stage"  # a stage begins
+    STAGE_ENDED = "stage-ended"
     ENDED = "ended"  # the outcome is recorded
     PUBLISHED = "published"
     NOTE = "note"  # something went well in a chore
@@ -53,9 +54,9 @@ class Said:
         kind: what it says.
         build: number of the build that it is about; None for none.
         attempt: the build's attempt; None where there is none.
-        stage: the stage that begins; None for others.
+        stage: the stage that begins or has ended; None for others.
         outcome: the build's; None while it has none.
-        seconds: what the attempt took; None while it runs.
+        seconds: what the stage or attempt took; None while it runs.
         text: words for people; may be empty.
         memory: bytes that the worker occupies; 0 where it does not say.
     """

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,9 +24,10 @@ from conveyor.pipeline.poll import Poll, Wanted
 from conveyor.pipeline.promote import Promoter
 from conveyor.pipeline.provenance import Statements
 from conveyor.pipeline.publish import Publisher
+from conveyor.pipeline.queued import QueuedBuilds
 from conveyor.pipeline.recover import Recovery
 from conveyor.pipeline.run import Report, Runner
-from conveyor.ports import Events, Ledger, Repository, Store, Votes
+from conveyor.ports import Events, Ledger, Progress, Queue, Repository, Store, Votes
 from tests.fakes.builder import FakeBuilder
 from tests.fakes.clock import FakeClock
 from tests.fakes.describer import FakeDescriber
@@ -34,6 +36,7 @@ from tests.fakes.git import FakeGit, FakeUpstream
 from tests.fakes.ledger import MemoryLedger, MemoryVotes
 from tests.fakes.packaging import FakePackaging, FakeRenderer
 from tests.fakes.progress import FakeProgress
+from tests.fakes.queue import MemoryQueue
 from tests.fakes.repository import FakeRepository
 from tests.fakes.store import MemoryStore
 from tests.fakes.toolchain import FakeToolchain
@@ -76,6 +79,7 @@ class World:
 
     data: Path
     store: Store
+    queue: Queue
     repository: Repository
     events: Events = field(default_factory=MemoryEvents)
     ledger: Ledger = field(default_factory=MemoryLedger)
@@ -95,6 +99,7 @@ def new_world(data: Path, *packages: str) -> World:
     world = World(
         data=data,
         store=store,
+        queue=MemoryQueue(store),
         events=store.events,
         ledger=MemoryLedger(store.events),
         repository=FakeRepository(data / "repos"),
@@ -118,6 +123,8 @@ class Workshop:
         configured: Sequence[str] = (),
         targets: Sequence[Target] = (TARGET,),
         policies: Sequence[PromotionPolicy] = (),
+        progress: Progress | None = None,
+        stages_only: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self.world = world
         self.builder = FakeBuilder(["python3", "libgood"])
@@ -144,7 +151,7 @@ class Workshop:
             repository=self._repository,
             store=self._store,
             clock=world.clock,
-            progress=self.progress,
+            progress=progress or self.progress,
             configured={target.name: configured or names for target in targets},
             builds=world.data / "builds",
         )
@@ -164,11 +171,21 @@ class Workshop:
             policies=policies,
         )
         self.happenings = Happenings(world.events, self._store)
-        claims = Claims(
+        self.claims = claims = Claims(
             self._store, events=world.events, happenings=self.happenings, clock=world.clock, builds=self.parts.builds
         )
-        runner = Runner(self.parts, self.publisher, self.happenings, world.data, self.promoter.follow)
+        runner = Runner(self.parts, self.publisher, self.happenings, world.data, self.promoter.follow, stages_only)
         self.orders = Orders(self.parts, claims, runner)
+        self.queued = QueuedBuilds(
+            store=self._store,
+            queue=world.queue,
+            clock=world.clock,
+            claims=claims,
+            runner=runner,
+            happenings=self.happenings,
+            packages={name: package_of(name) for name in configured or names},
+            targets={target.name: target for target in targets},
+        )
         self.poll = Poll(self.git, world.packaging)
         self.recovery = Recovery(
             claims=claims,
