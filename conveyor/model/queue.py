@@ -131,6 +131,23 @@ class QueueChanges:
     items: tuple[QueueItem, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueSize:
+    """How many builds of a target are in one state.
+
+    Attributes:
+        target: the target's name.
+        state: queued or running.
+        builds: how many.
+        oldest: when the first of them was put into the queue, with zone.
+    """
+
+    target: str
+    state: State
+    builds: int
+    oldest: datetime
+
+
 class ScopeKind(StrEnum):
     """What a pause holds back."""
 

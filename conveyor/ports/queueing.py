@@ -9,7 +9,7 @@ from typing import Protocol
 from conveyor.model.build import Build
 from conveyor.model.event import Event, EventKind, NewEvent
 from conveyor.model.lease import Lease
-from conveyor.model.queue import Change, Pause, Priority, QueueChanges, Reason, Relations, Scope
+from conveyor.model.queue import Change, Pause, Priority, QueueChanges, QueueSize, Reason, Relations, Scope
 from conveyor.model.watch import Head, Poke, Remote, Side
 
 
@@ -96,6 +96,9 @@ class Queue(Protocol):
 
     def pauses(self) -> tuple[Pause, ...]:
         """What is paused, the oldest first."""
+
+    def sizes(self) -> tuple[QueueSize, ...]:
+        """How many builds of trunk commits wait and run, by target and state, sorted; none where there is none."""
 
     def relations(self, target: str) -> Mapping[str, Relations]:
         """What packages declare for a target, by the package's name, as last recorded."""

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from conveyor.model.notice import Letter, NewNotice, Notice
+from conveyor.model.notice import Channel, Letter, NewNotice, Notice
 
 
 class Outbox(Protocol):
@@ -39,6 +39,9 @@ class Outbox(Protocol):
 
     def waiting(self) -> tuple[Notice, ...]:
         """All that are neither sent nor given up, the oldest first."""
+
+    def sizes(self) -> Mapping[Channel, int]:
+        """How many wait, by channel; nothing for a channel over which none does."""
 
     def given_up(self, *, limit: int = 50) -> tuple[Notice, ...]:
         """Those that were given up, the newest first."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 
@@ -78,6 +78,12 @@ class SqlOutbox:
     def waiting(self) -> tuple[Notice, ...]:
         """See the port."""
         return self._notices(_waiting())
+
+    def sizes(self) -> Mapping[Channel, int]:
+        """See the port."""
+        statement = select(notice.c.channel, func.count()).where(_WAITING).group_by(notice.c.channel)
+        with self._database.reading() as connection:
+            return {Channel(channel): count for channel, count in connection.execute(statement)}
 
     def given_up(self, *, limit: int = 50) -> tuple[Notice, ...]:
         """See the port."""

@@ -148,6 +148,14 @@ class TestHolding:
         assert [one.due_at for one in outbox.waiting()] == [minute(5), minute(20)]
 
 
+class TestSizes:
+    def test_how_many_wait_over_each_channel(self, outbox: Outbox) -> None:
+        assert outbox.sizes() == {}
+        outbox.post([notice(1), notice(2), notice(3, "ci", Channel.WEBHOOK)], 3, NOON)
+        outbox.sent([outbox.waiting()[0].id], NOON)
+        assert outbox.sizes() == {Channel.MAIL: 1, Channel.WEBHOOK: 1}
+
+
 class TestAfterwards:
     def test_what_was_given_up_the_newest_first(self, outbox: Outbox) -> None:
         outbox.post([notice(1), notice(2), notice(3)], 3, NOON)

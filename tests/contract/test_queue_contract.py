@@ -307,6 +307,23 @@ class TestChanges:
         assert paused.items == ()
 
 
+class TestSizes:
+    def test_how_many_wait_and_run_on_each_target(self, kept: Kept) -> None:
+        assert kept.queue.sizes() == ()
+        first, _, third = kept.new("1", "2", "3")
+        kept.new("1", target=OTHER_TARGET)
+        kept.queue.apply(Change(builds=(new("4"),)), minute(9))
+        kept.store.queue(commit("5", trunk=False, extended="local"), TARGET, retry=False)
+        kept.store.claim(first, claim("t"))
+        kept.run(third, Outcome.FAILED)
+
+        assert [(one.target, one.state, one.builds, one.oldest) for one in kept.queue.sizes()] == [
+            (OTHER_TARGET, State.QUEUED, 1, NOON),
+            (TARGET, State.QUEUED, 2, NOON),
+            (TARGET, State.RUNNING, 1, NOON),
+        ]
+
+
 class TestRequests:
     def test_a_person_who_asks_for_what_waits_puts_it_before_others(self, kept: Kept) -> None:
         (number,) = kept.new("1")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from conveyor.model.notice import NewNotice, Notice
+from conveyor.model.notice import Channel, NewNotice, Notice
 from conveyor.store.types import harmless, utc
 
 
@@ -81,6 +82,9 @@ class MemoryOutbox:
     def waiting(self) -> tuple[Notice, ...]:
         waiting = (notice for notice in self.posted.values() if notice.sent_at is None and notice.given_up_at is None)
         return tuple(sorted(waiting, key=lambda notice: (notice.due_at, notice.id)))
+
+    def sizes(self) -> Mapping[Channel, int]:
+        return Counter(notice.channel for notice in self.waiting())
 
     def given_up(self, *, limit: int = 50) -> tuple[Notice, ...]:
         found = [(each.given_up_at, each.id, each) for each in self.posted.values() if each.given_up_at is not None]

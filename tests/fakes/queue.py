@@ -16,6 +16,7 @@ from conveyor.model.queue import (
     Priority,
     QueueChanges,
     QueueItem,
+    QueueSize,
     Reason,
     ReasonKind,
     Relations,
@@ -159,6 +160,17 @@ class MemoryQueue:
 
     def pauses(self) -> tuple[Pause, ...]:
         return tuple(sorted(self._pauses.values(), key=lambda pause: (pause.at, pause.scope.kind, pause.scope.name)))
+
+    def sizes(self) -> tuple[QueueSize, ...]:
+        unfinished: dict[tuple[str, State], list[datetime]] = {}
+        for record in self._store.records.values():
+            build = record.build
+            if build.commit.trunk and build.state is not State.FINISHED:
+                unfinished.setdefault((build.target, build.state), []).append(build.queued_at)
+        return tuple(
+            QueueSize(target=target, state=state, builds=len(moments), oldest=min(moments))
+            for (target, state), moments in sorted(unfinished.items())
+        )
 
     def relations(self, target: str) -> Mapping[str, Relations]:
         return dict(self._relations.get(target, {}))
