@@ -14,7 +14,7 @@ from typing import NamedTuple
 from conveyor.config.files import read_text
 from conveyor.config.mistakes import Loc, Mistake, invalid, place, suggest
 from conveyor.config.schema import Entry, LimitsEntry
-from conveyor.config.settings_schema import SettingsEntry, SigningEntry
+from conveyor.config.settings_schema import PollingEntry, SettingsEntry, SigningEntry
 from conveyor.config.telling_schema import MailEntry
 
 PREFIX = "CONVEYOR_"
@@ -26,9 +26,20 @@ PATHS = {
     ("mail", "password_file"),
     ("mail", "templates"),
 }
-SECTIONS: Mapping[str, type[Entry]] = {"limits": LimitsEntry, "signing": SigningEntry, "mail": MailEntry}
+SECTIONS: Mapping[str, type[Entry]] = {
+    "limits": LimitsEntry,
+    "signing": SigningEntry,
+    "mail": MailEntry,
+    "polling": PollingEntry,
+}
 SWITCHES = {("signing", "unsigned")}
-NUMBERS = {("sandbox_uid",), ("limits", "processes"), ("mail", "port")}
+NUMBERS = {
+    ("sandbox_uid",),
+    ("limits", "processes"),
+    ("mail", "port"),
+    ("polling", "at_once"),
+    ("polling", "per_host"),
+}
 WRITTEN_AS_JSON = {
     ("rewrites",),
     ("mirrors",),
