@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import posixpath
 import re
 import shutil
 import tempfile
@@ -26,6 +25,7 @@ from conveyor.upstream.hardening import cleaned, environment, folder_name, proto
 from conveyor.upstream.history import read_commits, read_history
 from conveyor.upstream.queries import Queries
 from conveyor.upstream.refs import ask_refs
+from conveyor.upstream.tags import package_of
 from conveyor.upstream.worktree import import_worktree
 
 BRANCHES_AND_TAGS = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
@@ -130,8 +130,7 @@ class GitMirrors:
 
     def history(self, url: str, sha: str) -> History:
         """As in the port; how the tag is found is told at `conveyor.upstream.history.read_history`."""
-        package = posixpath.basename(url.rstrip("/")).removesuffix(".git")
-        return read_history(self._queries(url, sha), sha, package)
+        return read_history(self._queries(url, sha), sha, package_of(url))
 
     def files(self, url: str, sha: str) -> tuple[str, ...]:
         """As in the port."""
