@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from conveyor.model.build import Build, Outcome, State
@@ -15,7 +16,7 @@ from conveyor.model.package import Following, Package, PackagingFolder, Packagin
 from conveyor.model.queue import Priority
 from conveyor.model.watch import Polling
 from conveyor.pipeline.watching import Watched, Watcher
-from conveyor.ports import Git, PackagingSource
+from conveyor.ports import Events, Git, PackagingSource, Queue, Store, Watch
 from conveyor.upstream.tags import package_of, version_of_tag
 from tests.fakes.clock import FakeClock
 from tests.fakes.git import FakeGit, FakeUpstream
@@ -62,6 +63,32 @@ def package(
     )
 
 
+class Kept(Protocol):
+    """What outlives a process."""
+
+    @property
+    def store(self) -> Store: ...
+
+    @property
+    def queue(self) -> Queue: ...
+
+    @property
+    def watch(self) -> Watch: ...
+
+    @property
+    def events(self) -> Events: ...
+
+
+class InMemory:
+    """The ports of a store, in memory."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.store = MemoryStore(clock.now)
+        self.watch = MemoryWatch()
+        self.queue = MemoryQueue(self.store, self.watch)
+        self.events = self.store.events
+
+
 class Site:
     """What is watched, and by whom.
 
@@ -69,16 +96,23 @@ class Site:
         packages: the packages.
         git: the mirrors.
         packaging: where templates come from.
+        kept: the store.
+        clock: the time.
         polling: how often and how gently.
     """
 
     def __init__(
-        self, packages: Sequence[Package], git: Git, packaging: PackagingSource, polling: Polling = POLLING
+        self,
+        packages: Sequence[Package],
+        git: Git,
+        packaging: PackagingSource,
+        *,
+        kept: Kept,
+        clock: FakeClock,
+        polling: Polling = POLLING,
     ) -> None:
-        self.clock = FakeClock()
-        self.store = MemoryStore(self.clock.now)
-        self.watch = MemoryWatch()
-        self.queue = MemoryQueue(self.store, self.watch)
+        self.clock = clock
+        self.store, self.queue, self.watch, self.events = kept.store, kept.queue, kept.watch, kept.events
         self.packages = {each.name: each for each in packages}
         self._git = git
         self._packaging = packaging
@@ -113,7 +147,7 @@ class Site:
 
     def news(self) -> list[Event]:
         """Events since this was last asked for."""
-        new = self.store.events.recorded[self._told :]
+        new = self.events.after(self._told, limit=100_000)
         self._told += len(new)
         return list(new)
 
@@ -148,13 +182,13 @@ class Site:
 
     def end(self, outcome: Outcome = Outcome.FAILED) -> None:
         """Have workers end all builds that wait or run."""
-        for record in list(self.store.records.values()):
-            if record.build.state is State.QUEUED:
-                self.run(record.build)
-            if record.build.state is State.RUNNING:
+        for build in self.store.builds(limit=100_000):
+            if build.state is State.QUEUED:
+                self.run(build)
+            if build.state is not State.FINISHED:
                 self.store.finish(
-                    record.build.id,
-                    f"{record.build.id}",
+                    build.id,
+                    f"{build.id}",
                     outcome=outcome,
                     at=self.clock.now(),
                     version=None,
@@ -181,7 +215,8 @@ class FakeSite(Site):
         self.folders = FakePackaging()
         for each in packages:
             self.add(each)
-        super().__init__(packages, self.git, self.folders, polling)
+        clock = FakeClock()
+        super().__init__(packages, self.git, self.folders, kept=InMemory(clock), clock=clock, polling=polling)
 
     def add(self, new: Package) -> FakeUpstream:
         """Make a package's repositories and folder."""

@@ -905,7 +905,7 @@ class TestKilled:
         while not site.waiting():
             site.poll(SECOND)
         site.poll()
-        assert EventKind.BRANCH_GONE not in {event.kind for event in site.store.events.recorded}
+        assert EventKind.BRANCH_GONE not in {event.kind for event in site.events.after(0)}
         assert site.waiting() == [site.upstream().branches["stable"]]
         assert site.builds("gone") == []
 
