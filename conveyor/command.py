@@ -13,13 +13,15 @@ import sys
 import termios
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO, NoReturn, TypeVar
 
-from conveyor.errors import CommandFailed, CommandMissing, CommandTimedOut
+from conveyor.errors import CommandFailed, CommandMissing, CommandTimedOut, Interrupted, OutputTooLong
+
+T = TypeVar("T")
 
 TAIL_LINES = 20
 LOG_LIMIT = 256 * 1024**2
@@ -27,6 +29,8 @@ READ_BYTES = 4 * 1024**2
 READ_LINES = 20_000
 READ_LINE = 2000
 CHUNK = 65536
+COMPLAINT_BYTES = 65536
+STOP_SECONDS = 0.2  # how often one who waits for a command looks whether it is to stop
 DRAIN_SECONDS = 10  # for output that is still in the pipe when the command has ended
 # What a host command needs of the caller's environment: nothing that could carry a secret or change its output.
 KEPT_VARIABLES = ("HOME", "TMPDIR", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -75,6 +79,7 @@ def run(
     log: IO[bytes] | None = None,
     pass_fds: Sequence[int] = (),
     check: bool = True,
+    stop: threading.Event | None = None,
 ) -> Completed:
     """Run a command and wait for it.
 
@@ -91,11 +96,13 @@ def run(
             both are captured into the result if None.
         pass_fds: file descriptors that it inherits.
         check: raise on an exit code other than 0.
+        stop: once it is set, the command is killed; looked at only where there is no log.
 
     Raises:
         CommandMissing: the program does not exist.
         CommandTimedOut: it took longer than `timeout`.
         CommandFailed: it ended with another code than 0, and `check` is set.
+        Interrupted: `stop` was set.
     """
     started = time.monotonic()
     try:
@@ -111,18 +118,16 @@ def run(
                 pass_fds=tuple(pass_fds),
             )
     except FileNotFoundError as error:
-        raise CommandMissing(
-            f"{argv[0]} is not installed", hint="run 'conveyor doctor': it names the package to install"
-        ) from error
+        raise _missing(argv[0]) from error
     try:
         if log is None:
-            output, _ = process.communicate(timeout=timeout)
+            output = _captured(process, timeout, stop)
         else:
             output = b""
             _pump(process, log, timeout)
     except subprocess.TimeoutExpired as error:
         _kill_session(process)
-        raise CommandTimedOut(f"{argv[0]} took longer than {timeout:g} s and was killed") from error
+        raise _timed_out(argv[0], timeout) from error
     except BaseException:
         _kill_session(process)
         raise
@@ -227,6 +232,59 @@ def die_with_parent() -> None:
         raise AssertionError("Linux has this since 2.1")
 
 
+def ask(
+    argv: Sequence[str],
+    *,
+    timeout: float,
+    env: Mapping[str, str] | None = None,
+    limit: int,
+    stop: threading.Event | None = None,
+) -> bytes:
+    """Run a command for what it prints to standard output; what it complains of is only for the error.
+
+    The command leads a session of its own, as with `run`.
+
+    Args:
+        argv: program and arguments; never a shell string.
+        timeout: seconds after which the command is killed.
+        env: variables to add to the minimal environment.
+        limit: bytes that it may print.
+        stop: once it is set, the command is killed.
+
+    Raises:
+        CommandMissing: the program does not exist.
+        CommandTimedOut: it took longer than `timeout`.
+        CommandFailed: it ended with another code than 0.
+        OutputTooLong: it printed more than the limit.
+        Interrupted: `stop` was set.
+    """
+    try:
+        process = subprocess.Popen(
+            list(argv),
+            env=minimal_environment(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+    except FileNotFoundError as error:
+        raise _missing(argv[0]) from error
+    try:
+        output, complaint = _listen(process, _Patience(process, timeout, stop), limit)
+    except subprocess.TimeoutExpired as error:
+        _kill_session(process)
+        raise _timed_out(argv[0], timeout) from error
+    except BaseException:
+        _kill_session(process)
+        raise
+    finally:
+        _end(process)
+    if process.returncode != 0:
+        lines = complaint.decode("utf-8", "replace").splitlines()
+        raise CommandFailed(f"{argv[0]} ended with code {process.returncode}", details=lines[-TAIL_LINES:])
+    return output
+
+
 def become(argv: Sequence[str]) -> NoReturn:
     """Turn this process into a command, for good. The command has the caller's environment as it is.
 
@@ -267,6 +325,81 @@ def _read_and_fit(terminal: int) -> bytes:
     size = fcntl.ioctl(sys.stdin, termios.TIOCGWINSZ, bytes(8))
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, size)
     return os.read(terminal, CHUNK)
+
+
+class _Patience:
+    """How long one waits for a command.
+
+    Args:
+        process: the command.
+        timeout: seconds from now on.
+        stop: once it is set, nobody waits any more.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], timeout: float, stop: threading.Event | None) -> None:
+        self._process = process
+        self._timeout = timeout
+        self._deadline = time.monotonic() + timeout
+        self._stop = stop
+
+    def next(self) -> float:
+        """Seconds to wait before asking again.
+
+        Raises:
+            TimeoutExpired: the time is over.
+            Interrupted: it was stopped.
+        """
+        left = self._deadline - time.monotonic()
+        if self._stop is not None and self._stop.is_set():
+            raise Interrupted("this was stopped")
+        if left <= 0:
+            raise subprocess.TimeoutExpired(self._process.args, self._timeout)
+        return left if self._stop is None else min(left, STOP_SECONDS)
+
+
+def _captured(process: subprocess.Popen[bytes], timeout: float, stop: threading.Event | None) -> bytes:
+    """What a command prints until it ends."""
+    return _patiently(_Patience(process, timeout, stop), lambda seconds: process.communicate(timeout=seconds)[0])
+
+
+def _patiently(patience: _Patience, wait: Callable[[float], T]) -> T:
+    """What somebody gets who waits so many seconds, again and again."""
+    while True:
+        try:
+            return wait(patience.next())
+        except subprocess.TimeoutExpired:
+            patience.next()
+
+
+def _listen(process: subprocess.Popen[bytes], patience: _Patience, limit: int) -> tuple[bytes, bytes]:
+    """What a command prints until it ends, and the end of what it complains of."""
+    if process.stdout is None or process.stderr is None:
+        raise AssertionError("the command was started with pipes")
+    output, complaint = bytearray(), bytearray()
+    heard = {process.stdout.fileno(): output, process.stderr.fileno(): complaint}
+    waiting = select.poll()
+    for descriptor in heard:
+        waiting.register(descriptor, select.POLLIN)
+    while heard:
+        for descriptor, _ in waiting.poll(patience.next() * 1000):
+            chunk = os.read(descriptor, CHUNK)
+            heard[descriptor] += chunk
+            if not chunk:
+                waiting.unregister(descriptor)
+                del heard[descriptor]
+        del complaint[:-COMPLAINT_BYTES]
+        if len(output) > limit:
+            raise OutputTooLong(f"a command printed more than {limit // 2**20} MiB")
+    _patiently(patience, lambda seconds: _wait(process, seconds))
+    return bytes(output), bytes(complaint)
+
+
+def _missing(program: str) -> CommandMissing:
+    return CommandMissing(f"{program} is not installed", hint="run 'conveyor doctor': it names the package to install")
+
+
+def _timed_out(program: str, timeout: float) -> CommandTimedOut:
+    return CommandTimedOut(f"{program} took longer than {timeout:g} s and was killed")
 
 
 def _pump(process: subprocess.Popen[bytes], log: IO[bytes], timeout: float) -> None:
@@ -344,7 +477,7 @@ def _kill_session(process: subprocess.Popen[bytes]) -> None:
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Reap the command, and close its pipes."""
     process.wait()
-    for stream in (process.stdin, process.stdout):
+    for stream in (process.stdin, process.stdout, process.stderr):
         if stream is not None:
             stream.close()
 

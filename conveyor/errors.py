@@ -161,6 +161,10 @@ class UpstreamUnreachable(NetworkError):
     """An upstream or packaging repository cannot be fetched."""
 
 
+class HostUnreachable(UpstreamUnreachable):
+    """A repository's whole server does not answer, or wants to be left alone."""
+
+
 class MirrorUnreachable(NetworkError):
     """A distribution's package mirror cannot be reached."""
 
@@ -198,6 +202,10 @@ class CommandFailed(ConveyorError):
 
 class CommandTimedOut(ConveyorError):
     """A host command took longer than its limit."""
+
+
+class OutputTooLong(ConveyorError):
+    """A host command printed more than its caller takes."""
 
 
 class CommandMissing(ConveyorError):

@@ -19,6 +19,7 @@ from conveyor.model.target import Limits
 PROGRAMS = (
     Program(name="git", package="git"),
     Program(name="bwrap", package="bubblewrap"),
+    Program(name="prlimit", package="util-linux"),
     Program(name="setpriv", package="util-linux"),
     Program(name="unshare", package="util-linux"),
     Program(name="mount", package="mount"),

@@ -17,13 +17,22 @@ from conveyor.config.schema import PackageEntry, PackagingEntry, Shared, Top
 from conveyor.config.targets import DEFAULT_LIMITS, read_target
 from conveyor.config.values import ARCHETYPES, SPECS, Context, check_folder
 from conveyor.errors import UnknownName
-from conveyor.model.package import Package, PackagingFolder, PackagingRepository, VersionScheme
+from conveyor.model.package import (
+    CommitPolicy,
+    Following,
+    Package,
+    PackagingFolder,
+    PackagingRepository,
+    RebuildPolicy,
+    VersionScheme,
+)
 from conveyor.model.promotion import PromotionPolicy
 from conveyor.model.published import Retention
 from conveyor.model.target import Format, Limits, Target
 
 DEFAULT_BRANCH = "master"
 DEFAULT_COMPONENT = "main"
+FOLLOWING = ("commits", "max_waiting", "poll_interval", "cancel_superseded", "rebuild", "bootstrap")
 # Debian Policy 5.6.1; rpm allows more.
 PACKAGE_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 
@@ -166,6 +175,20 @@ def _converted(name: str, entry: PackageEntry, context: Context, defaults: Share
         maintainers=tuple(entry.maintainers or defaults.maintainers or ()),
         component=entry.component or defaults.component or DEFAULT_COMPONENT,
         epochs={Format(name): epoch for name, epoch in entry.epoch if epoch},
+        following=_following(entry, defaults),
+    )
+
+
+def _following(entry: PackageEntry, defaults: Shared) -> Following:
+    # What is given as empty switches the default off.
+    said = {key: getattr(entry if key in entry.model_fields_set else defaults, key) for key in FOLLOWING}
+    return Following(
+        commits=CommitPolicy(said["commits"] or CommitPolicy.EVERY),
+        max_waiting=said["max_waiting"],
+        interval=said["poll_interval"],
+        cancel_superseded=bool(said["cancel_superseded"]),
+        rebuild=RebuildPolicy(said["rebuild"] or RebuildPolicy.NEVER),
+        bootstrap=bool(said["bootstrap"]),
     )
 
 

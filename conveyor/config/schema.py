@@ -79,6 +79,12 @@ class Shared(Entry):
     targets: list[values.TargetName] | None = Field(None, examples=["[debian-13-amd64]"], min_length=1)
     maintainers: list[values.Maintainer] | None = Field(None, examples=["[Name <name@example.org>]"])
     component: values.Component | None = Field(None, examples=["libs"])
+    commits: values.Commits | None = Field(None, examples=["newest"])
+    max_waiting: values.Count | None = Field(None, examples=["5"])
+    poll_interval: values.Duration | None = Field(None, examples=["1h"])
+    cancel_superseded: bool | None = Field(None, examples=["true"])
+    rebuild: values.RebuildWhen | None = Field(None, examples=["abi"])
+    bootstrap: bool | None = Field(None, examples=["true"])
 
 
 class PackagingEntry(Entry):
@@ -145,6 +151,7 @@ class TargetEntry(Entry):
     ccache: bool = Field(False, examples=["true"])
     retention: Any = Field(None, examples=["{newest: 100, younger_than: 30d}"])  # conveyor/config/retention.py
     container: values.ImageName | None = Field(None, examples=["localhost/conveyor-pbuilder:latest"])
+    builds_at_once: values.Count | None = Field(None, examples=["2"])
 
     @model_validator(mode="after")
     def keys_of_the_builder(self) -> TargetEntry:

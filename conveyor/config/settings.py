@@ -13,13 +13,14 @@ from pydantic import ValidationError
 from conveyor.config.daemon import DaemonSettings, daemon_settings
 from conveyor.config.files import is_file
 from conveyor.config.mistakes import Mistake, explain, invalid
-from conveyor.config.settings_schema import MirrorEntry, Scratch, SettingsEntry, SigningEntry
+from conveyor.config.settings_schema import MirrorEntry, PollingEntry, Scratch, SettingsEntry, SigningEntry
 from conveyor.config.settings_sources import Raw, from_environment, from_file
 from conveyor.config.targets import DEFAULT_LIMITS, overridden
 from conveyor.config.telling import read_command, read_mail, read_webhook
 from conveyor.model.channels import CommandHook, MailSettings, Webhook
 from conveyor.model.mirror import Mirror
 from conveyor.model.target import Limits
+from conveyor.model.watch import Polling
 
 SETTINGS_FILE = "conveyor.toml"
 REPOS_FILE = "repos.yaml"
@@ -72,6 +73,7 @@ class Settings:
         limits: what one build may use where its target says nothing else.
         signing: keys that sign what is published.
         daemon: how the daemon works.
+        polling: how repositories are polled.
         mirrors: where the published tree is copied to.
         mail: how mails are sent, and to whom; None where none are.
         webhooks: URLs that are told of events.
@@ -98,6 +100,7 @@ class Settings:
     limits: Limits
     signing: SigningSettings
     daemon: DaemonSettings
+    polling: Polling
     mirrors: tuple[Mirror, ...]
     mail: MailSettings | None
     webhooks: tuple[Webhook, ...]
@@ -212,6 +215,7 @@ def _settings(entry: SettingsEntry, data_dir: Path, source: Path | None, around:
         limits=overridden(DEFAULT_LIMITS, entry.limits),
         signing=_signing(entry.signing, data_dir),
         daemon=daemon_settings(entry.daemon),
+        polling=_polling(entry.polling),
         mirrors=tuple(_mirror(each) for each in entry.mirrors),
         mail=read_mail(entry.mail),
         webhooks=tuple(read_webhook(each) for each in entry.webhooks),
@@ -229,6 +233,17 @@ def _signing(entry: SigningEntry, data_dir: Path) -> SigningSettings:
         home=Path(entry.home) if entry.home else data_dir / KEYS_FOLDER,
         passphrase_file=Path(entry.passphrase_file) if entry.passphrase_file else None,
         unsigned=entry.unsigned,
+    )
+
+
+def _polling(entry: PollingEntry) -> Polling:
+    return Polling(
+        interval=entry.interval,
+        at_once=entry.at_once,
+        per_host=entry.per_host,
+        time_limit=entry.time_limit,
+        retry_start=entry.retry_start,
+        retry_limit=entry.retry_limit,
     )
 
 

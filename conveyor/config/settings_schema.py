@@ -25,6 +25,9 @@ from conveyor.config.values import (
     whole_path,
 )
 from conveyor.model.mirror import Mirror, Transport
+from conveyor.model.watch import Polling
+
+DEFAULT_POLLING = Polling()
 
 
 class Scratch(StrEnum):
@@ -103,6 +106,8 @@ _HOST = r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]*@)?(?:[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-
 _DAEMON = re.compile(rf"rsync://{_HOST}(?::[0-9]+)?/[A-Za-z0-9_][^\s\x00-\x1f]*")
 _SSH = re.compile(rf"{_HOST}:(?!//|[:-])[A-Za-z0-9_./~+@-]+")
 
+# Each is a process, and a thread that waits for it.
+AtOnce = Annotated[int, Field(ge=1, le=256)]
 Destination = Annotated[str, AfterValidator(mirror_place)]
 KeyPath = Annotated[str, AfterValidator(key_path)]
 Prefix = Annotated[str, AfterValidator(rewrite_prefix)]
@@ -132,6 +137,23 @@ class SigningEntry(Entry):
             raise ValueError("'unsigned' and 'key' exclude each other")
         if self.key is None and (self.also or self.retired):
             raise ValueError("'also' and 'retired' need a 'key'")
+        return self
+
+
+class PollingEntry(Entry):
+    """How repositories are polled."""
+
+    interval: Duration = Field(DEFAULT_POLLING.interval, examples=["5m"])
+    at_once: AtOnce = Field(DEFAULT_POLLING.at_once, examples=["8"])
+    per_host: AtOnce = Field(DEFAULT_POLLING.per_host, examples=["4"])
+    time_limit: Duration = Field(DEFAULT_POLLING.time_limit, examples=["1m"])
+    retry_start: Duration = Field(DEFAULT_POLLING.retry_start, examples=["1m"])
+    retry_limit: Duration = Field(DEFAULT_POLLING.retry_limit, examples=["1h"])
+
+    @model_validator(mode="after")
+    def _grows(self) -> PollingEntry:
+        if self.retry_limit < self.retry_start:
+            raise ValueError("'retry_limit' is less than 'retry_start'; would be right: retry_limit = \"1h\"")
         return self
 
 
@@ -193,6 +215,7 @@ class SettingsEntry(Entry):
     limits: LimitsEntry = Field(LimitsEntry(), examples=["time, memory, disk and processes"])
     signing: SigningEntry = Field(SigningEntry(), examples=["key, home"])
     daemon: DaemonEntry = Field(DaemonEntry(), examples=["workers, retries"])
+    polling: PollingEntry = Field(PollingEntry(), examples=["interval, at_once and per_host"])
     mirrors: Annotated[list[MirrorEntry], AfterValidator(one_of_each)] = Field([], examples=["[[mirrors]]"])
     mail: MailEntry = Field(MailEntry(), examples=["host, sender, operators"])
     webhooks: Annotated[list[WebhookEntry], AfterValidator(one_of_each)] = Field([], examples=["[[webhooks]]"])

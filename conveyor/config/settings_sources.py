@@ -15,7 +15,7 @@ from conveyor.config import daemon
 from conveyor.config.files import read_text
 from conveyor.config.mistakes import Loc, Mistake, invalid, place, suggest
 from conveyor.config.schema import Entry, LimitsEntry
-from conveyor.config.settings_schema import SettingsEntry, SigningEntry
+from conveyor.config.settings_schema import PollingEntry, SettingsEntry, SigningEntry
 from conveyor.config.telling_schema import MailEntry
 
 PREFIX = "CONVEYOR_"
@@ -32,9 +32,17 @@ SECTIONS: Mapping[str, type[Entry]] = {
     "signing": SigningEntry,
     "mail": MailEntry,
     daemon.SECTION: daemon.DaemonEntry,
+    "polling": PollingEntry,
 }
 SWITCHES = {("signing", "unsigned")}
-NUMBERS = {("sandbox_uid",), ("limits", "processes"), ("mail", "port"), *daemon.NUMBERS}
+NUMBERS = {
+    ("sandbox_uid",),
+    ("limits", "processes"),
+    ("mail", "port"),
+    ("polling", "at_once"),
+    ("polling", "per_host"),
+    *daemon.NUMBERS,
+}
 WRITTEN_AS_JSON = {
     ("rewrites",),
     ("mirrors",),

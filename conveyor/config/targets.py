@@ -73,6 +73,7 @@ def read_target(document: Document, name: str, raw: object, context: Context, li
         mock=_mock(entry),
         container=entry.container,
         indexes=_indexes(entry),
+        builds_at_once=entry.builds_at_once,
     )
 
 

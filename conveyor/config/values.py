@@ -18,7 +18,7 @@ from conveyor.config.files import folders_in, is_folder
 from conveyor.config.human import parse_duration, parse_size
 from conveyor.config.mistakes import describe, nearest, show, suggest
 from conveyor.model.addresses import mailbox
-from conveyor.model.package import VersionScheme
+from conveyor.model.package import CommitPolicy, RebuildPolicy, VersionScheme
 from conveyor.model.promotion import is_job_name
 from conveyor.model.target import BuilderKind, Compression, Format, SourcePackages
 
@@ -274,6 +274,8 @@ IndexCompression = Annotated[str, one_of(Compression, "compression")]
 SourcesPlace = Annotated[str, one_of(SourcePackages, "place of source packages")]
 Naming = Annotated[str, one_of(NAMINGS, "naming")]
 Scheme = Annotated[str, one_of(VersionScheme, "version scheme")]
+Commits = Annotated[str, one_of(CommitPolicy, "choice of commits")]
+RebuildWhen = Annotated[str, one_of(RebuildPolicy, "reason to rebuild")]
 DebArchitecture = Annotated[str, architecture_of(ARCHITECTURES)]
 RpmArchitecture = Annotated[str, architecture_of({rpm: deb for deb, rpm in ARCHITECTURES.items()})]
 

@@ -87,12 +87,14 @@ class Errands:
             poll: whether new commits are looked for.
         """
         work = {"reconcile": self.reconcile, "settle": self.settle}
-        return all([guarded(self._log, name, each) for name, each in work.items()])
+        went_well = [guarded(self._log, name, each) for name, each in work.items()]
+        return all(went_well)
 
     def last(self) -> bool:
         """What comes last in a single pass; tells whether all of it went well."""
         work = {"reconcile": self.reconcile, "mirrors": self.mirror, "notices": self.tell}
-        return all([guarded(self._log, name, each) for name, each in work.items()])
+        went_well = [guarded(self._log, name, each) for name, each in work.items()]
+        return all(went_well)
 
     def reconcile(self) -> None:
         """Release builds of the dead, and try again what errored."""

@@ -38,6 +38,8 @@ class Head:
         url: the repository; empty for a packaging folder.
         ref: the followed branch; empty for a packaging folder.
         sha: the newest commit that was seen; None where the branch is gone. Of a folder the hash of its content.
+        packaging_sha: of packaging: what commits are built with, which is not `sha` where an archetype is part of it;
+            where the branch is gone, what it was. Empty for upstream.
         tags: of a package that follows tags: sha by tag name; empty for others.
         at: when it was last seen to change, with zone.
     """
@@ -47,6 +49,7 @@ class Head:
     url: str
     ref: str
     sha: str | None
+    packaging_sha: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     at: datetime
 
@@ -56,7 +59,7 @@ class Remote:
     """How polling a repository goes.
 
     Attributes:
-        url: the repository.
+        url: the repository; the absolute path of a packaging folder.
         polled_at: when it was last asked, with zone; None for never.
         answered_at: when it last answered, with zone; None for never.
         failures: how often in a row it did not answer.
@@ -85,3 +88,24 @@ class Poke:
     package: str
     actor: str
     at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Polling:
+    """How repositories are polled.
+
+    Attributes:
+        interval: seconds between two polls of a repository, where no package that needs it says otherwise.
+        at_once: how many are asked at once.
+        per_host: how many of them on one host.
+        time_limit: seconds that one may take to answer.
+        retry_start: seconds after which one that did not answer is asked again; doubled with each time.
+        retry_limit: seconds that this grows to.
+    """
+
+    interval: int = 5 * 60
+    at_once: int = 8
+    per_host: int = 4
+    time_limit: int = 60
+    retry_start: int = 60
+    retry_limit: int = 3600

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Protocol
 
 from conveyor.model.commit import CommitInfo, History
 from conveyor.model.package import Package
 from conveyor.model.packaging import Packaging, PackagingFile, RenderInput
+from conveyor.model.watch import RemoteRefs
 
 
 class Git(Protocol):
     """Upstream repositories, mirrored. Nothing in them is ever executed; every call has a time limit."""
+
+    def refs(self, url: str, *, branches: Collection[str] | None = None, tags: bool = True) -> RemoteRefs:
+        """What the repository has at this moment, as its server says. The mirror is neither needed nor changed.
+
+        Args:
+            url: the repository.
+            branches: leaves out all other branches; None for all.
+            tags: whether tags are told, too.
+
+        Raises:
+            HostUnreachable: its server does not answer.
+            UpstreamUnreachable: there is no such repository, or what it answers makes no sense.
+        """
 
     def update(self, url: str) -> None:
         """Bring the mirror of `url` up to date, making it when missing.
@@ -40,6 +54,9 @@ class Git(Protocol):
 
         None where there is no mirror of `url`, or no `tip` in it: this makes and fetches none.
         """
+
+    def merge_base(self, url: str, *, one: str, other: str) -> str | None:
+        """The best commit that is in the ancestry of two; None where there is none, or one of them is not known."""
 
     def history(self, url: str, sha: str) -> History:
         """What version schemes need to know of the past of `sha`."""
@@ -85,6 +102,17 @@ class PackagingSource(Protocol):
         Raises:
             UserError: the folder or branch does not exist.
             UpstreamUnreachable: the packaging repository cannot be fetched.
+        """
+
+    def sha(self, package: Package, commit: str) -> str | None:
+        """The sha that `load` would give; quick where nothing changed. None where files are being changed just now.
+
+        Args:
+            package: the package.
+            commit: the newest commit of its packaging repository; empty where its packaging is a folder.
+
+        Raises:
+            UserError: the folder does not exist, or holds what is no packaging.
         """
 
     def at(self, package: Package, sha: str) -> Packaging | None:

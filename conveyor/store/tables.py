@@ -419,6 +419,7 @@ head = Table(
     Column("url", HarmlessText, nullable=False),  # empty for a packaging folder
     Column("ref", HarmlessText, nullable=False),  # the followed branch; empty for a packaging folder
     Column("sha", HarmlessText),  # null where the branch is gone
+    Column("packaging_sha", HarmlessText, nullable=False),  # of packaging: what commits are built with
     Column("tags", JSON, nullable=False),  # sha by tag name, of packages that follow tags
     Column("at", UtcDateTime, nullable=False),  # when it was last seen to change
     PrimaryKeyConstraint("package", "side"),

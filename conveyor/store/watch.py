@@ -95,6 +95,7 @@ def set_heads(connection: Connection, heads: Sequence[Head]) -> None:
             "url": one.url,
             "ref": one.ref,
             "sha": one.sha,
+            "packaging_sha": one.packaging_sha,
             "tags": harmless_object(one.tags),
             "at": one.at,
         }

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import os
 import re
 import shutil
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -61,11 +63,13 @@ class Writer:
         lock: descriptor of the locked file. git inherits it: should this process be killed, the lock lives as long
             as the git process that it has started.
         limit: seconds that one command may take.
+        stop: once it is set, the command is killed.
     """
 
     git_dir: Path
     lock: int
     limit: float
+    stop: threading.Event | None = None
 
     def git(
         self, *arguments: str, protocol: str = "", env: Mapping[str, str] | None = None, check: bool = True
@@ -74,7 +78,7 @@ class Writer:
 
         Raises:
             DiskFull: the disk has no room left.
-            CommandFailed, CommandMissing, CommandTimedOut: as conveyor.command.run.
+            CommandFailed, CommandMissing, CommandTimedOut, Interrupted: as conveyor.command.run.
         """
         try:
             return run(
@@ -83,6 +87,7 @@ class Writer:
                 timeout=self.limit,
                 pass_fds=(self.lock,),
                 check=check,
+                stop=self.stop,
             )
         except CommandFailed as error:
             check_disk(self.git_dir, error.details)
@@ -182,14 +187,20 @@ def _is_transient(error: BaseException) -> bool:
 
 def _explained(url: str, error: CommandFailed) -> ConveyorError:
     """What a failed fetch means."""
-    lines = [cleaned(line) for line in error.details]
-    if any(map(SHALLOW.search, lines)):
+    if any(map(SHALLOW.search, error.details)):
         return _is_shallow(url)
-    fatal = [line.removeprefix("fatal: ") for line in lines if line.startswith("fatal: ")]
-    said = [line for line in fatal if not SAYS_NOTHING.search(line)]
-    cause = CREDENTIALS.sub("***@", said[-1]) if said else ""
-    details = tuple(filter(None, lines))
+    cause, details = said(error)
     return UpstreamUnreachable(f"{shown(url)} cannot be fetched", cause=cause, hint=TRY_AGAIN, details=details)
+
+
+def said(error: CommandFailed) -> tuple[str, tuple[str, ...]]:
+    """What git said of why it failed: the line that matters, without a password, and all lines."""
+    lines = [cleaned(line) for line in error.details]
+    fatal = [line.removeprefix("fatal: ") for line in lines if line.startswith("fatal: ")]
+    # ssh has its say before git.
+    before = itertools.takewhile(lambda line: not line.startswith("fatal: "), lines)
+    telling = [line for line in fatal if not SAYS_NOTHING.search(line)] or [line for line in before if line]
+    return CREDENTIALS.sub("***@", telling[-1]) if telling else "", tuple(filter(None, lines))
 
 
 def _is_shallow(url: str) -> UserError:

@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from conveyor.command import minimal_environment
 from conveyor.errors import DiskFull, UserError
@@ -113,6 +114,13 @@ def protocol_of(url: str) -> str:
         hint = "write file:///path for a folder" if url.startswith("/") else f"known are {', '.join(PROTOCOLS)}"
         raise UserError(f"{shown(url)!r} is no URL of a git repository", hint=hint)
     return match["protocol"]
+
+
+def host_of(url: str) -> str:
+    """The host that a URL leads to; empty for this machine."""
+    if SSH_SHORTHAND.fullmatch(url):
+        return url.partition("@")[2].partition(":")[0].lower()
+    return urlsplit(url).hostname or "" if URL.fullmatch(url) else ""
 
 
 def rewritten(url: str, rewrites: Mapping[str, str]) -> str:

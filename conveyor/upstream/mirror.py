@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import posixpath
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from conveyor.errors import ConveyorError, RevisionMissing, UpstreamEmpty
 from conveyor.model.commit import CommitInfo, History
 from conveyor.model.packaging import PackagingFile
+from conveyor.model.watch import RemoteRefs
 from conveyor.upstream.archive import compress, contents, members
 from conveyor.upstream.fetch import Writer, locked, make_bare
 from conveyor.upstream.hardening import cleaned, environment, folder_name, protocol_of, rewritten, shown
 from conveyor.upstream.history import read_commits, read_history
 from conveyor.upstream.queries import Queries
+from conveyor.upstream.refs import ask_refs
+from conveyor.upstream.tags import package_of
 from conveyor.upstream.worktree import import_worktree
 
 BRANCHES_AND_TAGS = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
@@ -45,6 +48,8 @@ class GitMirrors:
         rewrites: prefixes of URLs and what replaces them, for sites with mirrors of their own; the longest one wins.
         limit: seconds that a question to a mirror may take.
         fetch_limit: seconds that a fetch may take, and that one waits for another's.
+        poll_limit: seconds that a server may take to say what it has.
+        stop: once it is set, nobody waits for a server any more.
     """
 
     def __init__(
@@ -54,11 +59,27 @@ class GitMirrors:
         rewrites: Mapping[str, str] | None = None,
         limit: float = 60.0,
         fetch_limit: float = 1800.0,
+        poll_limit: float = 60.0,
+        stop: threading.Event | None = None,
     ) -> None:
         self._folder = folder.absolute()
         self._rewrites = dict(rewrites or {})
         self._limit = limit
         self._fetch_limit = fetch_limit
+        self._poll_limit = poll_limit
+        self._stop = stop
+
+    def refs(self, url: str, *, branches: Collection[str] | None = None, tags: bool = True) -> RemoteRefs:
+        """As in the port.
+
+        Raises:
+            UpstreamUnreachable: it does not answer.
+            UserError: the URL is none.
+            Interrupted: it was stopped.
+        """
+        wanted = None if branches is None else [name for name in branches if PLAIN_NAME.fullmatch(name)]
+        source = rewritten(url, self._rewrites)
+        return ask_refs(source, branches=wanted, tags=tags, limit=self._poll_limit, stop=self._stop)
 
     def update(self, url: str) -> None:
         """As in the port.
@@ -99,10 +120,17 @@ class GitMirrors:
             return None
         return SHA.fullmatch(sha) is not None and queries.try_ask("merge-base", "--is-ancestor", sha, tip) is not None
 
+    def merge_base(self, url: str, *, one: str, other: str) -> str | None:
+        """As in the port."""
+        queries = self._queries(url)
+        if not (SHA.fullmatch(one) and SHA.fullmatch(other)):
+            return None
+        found = queries.try_ask("merge-base", one, other)
+        return found.decode().strip() if found else None
+
     def history(self, url: str, sha: str) -> History:
         """As in the port; how the tag is found is told at `conveyor.upstream.history.read_history`."""
-        package = posixpath.basename(url.rstrip("/")).removesuffix(".git")
-        return read_history(self._queries(url, sha), sha, package)
+        return read_history(self._queries(url, sha), sha, package_of(url))
 
     def files(self, url: str, sha: str) -> tuple[str, ...]:
         """As in the port."""
@@ -153,9 +181,10 @@ class GitMirrors:
         self._folder.mkdir(parents=True, exist_ok=True)
         with locked(mirror.with_suffix(".lock"), self._fetch_limit) as lock:
             if mirror.exists():
-                yield Writer(git_dir=mirror, lock=lock, limit=self._fetch_limit)
+                yield Writer(git_dir=mirror, lock=lock, limit=self._fetch_limit, stop=self._stop)
                 return
-            writer = Writer(git_dir=mirror.with_suffix(".new"), lock=lock, limit=self._fetch_limit)
+            made = mirror.with_suffix(".new")
+            writer = Writer(git_dir=made, lock=lock, limit=self._fetch_limit, stop=self._stop)
             try:
                 make_bare(writer)
                 yield writer

@@ -15,6 +15,7 @@ from conveyor.model.package import Package, PackagingFolder, PackagingRepository
 from conveyor.model.packaging import Packaging, PackagingFile
 from conveyor.ports import Git
 from conveyor.upstream.hardening import cleaned
+from conveyor.upstream.stamps import SETTLE_SECONDS, Remembered
 from conveyor.upstream.workingcopy import WorkingCopy, working_copy_around
 
 SHA_DIGITS = 40
@@ -32,11 +33,13 @@ class PackagingSources:
     Args:
         git: where packaging repositories are mirrored.
         limit: seconds that a question to the repository around a packaging folder may take.
+        settle: seconds for which a folder must have been left alone before `sha` tells what it holds.
     """
 
-    def __init__(self, git: Git, *, limit: float = 60.0) -> None:
+    def __init__(self, git: Git, *, limit: float = 60.0, settle: float = SETTLE_SECONDS) -> None:
         self._git = git
         self._limit = limit
+        self._shas = Remembered(settle)
 
     def load(self, package: Package) -> Packaging:
         """As in the port.
@@ -58,6 +61,19 @@ class PackagingSources:
                 return self._from_repository(url, branch, shared)
             case _:
                 assert_never(package.packaging)
+
+    def sha(self, package: Package, commit: str) -> str | None:
+        """As in the port. Folders are only read where a file's metadata changed.
+
+        Raises:
+            UserError: as `load`.
+        """
+        folders = [package.archetype] if package.archetype else []
+        if isinstance(package.packaging, PackagingFolder):
+            folders.append(package.packaging.path)
+        if not folders:
+            return commit
+        return self._shas.text(package.name, folders, commit, lambda: _sha(package, commit))
 
     def at(self, package: Package, sha: str) -> Packaging | None:
         """As in the port. A repository is only asked for more where its mirror does not have the state.
@@ -88,9 +104,7 @@ class PackagingSources:
     def _from_folder(self, folder: Path, archetype: Path | None, shared: tuple[PackagingFile, ...]) -> Packaging:
         files = read_folder(folder)
         folders = [folder, archetype] if archetype else [folder]
-        return Packaging(
-            sha=_hash([*_parts(files), *_parts(shared)]), release=self._release(folders), files=files, shared=shared
-        )
+        return Packaging(sha=_folder_sha(files, shared), release=self._release(folders), files=files, shared=shared)
 
     def _from_repository(self, url: str, branch: str, shared: tuple[PackagingFile, ...]) -> Packaging:
         self._git.update(url)
@@ -175,6 +189,22 @@ def _read(top: Path, name: str, path: Path) -> PackagingFile:
     if target is None or not target.is_relative_to(top) or not target.is_file():
         raise UserError(f"{path} is no file, or a symbolic link out of its folder", hint="copy the file itself there")
     return PackagingFile(path=name, content=target.read_bytes(), executable=bool(target.stat().st_mode & 0o100))
+
+
+def _sha(package: Package, commit: str) -> str:
+    """The sha of packaging that is a folder, or a repository's commit."""
+    shared = read_folder(package.archetype) if package.archetype else ()
+    match package.packaging:
+        case PackagingFolder(path=folder):
+            return _folder_sha(read_folder(folder), shared)
+        case PackagingRepository():
+            return _repository_sha(commit, shared)
+        case _:
+            assert_never(package.packaging)
+
+
+def _folder_sha(files: tuple[PackagingFile, ...], shared: tuple[PackagingFile, ...]) -> str:
+    return _hash([*_parts(files), *_parts(shared)])
 
 
 def _repository_sha(commit_sha: str, shared: tuple[PackagingFile, ...]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 
 from packaging.version import InvalidVersion, Version
@@ -9,6 +10,11 @@ from packaging.version import InvalidVersion, Version
 MAX_LENGTH = 100
 # "v1.2", "release-1.2", "rel_1.2", "version/1.2"; the package's own name is added to them.
 GENERAL_PREFIXES = ("releases?", "rel", "version")
+
+
+def package_of(url: str) -> str:
+    """What the repository at a URL is called, which may stand before the versions in its tags."""
+    return posixpath.basename(url.rstrip("/")).removesuffix(".git")
 
 
 def version_of_tag(name: str, package: str) -> str | None:

@@ -34,6 +34,7 @@ __all__ = [
     "make_travel",
     "make_verifier",
     "make_voting",
+    "make_watcher",
     "open_conveyor",
     "open_records",
     "require_programs",

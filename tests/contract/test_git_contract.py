@@ -151,6 +151,39 @@ def test_what_is_in_the_history_of_a_commit(world: World) -> None:
     assert world.git.contains(NOWHERE, tip=merge, sha=base) is None
 
 
+def test_where_two_commits_part(world: World) -> None:
+    base = world.upstream.commit("base")
+    old = world.upstream.commit("old")
+    new = world.upstream.commit("new", parents=[base])
+    merge = world.upstream.commit("merge", parents=[new, old])
+    other = world.upstream.commit("other", branch="orphan", parents=[])
+    world.git.update(world.url)
+    assert world.git.merge_base(world.url, one=old, other=new) == base
+    assert world.git.merge_base(world.url, one=old, other=base) == base
+    assert world.git.merge_base(world.url, one=merge, other=old) == old
+    assert world.git.merge_base(world.url, one=old, other=other) is None
+    for unknown in ("1" * 40, "master", "--all", ""):
+        assert world.git.merge_base(world.url, one=old, other=unknown) is None
+        assert world.git.merge_base(world.url, one=unknown, other=old) is None
+
+
+def test_what_a_repository_has(world: World) -> None:
+    assert (world.git.refs(world.url).branches, world.git.refs(world.url).tags) == ({}, {})
+    first = world.upstream.commit("one")
+    second = world.upstream.commit("two")
+    world.upstream.set_branch("stable/1", first)
+    world.upstream.tag("1.0", first)
+    world.upstream.tag("light", second, annotated=False)
+    found = world.git.refs(world.url)
+    assert (found.branches, found.tags) == ({"master": second, "stable/1": first}, {"1.0": first, "light": second})
+    assert world.git.refs(world.url, branches=["master", "gone"]).branches == {"master": second}
+    assert world.git.refs(world.url, tags=False).tags == {}
+    world.upstream.delete_branch("stable/1")
+    assert world.git.refs(world.url).branches == {"master": second}
+    with pytest.raises(UpstreamUnreachable):
+        world.git.refs(NOWHERE)
+
+
 def test_a_branch_that_is_deleted(world: World) -> None:
     sha = world.upstream.commit("one")
     world.upstream.set_branch("topic", sha)

@@ -274,3 +274,61 @@ def test_a_packaging_repository_that_is_wrong(distgit: tuple[Upstream, str, Git]
         source.load(package(PackagingRepository(url=url, branch="rpm-master")))
     with pytest.raises(UpstreamUnreachable):
         source.load(package(PackagingRepository(url="file:///nowhere/missing.git", branch="master")))
+
+
+@pytest.fixture
+def quick(tmp_path: Path) -> PackagingSource:
+    """One that does not wait for folders to be left alone."""
+    return PackagingSources(GitMirrors(tmp_path / "mirrors"), settle=0)
+
+
+def test_the_sha_alone(quick: PackagingSource, specs: Path) -> None:
+    folder = PackagingFolder(path=specs / "nova")
+    for nova in (package(folder), package(folder, archetype=specs / "python")):
+        assert quick.sha(nova, "") == quick.sha(nova, "") == quick.load(nova).sha
+        for path, text in (("nova/nova.spec.j2", "Name: novb"), ("python/python.spec.j2", "other"), ("nova/new", "x")):
+            write(specs / path, text)
+            assert quick.sha(nova, "") == quick.load(nova).sha
+        (specs / "nova" / "new").unlink()
+        assert quick.sha(nova, "") == quick.load(nova).sha
+        (specs / "nova" / "debian" / "rules").chmod(0o644)
+        assert quick.sha(nova, "") == quick.load(nova).sha
+
+
+def test_what_did_not_change_is_not_read_again(
+    quick: PackagingSource, specs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nova = package(PackagingFolder(path=specs / "nova"), archetype=specs / "python")
+    before = quick.sha(nova, "")
+    monkeypatch.setattr("conveyor.upstream.packaging.read_folder", None)
+    assert quick.sha(nova, "") == before
+    write(specs / "nova" / "nova.spec.j2", "Name: novb")
+    with pytest.raises(TypeError):
+        quick.sha(nova, "")
+
+
+def test_a_folder_that_is_being_changed_has_no_sha_yet(tmp_path: Path, specs: Path) -> None:
+    nova = package(PackagingFolder(path=specs / "nova"))
+    patient = PackagingSources(GitMirrors(tmp_path / "mirrors"), settle=3600)
+    assert patient.sha(nova, "") is None
+    clock_was_set_back = PackagingSources(GitMirrors(tmp_path / "mirrors"), settle=-1)
+    assert clock_was_set_back.sha(nova, "") == patient.load(nova).sha
+
+
+def test_a_folder_without_a_sha(quick: PackagingSource, specs: Path) -> None:
+    with pytest.raises(UserError, match="does not exist"):
+        quick.sha(package(PackagingFolder(path=specs / "gone")), "")
+    (specs / "nova" / "link").symlink_to("/etc/passwd")
+    with pytest.raises(UserError, match="symbolic link out of"):
+        quick.sha(package(PackagingFolder(path=specs / "nova")), "")
+
+
+def test_the_sha_of_a_repository(distgit: tuple[Upstream, str, Git], specs: Path) -> None:
+    upstream, url, mirrors = distgit
+    commit = upstream.commit("one", branch="rpm-master", files={"nova.spec.j2": b"Name: nova"})
+    source = PackagingSources(mirrors, settle=0)
+    plain = package(PackagingRepository(url=url, branch="rpm-master"))
+    shared = package(plain.packaging, archetype=specs / "python")
+    assert source.sha(plain, commit) == source.load(plain).sha == commit
+    assert source.sha(shared, commit) == source.load(shared).sha
+    assert source.sha(shared, 40 * "0") not in {source.sha(shared, commit), None}

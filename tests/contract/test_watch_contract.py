@@ -48,7 +48,9 @@ def watch(kept: Kept) -> Watch:
 
 class TestHeads:
     def test_each_side_of_a_package_has_one_and_the_last_counts(self, kept: Kept) -> None:
-        packaging = Head(package="nova", side=Side.PACKAGING, url="", ref="", sha=sha1("p"), at=NOON)
+        packaging = Head(
+            package="nova", side=Side.PACKAGING, url="", ref="", sha=sha1("p"), packaging_sha=sha1("q"), at=NOON
+        )
         kept.queue.apply(Change(heads=(HEAD, packaging)), NOON)
         assert kept.watch.heads() == {("nova", Side.UPSTREAM): HEAD, ("nova", Side.PACKAGING): packaging}
 

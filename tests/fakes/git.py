@@ -7,16 +7,17 @@ import gzip
 import hashlib
 import io
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
-from conveyor.errors import RevisionMissing, UpstreamEmpty, UpstreamUnreachable
+from conveyor.errors import ConveyorError, RevisionMissing, UpstreamEmpty, UpstreamUnreachable
 from conveyor.model.commit import CommitInfo, History
 from conveyor.model.packaging import PackagingFile
+from conveyor.model.watch import RemoteRefs
 
 FIRST_COMMIT_AT = 1_700_000_000
 NO_FILES: Mapping[str, bytes] = {}
@@ -87,16 +88,35 @@ class FakeUpstream:
 class FakeGit:
     """The port `Git`: `upstreams` by URL; `update` copies what is there, and a URL that is not cannot be reached.
 
-    `worktrees` holds what `import_worktree` gives for a folder.
+    `worktrees` holds what `import_worktree` gives for a folder. `asked` and `updated` are the URLs that `refs` and
+    `update` were called with. Both raise what `failures` has for a URL, and `update` what `unfetchable` has.
     """
 
     def __init__(self, upstreams: Mapping[str, FakeUpstream]) -> None:
         self.upstreams = dict(upstreams)
+        self.asked: list[str] = []
+        self.updated: list[str] = []
+        self.failures: dict[str, ConveyorError] = {}
+        self.unfetchable: dict[str, ConveyorError] = {}
         self.worktrees: dict[Path, CommitInfo] = {}
         self._mirrors: dict[str, FakeUpstream] = {}
 
+    def refs(self, url: str, *, branches: Collection[str] | None = None, tags: bool = True) -> RemoteRefs:
+        """As in the port."""
+        self.asked.append(url)
+        if url in self.failures:
+            raise self.failures[url]
+        if url not in self.upstreams:
+            raise UpstreamUnreachable(f"{url} cannot be polled", cause="there is none")
+        upstream = self.upstreams[url]
+        chosen = {name: sha for name, sha in upstream.branches.items() if branches is None or name in branches}
+        return RemoteRefs(branches=chosen, tags=dict(upstream.tags) if tags else {})
+
     def update(self, url: str) -> None:
         """As in the port."""
+        self.updated.append(url)
+        if url in (failures := {**self.unfetchable, **self.failures}):
+            raise failures[url]
         if url not in self.upstreams:
             raise UpstreamUnreachable(f"{url} cannot be fetched")
         kept = self._mirrors[url].objects if url in self._mirrors else {}
@@ -133,6 +153,15 @@ class FakeGit:
         """As in the port."""
         mirror = self._mirrors.get(url)
         return sha in mirror.ancestry(tip) if mirror is not None and tip in mirror.objects else None
+
+    def merge_base(self, url: str, *, one: str, other: str) -> str | None:
+        """As in the port."""
+        mirror = self._mirror(url)
+        if one not in mirror.objects or other not in mirror.objects:
+            return None
+        common = set(mirror.ancestry(one)) & set(mirror.ancestry(other))
+        # A commit was made before those that have it in their ancestry.
+        return next((sha for sha in reversed(mirror.objects) if sha in common), None)
 
     def history(self, url: str, sha: str) -> History:
         """As in the port, for tags that are plain versions or have a "v" before them."""

@@ -18,17 +18,24 @@ class FakePackaging:
     Attributes:
         recipes: text by the package's name.
         releases: release by the package's name, 1 for the others.
+        restless: packages whose folder is being changed.
         past: earlier recipes that are kept, by the package's name.
     """
 
     recipes: dict[str, str] = field(default_factory=dict)
     releases: dict[str, int] = field(default_factory=dict)
     past: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    restless: set[str] = field(default_factory=set)
 
     def load(self, package: Package) -> Packaging:
         if package.name not in self.recipes:
             raise UnknownName(f"{package.name} has no packaging")
         return self._of(package, self.recipes[package.name])
+
+    def sha(self, package: Package, commit: str) -> str | None:
+        if package.name in self.restless:
+            return None
+        return commit or self.load(package).sha
 
     def at(self, package: Package, sha: str) -> Packaging | None:
         states = [self.load(package), *(self._of(package, text) for text in self.past.get(package.name, ()))]

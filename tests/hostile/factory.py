@@ -131,6 +131,10 @@ class Sources:
         )
         return Packaging(sha=hashlib.sha1(repr(files).encode()).hexdigest(), release=1, files=files, shared=())
 
+    def sha(self, package: Package, commit: str) -> str | None:
+        """See the port."""
+        return commit or self.load(package).sha
+
     def at(self, package: Package, sha: str) -> Packaging | None:
         """See the port."""
         now = self.load(package)

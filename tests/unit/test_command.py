@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from conveyor import command
-from conveyor.command import Process, attach, last_lines, minimal_environment, process_started, run
-from conveyor.errors import CommandFailed, CommandMissing, CommandTimedOut, Fault
+from conveyor.command import Process, ask, attach, last_lines, minimal_environment, process_started, run
+from conveyor.errors import CommandFailed, CommandMissing, CommandTimedOut, Fault, Interrupted, OutputTooLong
 
 STRANGE = ["", " ", "a b", "$(id)", "`id`", "; id", "-x", "--", "\n", "\t", "ä\N{SNOWMAN}", "'", '"', "\\", "*", "\x01"]
 
@@ -113,6 +113,63 @@ class TestTimeOut:
         with (tmp_path / "log").open("wb") as log, pytest.raises(KeyboardInterrupt):
             run(["sh", "-c", text], timeout=20, log=log)
         thread.join()
+        wait_until(lambda: is_gone(tmp_path / "child"))
+
+
+class TestStop:
+    def test_it_ends_the_whole_session(self, tmp_path: Path) -> None:
+        stop = threading.Event()
+        text = f"sleep 1000 & echo $! > {tmp_path}/child; sleep 1000"
+
+        def interrupt() -> None:
+            wait_until(lambda: (tmp_path / "child").exists() and (tmp_path / "child").read_text() != "")
+            stop.set()
+
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        with pytest.raises(Interrupted):
+            run(["sh", "-c", text], timeout=20, stop=stop)
+        thread.join()
+        wait_until(lambda: is_gone(tmp_path / "child"))
+
+    def test_one_that_is_never_stopped_ends_as_ever(self) -> None:
+        stop = threading.Event()
+        done = run(["sh", "-c", "cat; sleep 0.5; echo end"], timeout=20, input_bytes=b"given ", stop=stop)
+        assert done.output == "given end\n"
+        with pytest.raises(CommandTimedOut, match=r"longer than 0\.5 s"):
+            run(["sleep", "20"], timeout=0.5, stop=stop)
+
+
+class TestAsk:
+    def test_output_is_kept_from_complaints(self) -> None:
+        assert ask(["sh", "-c", "echo out; echo err >&2; printf '\\377'"], timeout=10, limit=99) == b"out\n\xff"
+        assert ask(["env"], timeout=10, limit=9999, env={"OWN": "1"}).splitlines().count(b"OWN=1") == 1
+        assert ask(["cat"], timeout=10, limit=9) == b""
+
+    def test_a_failure_tells_what_it_complained_of(self) -> None:
+        with pytest.raises(CommandFailed, match="sh ended with code 7") as caught:
+            ask(["sh", "-c", "echo out; seq 100000 >&2; exit 7"], timeout=10, limit=99)
+        assert caught.value.details == tuple(str(number) for number in range(99981, 100001))
+
+    def test_a_missing_program(self) -> None:
+        with pytest.raises(CommandMissing, match="no-such-program is not installed"):
+            ask(["no-such-program"], timeout=10, limit=99)
+
+    def test_what_is_printed_is_bounded(self, tmp_path: Path) -> None:
+        with pytest.raises(OutputTooLong):
+            ask(["sh", "-c", f"echo $$ > {tmp_path}/child; yes"], timeout=10, limit=10**6)
+        wait_until(lambda: is_gone(tmp_path / "child"))
+        assert len(ask(["head", "-c", "3000000", "/dev/zero"], timeout=10, limit=3_000_000)) == 3_000_000
+
+    @pytest.mark.parametrize("text", ["sleep 1000", "exec >&- 2>&-; sleep 1000", "sleep 1000 &"])
+    @pytest.mark.parametrize("stopped", [False, True])
+    def test_it_is_ended_with_all_it_started(self, tmp_path: Path, text: str, stopped: bool) -> None:
+        stop = threading.Event()
+        if stopped:
+            threading.Timer(0.3, stop.set).start()
+        text = f"sleep 1000 & echo $! > {tmp_path}/child; {text}"
+        with pytest.raises(Interrupted if stopped else CommandTimedOut):
+            ask(["sh", "-c", text], timeout=20 if stopped else 0.3, limit=99, stop=stop)
         wait_until(lambda: is_gone(tmp_path / "child"))
 
 

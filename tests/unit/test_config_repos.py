@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from conveyor.config import Repos, load_repos
 from conveyor.errors import ConfigurationInvalid, UnknownName
-from conveyor.model.package import Package, PackagingFolder, PackagingRepository, VersionScheme
+from conveyor.model.package import (
+    CommitPolicy,
+    Following,
+    Package,
+    PackagingFolder,
+    PackagingRepository,
+    RebuildPolicy,
+    VersionScheme,
+)
 from conveyor.model.target import (
     BuilderKind,
     Compression,
@@ -107,6 +115,10 @@ defaults:
   targets: [mine-7]
   maintainers: [Ann Onymous <ann@example.org>]
   component: libs
+  commits: newest
+  max_waiting: 5
+  poll_interval: 1h
+  cancel_superseded: true
 targets:
   mine-7:
     format: rpm
@@ -120,6 +132,7 @@ targets:
     build_packages: ["@buildsys-build", python3dist(pbr)]
     limits: {time: 2h, memory: 512M, disk: 1073741824, processes: 10}
     install_check: false
+    builds_at_once: 2
     repositories:
       - {name: os, url: packages, key: KEY}
       - {name: more, url: https://example.org/os/, key: none}
@@ -136,6 +149,12 @@ packages:
     targets: [mine-7]
     maintainers: [ben@example.org]
     component: compute
+    commits: tags
+    max_waiting:
+    poll_interval: 90s
+    cancel_superseded: false
+    rebuild: abi
+    bootstrap: true
     packaging: https://example.org/nova.git
   twin: {upstream: "https://opendev.org/openstack/nova", packaging: specs/nova}
 """
@@ -159,6 +178,7 @@ packages:
         naming="fedora",
         limits=Limits(seconds=7200, memory=512 * 2**20, disk=2**30, processes=10),
         install_check=False,
+        builds_at_once=2,
     )
     utils, nova, twin = repos.packages.values()
     assert utils.packaging == PackagingRepository(url="https://example.org/packaging.git", branch="rpm-master")
@@ -168,6 +188,12 @@ packages:
     assert nova.packaging == PackagingRepository(url="https://example.org/nova.git", branch="master")
     assert (nova.archetype, nova.branch, nova.version_scheme) == (None, "stable/2026.1", VersionScheme.DLRN)
     assert twin.packaging == PackagingFolder(path=folder / "specs/nova")
+    assert twin.following == Following(
+        commits=CommitPolicy.NEWEST, max_waiting=5, interval=3600, cancel_superseded=True
+    )
+    assert nova.following == Following(
+        commits=CommitPolicy.TAGS, interval=90, rebuild=RebuildPolicy.ABI, bootstrap=True
+    )
 
 
 def test_what_repositories_of_a_target_have(folder: Path) -> None:

@@ -17,6 +17,7 @@ from conveyor.config.settings_sources import toml_lines, variables
 from conveyor.errors import ConfigurationInvalid
 from conveyor.model.mirror import Mirror
 from conveyor.model.target import Limits
+from conveyor.model.watch import Polling
 
 HOME = {"HOME": "/home/ann", "PATH": "/bin"}
 
@@ -80,6 +81,7 @@ def test_nothing_needs_to_be_set(folder: Path) -> None:
             worker_memory=2**30,
             collect_interval=86400,
         ),
+        polling=Polling(interval=300, at_once=8, per_host=4, time_limit=60, retry_start=60, retry_limit=3600),
         mirrors=(),
         mail=None,
         webhooks=(),
@@ -120,6 +122,13 @@ passphrase_file = "unlock/passphrase"
 workers = 7
 retries = 0
 stop_within = "5m"
+[polling]
+interval = "2h"
+at_once = 16
+per_host = 2
+time_limit = "30s"
+retry_start = "90s"
+retry_limit = "1d"
 
 [rewrites]
 "https://opendev.org/" = "file:///srv/mirrors/"
@@ -187,6 +196,7 @@ def test_the_file_sets_everything(folder: Path) -> None:
             worker_memory=2**30,
             collect_interval=86400,
         ),
+        polling=Polling(interval=7200, at_once=16, per_host=2, time_limit=30, retry_start=90, retry_limit=86400),
         mirrors=(
             Mirror(
                 name="eu",
@@ -254,6 +264,24 @@ def test_signing_by_variables_and_its_mistakes(folder: Path) -> None:
     ]
     assert mistakes(folder, "", {**HOME, "CONVEYOR_SIGNING_UNSIGNED": "yes"}) == [
         "CONVEYOR_SIGNING_UNSIGNED: is the text 'yes', must be true or false; would be right: true"
+    ]
+
+
+def test_polling_by_variables_and_its_mistakes(folder: Path) -> None:
+    environ = {**HOME, "CONVEYOR_POLLING_INTERVAL": "90s", "CONVEYOR_POLLING_AT_ONCE": "3"}
+    assert load(folder, environ=environ).polling == Polling(interval=90, at_once=3)
+    keys = Polling.__dataclass_fields__
+    assert mistakes(folder, '[polling]\ninterval = "often"\nat_once = 0\nper_host = "4"\nevery = "5m"\n') == [
+        "conveyor.toml:2: polling.interval: 'often' is no duration; would be right: 30m, 90s, 2h or 7d",
+        "conveyor.toml:3: polling.at_once: must be at least 1; would be right: 8",
+        "conveyor.toml:4: polling.per_host: is the text '4', must be a whole number; would be right: 4",
+        f"conveyor.toml:5: polling.every: unknown key; would be right: {', '.join(sorted(keys))}",
+    ]
+    assert mistakes(folder, '[polling]\nretry_start = "2h"\n') == [
+        "conveyor.toml:2: polling: 'retry_limit' is less than 'retry_start'; would be right: retry_limit = \"1h\""
+    ]
+    assert mistakes(folder, "", {**HOME, "CONVEYOR_POLLING_PER_HOST": "many"}) == [
+        "CONVEYOR_POLLING_PER_HOST: is the text 'many', must be a whole number; would be right: 4"
     ]
 
 

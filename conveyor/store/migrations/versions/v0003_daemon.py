@@ -140,6 +140,7 @@ def _create_head() -> None:
         sa.Column("url", sa.Text(), nullable=False),
         sa.Column("ref", sa.Text(), nullable=False),
         sa.Column("sha", sa.Text()),
+        sa.Column("packaging_sha", sa.Text(), nullable=False),
         sa.Column("tags", sa.JSON(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("side IN ('upstream', 'packaging')", name=op.f("ck_head_side")),
