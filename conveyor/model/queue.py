@@ -99,7 +99,8 @@ class QueueItem:
     """A build as far as its place in the queue goes.
 
     Attributes:
-        build: its number. Of one package on one target, the lower number is built first.
+        build: its number. Of one package on one target, the lower number is built first; a rebuild and what waits for a
+            moment let others pass.
         package: the package's name.
         target: the target's name.
         state: queued, running or finished.

@@ -1,0 +1,5 @@
+"""Which build is next, and why the others wait. In memory: no store, no clock, no threads."""
+
+from conveyor.queue.scheduler import Scheduler
+
+__all__ = ["Scheduler"]
