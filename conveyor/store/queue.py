@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, TextClause, Update, and_, case, delete, literal, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    TextClause,
+    Update,
+    and_,
+    case,
+    delete,
+    func,
+    literal,
+    select,
+    true,
+    update,
+)
 
 from conveyor.errors import NotPossible
 from conveyor.model.build import Build, Outcome, State
@@ -69,6 +82,13 @@ class SqlQueue:
             number = counters.value(connection, counters.QUEUE)
             items = tuple(_to_item(*row) for row in connection.execute(statement))
         return QueueChanges(number=number, items=items)
+
+    def counts(self) -> Mapping[tuple[str, State], int]:
+        """See the port."""
+        counted = select(build.c.target, build.c.state, func.count()).where(build.c.trunk, UNFINISHED)
+        with self._database.reading() as connection:
+            found = connection.execute(counted.group_by(build.c.target, build.c.state))
+            return {(target, State(state)): number for target, state, number in found}
 
     def retry(self, build_id: int, reason: Reason, priority: Priority, at: datetime) -> Build:
         """See the port."""
