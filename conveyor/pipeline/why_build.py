@@ -69,7 +69,7 @@ class BuildFacts:
         wait: of one that waits, why.
         work: of one that runs, what it does.
         retried: of one that errored, whether it is tried again by itself.
-        retries: how often in a row a build may error before it is given up; None where that is not known.
+        retries: how often a build that errored is tried again by itself.
         newer: the newest build of its package on its target, where that is a later one of the trunk.
         led_by: the builds that led to it, nearest first, and why they were there.
     """
@@ -83,7 +83,7 @@ class BuildFacts:
     wait: Wait | None = None
     work: Work = Work()
     retried: bool = False
-    retries: int | None = None
+    retries: int = 0
     newer: Build | None = None
     led_by: tuple[tuple[Build, Reason], ...] = ()
 
@@ -178,16 +178,21 @@ def _finished(facts: BuildFacts) -> _Answer:
 
 def _queued(facts: BuildFacts) -> _Answer:
     build, wait = facts.build, facts.wait
-    told = wait.summary if wait else "it waits for its turn"
+    told = wait.summary if wait else _unscheduled(build)
     lines = [*(wait.lines if wait else ())]
     if build.errors and build.cause is not None:
-        lines.append(f"it errored {times(build.errors)}{_of(facts.retries)}, the last time because: {_told(build)}")
+        lines.append(f"it errored {times(build.errors)}, the last time because: {_told(build)}")
     if build.not_before is not None and build.not_before > facts.now:
         lines.append(f"it is not started before {moment(build.not_before, facts.now)}")
     hint = wait.hint if wait else ""
-    if not facts.daemon:
+    if not facts.daemon and build.commit.trunk:
         return _Answer(state="queued", summary=NO_DAEMON, lines=(told, *lines), hint=START_DAEMON)
     return _Answer(state="queued", summary=told, lines=tuple(lines), hint=hint)
+
+
+def _unscheduled(build: Build) -> str:
+    """Of a build that the scheduler does not know (yet)."""
+    return "it waits for its turn" if build.commit.trunk else "the 'conveyor build' that asked for it builds it"
 
 
 def _running(facts: BuildFacts) -> _Answer:
@@ -199,16 +204,18 @@ def _running(facts: BuildFacts) -> _Answer:
         summary = f"its process{process} is gone; it goes back into the queue"
         hint = "" if facts.daemon else "the next 'conveyor build' or 'conveyor daemon' takes care of it"
         return _Answer(state=state, summary=summary, hint=hint)
-    where = f" on {claim.host}, process {claim.pid}," if claim else ""
-    since = f" since {moment(build.started_at, facts.now)}" if build.started_at else ""
-    lines = [f"attempt {build.attempt} runs{where}{since}"]
+    where = f" on {claim.host}, process {claim.pid}" if claim else ""
+    since = f", started at {moment(build.started_at, facts.now)}" if build.started_at else ""
+    lines = (f"attempt {build.attempt} runs{where}{since}",)
     if build.cancelled_by:
-        return _Answer(state=state, summary=f"{build.cancelled_by} cancelled it; it is about to end", lines=(*lines,))
-    return _Answer(state=state, summary=stage_words(work, facts.now), lines=(*lines,), hint=_log(build))
+        return _Answer(state=state, summary=f"{build.cancelled_by} cancelled it; it is about to end", lines=lines)
+    return _Answer(state=state, summary=stage_words(work, facts.now), lines=lines, hint=_log(build))
 
 
 def stage_words(work: Work, now: datetime) -> str:
     """What a running build does, and for how long."""
+    if work.gone:
+        return "its process is gone"
     if work.stage is None or work.since is None:
         return "it is being built"
     return f"it is in {work.stage}, for {told_seconds(max(0, int((now - work.since).total_seconds())))}"
@@ -243,12 +250,12 @@ def _changes(facts: BuildFacts) -> str:
 def _errored(facts: BuildFacts) -> _Answer:
     build = facts.build
     hint = build.cause.hint if build.cause else ""
-    often = f"it errored {times(build.errors)}{_of(facts.retries)}" if build.errors else "it errored"
+    often = f"it errored {times(build.errors)}" if build.errors else "it errored"
     if not facts.retried:
         tried = f"{often}, and is not tried again by itself"
         hint = hint or f"once that is mended: conveyor retry {build.id}"
     elif facts.daemon:
-        tried = f"{often}, and is tried again; the daemon is about to say when"
+        tried = f"{often}, and is tried again, {times(facts.retries)} at most; the daemon is about to say when"
     else:
         tried = f"{often}; a daemon would try it again, but none is running"
         hint = hint or f"{START_DAEMON}, or try it now: conveyor retry {build.id}"
@@ -258,12 +265,9 @@ def _errored(facts: BuildFacts) -> _Answer:
 
 def _cancelled(facts: BuildFacts) -> _Answer:
     build = facts.build
-    who = f"cancelled by {build.cancelled_by}" if build.cancelled_by else "cancelled by who ran it"
-    when = f" at {moment(build.finished_at, facts.now)}" if build.finished_at and build.attempt else ""
-    why = f": {build.ended}" if build.ended else ""
-    return _Answer(
-        state="cancelled", summary=f"{who}{when}{why}", lines=_later(facts), hint=f"conveyor retry {build.id}"
-    )
+    who = build.ended or f"cancelled by {build.cancelled_by or 'who ran it'}"
+    when = f", at {moment(build.finished_at, facts.now)}" if build.finished_at and not build.ended else ""
+    return _Answer(state="cancelled", summary=f"{who}{when}", lines=_later(facts), hint=f"conveyor retry {build.id}")
 
 
 def _superseded(facts: BuildFacts) -> _Answer:
@@ -284,7 +288,7 @@ def _background(facts: BuildFacts) -> Iterator[str]:
     if facts.reason.cascade > 1:
         yield f"{facts.reason.cascade} builds led to one another before it"
     if facts.build.state is State.QUEUED:
-        yield f"it waits since {moment(facts.build.queued_at, facts.now)}, and goes {goes(facts.priority)}"
+        yield f"it has waited since {moment(facts.build.queued_at, facts.now)}, and goes {goes(facts.priority)}"
     if len(facts.attempts) > 1:
         tries = [f"{each.number} {each.outcome or 'running'}" for each in facts.attempts]
         yield f"attempts: {listed(tries, most=_ATTEMPTS)}"
@@ -338,7 +342,3 @@ def _details(build: Build) -> tuple[str, ...]:
 
 def _log(build: Build) -> str:
     return f"conveyor log {build.id}" if build.log else ""
-
-
-def _of(retries: int | None) -> str:
-    return "" if retries is None else f" of {retries}"

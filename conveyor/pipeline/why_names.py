@@ -71,8 +71,12 @@ def find_asked(named: str, known: Known, store: Store, *, package: str | None = 
     kind, _, rest = named.partition(":")
     subjects = [Subject(kind)] if rest and kind in [*Subject] else [*Subject]
     name = rest if len(subjects) == 1 else named
+    if package is not None:
+        subjects = [subject for subject in subjects if subject is Subject.COMMIT]
+    elif len(subjects) > 1 and _NUMBER.fullmatch(name) and len(name) < _SHORT_SHA:
+        subjects = [subject for subject in subjects if subject is not Subject.COMMIT]  # a build's number, as elsewhere
     found = [asked for subject in subjects for asked in _FINDERS[subject](name, known, store)]
-    found = [asked for asked in found if package is None or _is_of(asked, package)]
+    found = [asked for asked in found if package in {None, *(build.commit.package for build in asked.builds)}]
     if len(found) > 1:
         raise _ambiguous(named, found)
     if found:
@@ -80,10 +84,6 @@ def find_asked(named: str, known: Known, store: Store, *, package: str | None = 
     if Subject.COMMIT in subjects and _ABBREVIATED.fullmatch(name):
         return Asked(subject=Subject.COMMIT, name=name)
     raise _unknown(named, known)
-
-
-def _is_of(asked: Asked, package: str) -> bool:
-    return asked.subject is Subject.COMMIT and any(build.commit.package == package for build in asked.builds)
 
 
 def _builds(name: str, _known: Known, store: Store) -> Iterator[Asked]:
@@ -98,7 +98,7 @@ def _builds(name: str, _known: Known, store: Store) -> Iterator[Asked]:
 
 def _commits(name: str, _known: Known, store: Store) -> Iterator[Asked]:
     """One for each commit of an upstream; the packaging that it was built with makes no other."""
-    if not _ABBREVIATED.fullmatch(name) or (_NUMBER.fullmatch(name) and len(name) < _SHORT_SHA):
+    if not _ABBREVIATED.fullmatch(name):
         return
     by_commit: dict[tuple[str, str], list[Build]] = {}
     for build in store.of_commit(name):

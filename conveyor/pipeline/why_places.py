@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from conveyor.model.build import Outcome
 from conveyor.model.commit import SHORT_SHA_DIGITS
 from conveyor.model.event import Event
 from conveyor.model.package import Package
@@ -16,14 +17,15 @@ from conveyor.model.watch import Poke
 from conveyor.model.why import Subject, Why
 from conveyor.pipeline.holders import DaemonState
 from conveyor.pipeline.standings import Standing
-from conveyor.pipeline.why_polling import Followed, Sighting, never_built, obstacle, polling, unbuilt
+from conveyor.pipeline.why_polling import Followed, Sighting, never_built, obstacle, polling, silence, unbuilt
 from conveyor.pipeline.why_words import NO_DAEMON, START_DAEMON, count, listed, moment, paused, resume_command
 
+_NOT_BUILT = "not built"
 # How a build stands, the worst first.
 _WORST = (
     "failed",
     "errored",
-    "not built",
+    _NOT_BUILT,
     "being cancelled",
     "running",
     "queued",
@@ -84,7 +86,13 @@ def _package(facts: PackageFacts) -> tuple[str, str, str]:
     if facts.pauses:
         return "paused", f"its builds are held back; {told}", resume_command(facts.pauses[0])
     if stops and facts.daemon:
-        return "not polled", f"{stops}; {told}", f"once that is mended: conveyor poll {facts.name}"
+        new = all(each.is_new for each in facts.followed)
+        hint = f"conveyor poll {facts.name}"
+        return (
+            "not polled",
+            told if stops in told else f"{stops}; {told}",
+            hint if new else f"once it is mended: {hint}",
+        )
     return worst(facts.builds), told, ""
 
 
@@ -95,7 +103,7 @@ def not_built(package: Package, target: str, followed: Sequence[Followed], *, da
         subject=Subject.PACKAGE,
         name=package.name,
         about=f"{package.name} for {target}",
-        state="not built",
+        state=_NOT_BUILT,
         summary=summary,
         hint=hint,
     )
@@ -104,7 +112,7 @@ def not_built(package: Package, target: str, followed: Sequence[Followed], *, da
 def worst(builds: Sequence[Why]) -> str:
     """How several builds stand, together: as the worst."""
     states = {build.state for build in builds}
-    return next((state for state in _WORST if state in states), "not built")
+    return next((state for state in _WORST if state in states), _NOT_BUILT)
 
 
 def overall(builds: Sequence[Why]) -> str:
@@ -113,9 +121,17 @@ def overall(builds: Sequence[Why]) -> str:
         return "nothing was ever built"
     counted = {state: sum(build.state == state for build in builds) for state in _WORST}
     if len(builds) == 1:
-        return f"its latest build is {builds[0].state}: {builds[0].summary}"
+        return _only(builds[0])
     told = [f"{count} {state}" for state, count in counted.items() if count]
     return f"of its latest builds on {len(builds)} targets, {listed(told, most=len(told))}"
+
+
+def _only(build: Why) -> str:
+    """How the only build stands, and why."""
+    if build.state == _NOT_BUILT:
+        return build.summary
+    verb = build.state if build.state in [*Outcome] else f"is {build.state}"
+    return f"its latest build {verb}: {build.summary}"
 
 
 def explain_commit(name: str, about: str, builds: Sequence[Why], unbuilt_for: Sequence[Why]) -> Why:
@@ -181,7 +197,7 @@ def _missing(facts: MissingFacts, summary: str, lines: tuple[str, ...], because:
     return Why(
         subject=Subject.COMMIT,
         name=facts.named,
-        state="not built",
+        state=_NOT_BUILT,
         summary=summary,
         lines=lines,
         hint="" if because else f"name its package to learn more: conveyor why {facts.named} --package PACKAGE",
@@ -197,7 +213,7 @@ def _sighted(facts: MissingFacts, sighting: Sighting) -> Why:
         subject=Subject.COMMIT,
         name=sighting.sha,
         about=f"of {name}" if sighting.is_found else f"looked for in {name}",
-        state="not built",
+        state=_NOT_BUILT,
         summary=summary,
         lines=tuple(lines),
         hint=hint,
@@ -210,8 +226,7 @@ def _searched(facts: MissingFacts) -> Iterator[str]:
     else:
         yield f"it is not in what was fetched of the {facts.packages} packages either"
     for each in facts.silent:
-        since = f"since {moment(each.remote.answered_at, facts.now)}" if each.remote and each.remote.answered_at else ""
-        yield f"{each.shown} does not answer {since}".rstrip()
+        yield f"{silence(each, facts.now)}, and may have it"
     if not facts.daemon:
         yield f"{NO_DAEMON}: nothing is polled"
 
@@ -299,8 +314,8 @@ def _target_lines(facts: TargetFacts) -> Iterator[str]:
     if facts.disk is not None:
         yield f"disk: {facts.disk.summary}, since {moment(facts.disk.at, facts.now)}"
     yield from (paused(pause, facts.now) for pause in facts.pauses[1:])
-    polled = moment(facts.polled_at, facts.now) if facts.polled_at else "never"
-    yield f"last poll of one of its {facts.packages} packages: {polled}"
+    polled = f"last polled at {moment(facts.polled_at, facts.now)}" if facts.polled_at else "never polled"
+    yield f"its packages, {facts.packages}, were {polled}"
     if facts.published is None:
         yield "nothing was ever published for it"
     else:
@@ -316,7 +331,7 @@ def daemon_words(daemon: DaemonState, now: datetime) -> str:
         return "no daemon is running"
     where = f"{lease.host}, process {lease.pid}"
     if daemon.runs:
-        return f"the daemon runs on {where}, since {moment(lease.since, now)}"
+        return f"the daemon runs on {where}, started at {moment(lease.since, now)}"
     return f"no daemon is running: that on {where} was last heard of at {moment(lease.heartbeat_at, now)}"
 
 

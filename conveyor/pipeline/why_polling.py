@@ -117,14 +117,20 @@ def _polling(each: Followed, now: datetime) -> Iterator[str]:
         return
     due = f"it is asked again at {moment(remote.next_at, now)}" if remote.next_at > now else "it is due now"
     if each.is_silent:
-        since = f"since {moment(remote.answered_at, now)}" if remote.answered_at else "and never did"
-        yield f"{each.shown} does not answer {since}: {remote.cause or 'it did not say why'}"
+        yield f"{silence(each, now)}: {remote.cause or 'it did not say why'}"
         yield f"it was asked {times(remote.failures)} in vain; {due}"
     else:
         yield f"{each.shown} answered at {moment(remote.polled_at, now)}; {due}"
     if each.head is not None and each.is_gone:
         gone = moment(each.head.at, now)
-        yield f"its branch {each.ref} is gone since {gone}: restore it, or set another in repos.yaml"
+        yield f"its branch {each.ref} has been gone since {gone}: restore it, or set another in repos.yaml"
+
+
+def silence(each: Followed, now: datetime) -> str:
+    """Since when a repository does not answer."""
+    answered = each.remote.answered_at if each.remote else None
+    since = f"not answered since {moment(answered, now)}" if answered else "never answered"
+    return f"{each.shown} has {since}"
 
 
 def never_built(target: str, package: Package, followed: Sequence[Followed], *, daemon: bool) -> tuple[str, str]:

@@ -78,9 +78,9 @@ def is_rebuild(reason: Reason) -> bool:
 
 def paused(pause: Pause, now: datetime) -> str:
     """Who holds what back, since when and why."""
-    what = "everything is" if pause.scope.kind is ScopeKind.ALL else f"{pause.scope} is"
+    what = "everything" if pause.scope.kind is ScopeKind.ALL else str(pause.scope)
     note = f": {pause.note}" if pause.note else ""
-    return f"{what} paused by {pause.actor} since {moment(pause.at, now)}{note}"
+    return f"{what} was paused by {pause.actor} at {moment(pause.at, now)}{note}"
 
 
 def resume_command(pause: Pause) -> str:

@@ -103,15 +103,26 @@ CASES: dict[str, tuple[Build, dict[str, Any], str, list[str]]] = {
     ),
     "waits after an error": (
         replace(QUEUED, errors=2, cause=NETWORK, not_before=NOW + timedelta(minutes=4)),
-        {"retries": 5},
+        {},
         "queued",
-        ["it errored 2 times of 5", "in buildroot: no route to the mirror", "not started before", "in 4 min"],
+        [
+            "it errored 2 times, the last time because",
+            "in buildroot: no route to the mirror",
+            "not started before",
+            "in 4 min",
+        ],
+    ),
+    "waits and is not the daemon's": (
+        replace(QUEUED, commit=sample.commit(trunk=False, extended="local")),
+        {"daemon": False},
+        "queued",
+        ["the 'conveyor build' that asked for it builds it"],
     ),
     "runs": (
         RUNNING,
         {"work": Work(stage=Stage.BUILD, since=NOW - timedelta(seconds=34))},
         "running",
-        ["it is in build, for 34 s", "attempt 1 runs on hub, process 42, since", "2 min ago", "conveyor log 7"],
+        ["it is in build, for 34 s", "attempt 1 runs on hub, process 42, started at", "2 min ago", "conveyor log 7"],
     ),
     "runs elsewhere": (RUNNING, {}, "running", ["it is being built"]),
     "is being cancelled": (
@@ -163,7 +174,12 @@ CASES: dict[str, tuple[Build, dict[str, Any], str, list[str]]] = {
         ["there is a newer build, 9", "succeeded"],
     ),
     "failed without a cause": (a_build(outcome=Outcome.FAILED), {}, "failed", ["nobody wrote down why", "log 7"]),
-    "errored": (ERRORED, {"retried": True, "retries": 5}, "errored", ["the network's fault", "2 times of 5", "again"]),
+    "errored": (
+        ERRORED,
+        {"retried": True, "retries": 5},
+        "errored",
+        ["the network's fault", "it errored 2 times, and is tried again, 5 times at most"],
+    ),
     "errored without a daemon": (
         ERRORED,
         {"retried": True, "daemon": False},
@@ -178,10 +194,16 @@ CASES: dict[str, tuple[Build, dict[str, Any], str, list[str]]] = {
         ["cancelled by ann@hub", "conveyor retry 7"],
     ),
     "was cancelled while it waited": (
-        a_build(outcome=Outcome.CANCELLED, cancelled_by="ann@hub", attempt=0, finished_at=None, ended="not needed"),
+        a_build(
+            outcome=Outcome.CANCELLED,
+            cancelled_by="ann@hub",
+            attempt=0,
+            finished_at=None,
+            ended="ann@hub cancelled it while it waited",
+        ),
         {},
         "cancelled",
-        ["cancelled by ann@hub: not needed"],
+        ["ann@hub cancelled it while it waited"],
     ),
     "was interrupted": (a_build(outcome=Outcome.CANCELLED), {}, "cancelled", ["cancelled by who ran it"]),
     "was superseded": (

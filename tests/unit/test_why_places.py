@@ -71,7 +71,7 @@ PACKAGE = PackageFacts(
 @pytest.mark.parametrize(
     ("facts", "state", "words"),
     [
-        (PACKAGE, "succeeded", ["its latest build is succeeded: it is so", "answered at"]),
+        (PACKAGE, "succeeded", ["its latest build succeeded: it is so", "answered at"]),
         (
             replace(PACKAGE, builds=(built("succeeded"), built("failed", "t"))),
             "failed",
@@ -86,7 +86,7 @@ PACKAGE = PackageFacts(
         (
             replace(PACKAGE, pauses=(PAUSE,)),
             "paused",
-            ["package nova is paused by ann@hub since", ": gate", "conveyor resume --package nova"],
+            ["package nova was paused by ann@hub at", ": gate", "conveyor resume --package nova"],
         ),
         (
             replace(PACKAGE, followed=(SILENT,)),
@@ -137,7 +137,7 @@ def sighting(where: Whereabouts, name: str = "nova") -> Sighting:
     [
         (MISSING, ["no build has such a commit", "not in what was fetched of the 3 packages", "--package PACKAGE"]),
         (replace(MISSING, looked=0, packages=2000), ["2000 packages are too many to search them all"]),
-        (replace(MISSING, silent=(SILENT,)), ["upstream https://git.example.org/nova does not answer since"]),
+        (replace(MISSING, silent=(SILENT,)), ["upstream https://git.example.org/nova has not answered since"]),
         (replace(MISSING, daemon=False), ["nothing is polled"]),
         (
             replace(MISSING, sightings=(sighting(Whereabouts.BEHIND),), followed={"nova": (GOOD,)}),
@@ -191,13 +191,13 @@ EVERYTHING = replace(PAUSE, scope=Scope(kind=ScopeKind.ALL))
         (
             TARGET,
             "idle",
-            ["nothing waits", "the daemon runs on hub, process 42, since", "last published: nova", "1 min ago"],
+            ["nothing waits", "the daemon runs on hub, process 42, started at", "last published: nova", "1 min ago"],
         ),
         (replace(TARGET, packages=0), "unused", ["no package of repos.yaml"]),
         (
             replace(TARGET, pauses=(EVERYTHING,), waiting=4),
             "paused",
-            ["everything is paused by ann@hub", "0 builds running, 4 waiting", "conveyor resume"],
+            ["everything was paused by ann@hub", "0 builds running, 4 waiting", "conveyor resume"],
         ),
         (
             replace(TARGET, daemon=DaemonState(lease=None, runs=False), waiting=4),
@@ -217,7 +217,7 @@ EVERYTHING = replace(PAUSE, scope=Scope(kind=ScopeKind.ALL))
         (replace(TARGET, disk=LOW), "stands still", ["the disk is low", "2 GiB are free", "conveyor collect"]),
         (replace(TARGET, running=(built("running"),), waiting=2), "works", ["1 build running, 2 waiting"]),
         (replace(TARGET, first=built("queued"), waiting=2), "waits", ["the next one: it is so"]),
-        (replace(TARGET, polled_at=None, published=None), "idle", ["packages: never", "nothing was ever published"]),
+        (replace(TARGET, polled_at=None, published=None), "idle", ["were never polled", "nothing was ever published"]),
     ],
 )
 def test_targets(facts: TargetFacts, state: str, words: list[str]) -> None:

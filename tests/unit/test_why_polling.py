@@ -43,14 +43,14 @@ def lines(*followed: Followed, poke: Poke | None = None, daemon: bool = True) ->
         (
             SILENT,
             "its upstream repository does not answer",
-            ["does not answer since 2026-03-01 12:00:00 UTC (1 h ago): Could not resolve host", "3 times in vain"],
+            ["has not answered since 2026-03-01 12:00:00 UTC (1 h ago): Could not resolve host", "3 times in vain"],
         ),
         (
             NEVER_HEARD,
             "its upstream repository does not answer",
-            ["does not answer and never did: no such host", "once"],
+            ["has never answered: no such host", "once"],
         ),
-        (GONE, "the followed branch of its upstream repository is gone", ["its branch master is gone since"]),
+        (GONE, "the followed branch of its upstream repository is gone", ["its branch master has been gone since"]),
         (NEW, "it was never polled", ["upstream https://git.example.org/nova was never polled"]),
     ],
 )
