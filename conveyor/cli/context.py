@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -82,6 +83,14 @@ class Context:
         if not actor:
             raise UserError("--actor is empty", hint="name who does it, or leave it out")
         return actor
+
+    def operator(self, named: str | None) -> str:
+        """Who acts on what several machines share: who is named, else who calls, and on which machine.
+
+        Raises:
+            UserError: the name is empty.
+        """
+        return f"{self.user}@{platform.node()}" if named is None else self.actor(named)
 
     @cached_property
     def output(self) -> Console:

@@ -1,9 +1,8 @@
-"""`conveyor render`, `conveyor status`, `conveyor log` and `conveyor shell`: look without building."""
+"""`conveyor render`, `conveyor log` and `conveyor shell`: look without building."""
 
 from __future__ import annotations
 
 import errno
-import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -11,14 +10,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
-from conveyor.cli import mirror
 from conveyor.cli.context import Context
-from conveyor.cli.results import COLOURS, FORMAT_VERSION, build_as_json
-from conveyor.cli.standings import pointers_as_json, print_standings, standings_as_json
-from conveyor.cli.table import print_table
-from conveyor.cli.text import plain
+from conveyor.cli.text import plain, say
 from conveyor.errors import UnknownName, UserError
 from conveyor.model.build import Build, State
 from conveyor.model.package import Package
@@ -27,11 +21,9 @@ from conveyor.model.target import Target
 from conveyor.pipeline.poll import Wanted
 from conveyor.pipeline.render import render as render_packaging
 from conveyor.pipeline.render import write
-from conveyor.pipeline.standings import Standing
 from conveyor.ports import Store
-from conveyor.wiring import Conveyor, gain_root, make_standings, unsigned_note
+from conveyor.wiring import Conveyor, gain_root
 
-HEADINGS = ("build", "package", "target", "version", "state", "finished", "why")
 FOLLOW_SECONDS = 0.3
 # Without job control: dash, in a process namespace of its own, cannot give the terminal back and ends with an error.
 SHELL = ("/bin/sh", "-i", "+m")
@@ -40,7 +32,7 @@ READ_BYTES = 65536
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (render, status, log, shell):
+    for command in (render, log, shell):
         app.command()(command)
 
 
@@ -91,63 +83,6 @@ def _print_files(given: Context, target: Target, files: Sequence[PackagingFile])
             given.output.print(plain(line), markup=False, soft_wrap=True)
 
 
-def status(
-    context: typer.Context,
-    package: Annotated[str | None, typer.Argument(help="Only this package.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
-) -> None:
-    """Show the latest build of each package on each target, and the pointers."""
-    given: Context = context.obj
-    if package is not None:
-        given.configuration.package(package)
-    with given.records() as records:
-        builds = list(_latest(given, records.store, package))
-        standings = make_standings(records, given.configuration).of(tuple(given.configuration.targets))
-        mirrors = mirror.standings(given, records)
-    if as_json:
-        document = {
-            "format_version": FORMAT_VERSION,
-            "builds": [build_as_json(build) for build in builds],
-            "pointers": pointers_as_json(standings),
-            "standings": standings_as_json(standings),
-            "mirrors": [mirror.standing_as_json(standing) for standing in mirrors],
-            "signed_by": given.site.signing.key,
-        }
-        typer.echo(json.dumps(document, indent=2))
-        return
-    _print_status(given, builds, standings)
-    mirror.print_standings(given, mirrors)
-
-
-def _latest(given: Context, store: Store, package: str | None) -> Iterator[Build]:
-    for name, entry in given.configuration.packages.items():
-        if package in {None, name}:
-            for target in entry.targets:
-                yield from store.builds(package=name, target=target, limit=1)
-
-
-def _print_status(given: Context, builds: Sequence[Build], standings: Sequence[Standing]) -> None:
-    if builds:
-        print_table(given.output, HEADINGS, [_row(build) for build in builds])
-    else:
-        given.output.print("nothing has been built yet: conveyor build PACKAGE")
-    print_standings(given.output, standings)
-    signed = unsigned_note(given.site.signing) or f"signed by {given.site.signing.key}"
-    given.output.print(signed, markup=False, soft_wrap=True)
-
-
-def _row(build: Build) -> tuple[Text | str, ...]:
-    return (
-        str(build.id),
-        build.commit.package,
-        build.target,
-        plain(build.version or "-"),
-        Text(build.outcome or build.state, COLOURS[build.outcome] if build.outcome else "cyan"),
-        build.finished_at.astimezone().strftime("%Y-%m-%d %H:%M") if build.finished_at else "-",
-        plain(build.cause.summary) if build.cause else "",
-    )
-
-
 def log(
     context: typer.Context,
     build: Annotated[str, typer.Argument(help="A build's number, or a package for its latest build.")],
@@ -157,6 +92,7 @@ def log(
     given: Context = context.obj
     with given.records() as records:
         chosen = _find(given, records.store, build)
+        _tell_copy(given, records.store, build, chosen)
         if chosen.log is None:
             raise UnknownName(f"build {chosen.id} has no log yet", hint="it has not been started")
         path = given.site.data_dir / chosen.log
@@ -188,10 +124,18 @@ def _find(given: Context, store: Store, named: str) -> Build:
     if named.isascii() and named.isdigit():
         return store.build(int(named))
     package = given.configuration.package(named)
-    builds = store.builds(package=package.name, limit=1)
+    builds = store.builds(package=package.name, trunk=True, limit=1) or store.builds(package=package.name, limit=1)
     if not builds:
         raise UnknownName(f"{package.name} has not been built yet", hint=f"conveyor build {package.name}")
     return builds[0]
+
+
+def _tell_copy(given: Context, store: Store, named: str, chosen: Build) -> None:
+    """Say so where the build that is shown is not what the package's last command built."""
+    copies = store.builds(package=chosen.commit.package, trunk=False, limit=1) if named == chosen.commit.package else ()
+    if copies and copies[0].id > chosen.id:
+        note = f"build {chosen.id} is the trunk's latest; build {copies[0].id} is newer, and not part of the trunk"
+        say(given.errors, f"conveyor: {note}: conveyor log {copies[0].id}")
 
 
 def _chunks(store: Store, build: Build, path: Path, *, follow: bool) -> Iterator[str]:

@@ -17,17 +17,22 @@ from conveyor.cli import (
     build,
     buildroot,
     collect,
+    control,
     daemon,
     doctor,
+    events,
     inspect,
     key,
     ledger,
     mirror,
     notices,
     promote,
+    queue,
     rollback,
     snapshot,
+    status,
     verify,
+    why,
 )
 from conveyor.cli.context import Context
 from conveyor.cli.text import plain
@@ -46,7 +51,12 @@ app = typer.Typer(
 )
 build.register(app)
 daemon.register(app)
+status.register(app)
+why.register(app)
 inspect.register(app)
+queue.register(app)
+control.register(app)
+events.register(app)
 promote.register(app)
 verify.register(app)
 buildroot.register(app)

@@ -5,18 +5,14 @@ The daemon's main thread alone uses this.
 
 from __future__ import annotations
 
-import os
-import platform
-import signal
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from math import inf
 
-from conveyor.command import process_started
 from conveyor.daemon.log import Log
 from conveyor.daemon.workers import AGAIN_SECONDS, Workers
 from conveyor.model.build import Build, Claim
+from conveyor.pipeline.holders import interrupt, is_here
 from conveyor.ports import Clock, Queue
 from conveyor.queue.scheduler import Scheduler
 
@@ -92,14 +88,8 @@ class Dispatcher:
 
     def _cancel_other(self, build: int, claim: Claim) -> None:
         now = time.monotonic()
-        if claim.host != platform.node() or now - self._signalled.get(claim.token, -inf) < AGAIN_SECONDS:
+        if not is_here(claim) or now - self._signalled.get(claim.token, -inf) < AGAIN_SECONDS:
             return
         self._signalled[claim.token] = now
-        with suppress(ProcessLookupError):
-            descriptor = os.pidfd_open(claim.pid)
-            try:
-                if process_started(claim.pid) == claim.process_started:
-                    signal.pidfd_send_signal(descriptor, signal.SIGINT)
-                    self._log.info("another process is to cancel", build=build, pid=claim.pid)
-            finally:
-                os.close(descriptor)
+        if interrupt(claim):
+            self._log.info("another process is to cancel", build=build, pid=claim.pid)

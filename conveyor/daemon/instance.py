@@ -15,6 +15,7 @@ from conveyor.command import process_started
 from conveyor.daemon.log import Log
 from conveyor.errors import ConveyorError, DaemonRunning
 from conveyor.model.lease import DAEMON, Lease
+from conveyor.pipeline.holders import is_gone
 from conveyor.ports import Clock, Leases
 
 LOCK = "daemon.lock"
@@ -108,8 +109,7 @@ class Held:
     def _clear_dead(self) -> None:
         """Take the lease from a process of this machine that is gone: nobody needs to wait for it."""
         holder = self._leases.holder(DAEMON)
-        here = holder is not None and holder.host == platform.node()
-        if holder is not None and here and process_started(holder.pid) != holder.process_started:
+        if holder is not None and is_gone(holder):
             self._leases.release(DAEMON, holder.token)
 
     def _renew(self) -> None:

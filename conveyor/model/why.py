@@ -22,18 +22,22 @@ class Why:
 
     Attributes:
         subject: what kind of thing it is about.
-        name: which one.
+        name: which one: the build's number, the commit's id, the target and pointer as "target/pointer".
+        about: what that is, in a few words: "nova 1a2b3c4 for debian-13-amd64"; empty where the name says it.
         state: how it stands, in one or two words: "queued", "failed", "held back".
         summary: why, in one line.
-        lines: the reasons one by one, or the lines of the log that matter.
+        lines: the reasons one by one.
+        log: the lines of a build's log that matter.
         hint: what to do; may be empty.
         because: the answers that this one rests on, such as those of the builds of a commit.
     """
 
     subject: Subject
     name: str
+    about: str = ""
     state: str
     summary: str
     lines: tuple[str, ...] = ()
+    log: tuple[str, ...] = ()
     hint: str = ""
     because: tuple[Why, ...] = ()

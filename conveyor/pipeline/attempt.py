@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from conveyor.command import last_lines
@@ -17,6 +18,8 @@ from conveyor.ports import Progress
 ROOT = "root"
 # What stays in the folder of an attempt that has ended.
 KEPT = ("log", "packaging", ROOT)
+# Says which stage runs, in the attempt's folder. A log may be long, and what a build writes into it is upstream's.
+STAGE_FILE = "stage"
 
 
 class Attempt:
@@ -52,6 +55,9 @@ class Attempt:
         self.write(f"== {stage} ==")
         self._offset = self.log.stat().st_size
         self._progress.started(self.build, stage)
+        marker = self.folder / STAGE_FILE
+        with suppress(OSError):  # only those who look miss it
+            marker.write_text(stage, encoding="utf-8")
         started = time.monotonic()
         failed = True
         try:
@@ -60,6 +66,8 @@ class Attempt:
         finally:
             seconds = time.monotonic() - started
             self.stages.append(StageTime(stage=stage, seconds=seconds))
+            with suppress(OSError):
+                marker.unlink(missing_ok=True)
             self._progress.ended(self.build, stage, seconds, failed)
 
     def write(self, line: str) -> None:
@@ -101,3 +109,12 @@ def throw_away(folder: Path | None) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+def running_stage(folder: Path) -> tuple[Stage, datetime] | None:
+    """The stage that runs in the attempt of a folder, and since when; None where none does."""
+    marker = folder / STAGE_FILE
+    try:
+        return Stage(marker.read_text(encoding="utf-8")), datetime.fromtimestamp(marker.stat().st_mtime, UTC)
+    except (OSError, ValueError):
+        return None

@@ -15,6 +15,7 @@ from conveyor.errors import ClaimLost
 from conveyor.model.build import Build, Claim, Outcome
 from conveyor.pipeline.attempt import cause_of, folder_of, throw_away
 from conveyor.pipeline.happenings import Happenings
+from conveyor.pipeline.holders import is_gone
 from conveyor.ports import Clock, Events, Store
 
 KILLED = "the process that built it was killed"
@@ -130,4 +131,4 @@ class Silence:
 
 def is_dead(claim: Claim | None) -> bool:
     """Whether a claim's process was on this machine, and is gone."""
-    return claim is not None and claim.host == platform.node() and process_started(claim.pid) != claim.process_started
+    return claim is not None and is_gone(claim)

@@ -16,7 +16,7 @@ from conveyor.ports import Clock, Repository, Store, Votes
 
 REMEMBERED = 64
 LISTED = 10
-LOOKED_AT = 10  # a package's last builds, of which some may be working copies
+LOOKED_AT = 10  # a package's last builds, of which some may be superseded
 
 
 class Knowledge:
@@ -85,7 +85,7 @@ class Knowledge:
 
     def _why(self, package: str, target: str, commit: str | None) -> str:
         """Why a snapshot does not have a later commit; empty where there is no reason."""
-        builds = self._store.builds(package=package, target=target, limit=LOOKED_AT)
+        builds = self._store.builds(package=package, target=target, trunk=True, limit=LOOKED_AT)
         latest = next(filter(_counts, builds), None)
         if latest is None:
             return "" if commit else told_build(None)
@@ -96,4 +96,4 @@ class Knowledge:
 
 
 def _counts(build: Build) -> bool:
-    return build.commit.trunk and build.outcome is not Outcome.SUPERSEDED
+    return build.outcome is not Outcome.SUPERSEDED

@@ -83,13 +83,16 @@ class Standings:
                 held_back=lines,
             )
 
-    def _failing(self, target: str, pointer: str) -> tuple[str, ...]:
-        """What holds `consistent` back, or that of a component; nothing for other pointers."""
+    def holding(self, target: str, pointer: str) -> tuple[str, ...]:
+        """The packages that hold `consistent` back, or that of a component, sorted; none for other pointers."""
         if not pointer.startswith(CONSISTENT):
             return ()
         configured = self._components.get(target, {})
         failing = [name for name in self._store.failing(target) if name in configured]
-        held_by = [name for name in failing if pointer in {CONSISTENT, consistent_of(configured[name])}]
+        return tuple(name for name in failing if pointer in {CONSISTENT, consistent_of(configured[name])})
+
+    def _failing(self, target: str, pointer: str) -> tuple[str, ...]:
+        held_by = self.holding(target, pointer)
         return tuple(f"{target}: the latest build of {name} did not succeed" for name in held_by)
 
     def _held_back(self, policy: PromotionPolicy) -> dict[str, tuple[str, ...]]:

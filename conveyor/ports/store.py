@@ -112,8 +112,22 @@ class Store(Protocol):
             UnknownName: there is no such build.
         """
 
-    def builds(self, *, package: str | None = None, target: str | None = None, limit: int = 50) -> tuple[Build, ...]:
-        """Builds, newest first."""
+    def builds(
+        self,
+        *,
+        package: str | None = None,
+        target: str | None = None,
+        trunk: bool | None = None,
+        limit: int = 50,
+    ) -> tuple[Build, ...]:
+        """Builds, newest first.
+
+        Args:
+            package: leaves out those of other packages; None for all.
+            target: leaves out those for other targets; None for all.
+            trunk: whether only those of trunk commits, or only those of others; None for both.
+            limit: how many at most.
+        """
 
     def of_commit(self, prefix: str) -> tuple[Build, ...]:
         """Builds of the trunk's commits whose id begins so, on all targets, in the order in which they were made."""

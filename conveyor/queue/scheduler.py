@@ -22,7 +22,7 @@ from itertools import takewhile
 
 from conveyor.model.build import State
 from conveyor.model.queue import Pause, QueueItem, Relations, Scope, ScopeKind
-from conveyor.model.waiting import Cycle, Waiting
+from conveyor.model.waiting import Cycle, Held, Waiting
 from conveyor.queue.dependencies import Dependencies
 from conveyor.queue.explain import FIRST_FEW, Situation, obstacles
 from conveyor.queue.lanes import Entry, Role
@@ -171,6 +171,20 @@ class Scheduler:
         entry = self._entries.get(build)
         if entry is None or entry.role is Role.RUNNING:
             return None
+        before = [item.build for item in takewhile(lambda item: item.build != build, self.order(now))]
+        return Waiting(
+            build=build,
+            held=self.held(build, now),
+            place=len(before) + 1,
+            before=tuple(before[:FIRST_FEW]),
+        )
+
+    def held(self, build: int, now: datetime) -> tuple[Held, ...]:
+        """What holds a waiting build back, but for those before it; quick. Nothing where it does not wait."""
+        self._wake(now)
+        entry = self._entries.get(build)
+        if entry is None or entry.role is Role.RUNNING:
+            return ()
         situation = Situation(
             queue=self._queue(entry.item.target),
             pauses=tuple(self._pauses.values()),
@@ -178,13 +192,7 @@ class Scheduler:
             workers=self._workers,
             limit=self._limits.get(entry.item.target),
         )
-        before = [item.build for item in takewhile(lambda item: item.build != build, self.order(now))]
-        return Waiting(
-            build=build,
-            held=tuple(obstacles(entry, situation, now)),
-            place=len(before) + 1,
-            before=tuple(before[:FIRST_FEW]),
-        )
+        return tuple(obstacles(entry, situation, now))
 
     def order(self, now: datetime) -> Iterator[QueueItem]:
         """All waiting builds in the order in which they would start if each took equally long.

@@ -212,13 +212,17 @@ def reason(connection: Connection, build_id: int) -> tuple[Priority, Reason]:
     return rows.to_reason(row)
 
 
-def newest(connection: Connection, package: str | None, target: str | None, limit: int) -> tuple[Build, ...]:
+def newest(
+    connection: Connection, package: str | None, target: str | None, trunk: bool | None, limit: int
+) -> tuple[Build, ...]:
     """The builds of a package, a target, both or all; the one that was made last comes first."""
     statement = rows.select_builds().order_by(build.c.id.desc()).limit(limit)
     if package is not None:
         statement = statement.where(build.c.package == package)
     if target is not None:
         statement = statement.where(build.c.target == target)
+    if trunk is not None:
+        statement = statement.where(build.c.trunk == trunk)
     return _values(connection, statement)
 
 

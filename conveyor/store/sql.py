@@ -138,10 +138,17 @@ class SqlStore:
         with self._database.reading() as connection:
             return builds.reason(connection, build_id)
 
-    def builds(self, *, package: str | None = None, target: str | None = None, limit: int = 50) -> tuple[Build, ...]:
+    def builds(
+        self,
+        *,
+        package: str | None = None,
+        target: str | None = None,
+        trunk: bool | None = None,
+        limit: int = 50,
+    ) -> tuple[Build, ...]:
         """See the port. Newest is the build that was made last."""
         with self._database.reading() as connection:
-            return builds.newest(connection, package, target, limit)
+            return builds.newest(connection, package, target, trunk, limit)
 
     def of_commit(self, prefix: str) -> tuple[Build, ...]:
         """See the port."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from conveyor.repository.signing.keys import create as create_key
 from conveyor.wiring.builders import Builders
 from conveyor.wiring.conveyor import Conveyor, Records, disk_error, open_conveyor, open_records
+from conveyor.wiring.explaining import make_controls, make_explainer, make_queue_view
 from conveyor.wiring.keeping import make_collect, make_scrub
 from conveyor.wiring.machine import examine, gain_root, require_programs, require_room, require_root
 from conveyor.wiring.mirroring import make_mirroring
@@ -25,7 +26,10 @@ __all__ = [
     "gain_root",
     "keys",
     "make_collect",
+    "make_controls",
+    "make_explainer",
     "make_mirroring",
+    "make_queue_view",
     "make_repair",
     "make_scheduler",
     "make_scrub",

@@ -477,6 +477,13 @@ class TestBuilds:
         assert store.builds(package="nova", target=TARGET) == (first,)
         assert store.builds(package="unknown") == ()
 
+    def test_those_of_the_trunk_and_others(self, store: Store) -> None:
+        trunk = store.queue(commit("1"), TARGET, retry=False)
+        copies = [store.queue(commit(name, trunk=False), TARGET, retry=False) for name in ("1", "2")]
+        assert store.builds(package="nova", target=TARGET, trunk=True, limit=1) == (trunk,)
+        assert store.builds(trunk=False) == (copies[1], copies[0])
+        assert store.builds() == (copies[1], copies[0], trunk)
+
     def test_an_unknown_build_is_an_error(self, store: Store) -> None:
         with pytest.raises(UnknownName, match="no build 4711"):
             store.build(4711)

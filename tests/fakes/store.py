@@ -246,12 +246,20 @@ class MemoryStore:
         self.build(build_id)
         return self.records[build_id].priority, self.records[build_id].reason
 
-    def builds(self, *, package: str | None = None, target: str | None = None, limit: int = 50) -> tuple[Build, ...]:
+    def builds(
+        self,
+        *,
+        package: str | None = None,
+        target: str | None = None,
+        trunk: bool | None = None,
+        limit: int = 50,
+    ) -> tuple[Build, ...]:
         newest_first = (self.records[build_id].build for build_id in sorted(self.records, reverse=True))
         found = [
             build
             for build in newest_first
             if package in {None, build.commit.package} and target in {None, build.target}
+            if trunk in {None, build.commit.trunk}
         ]
         return tuple(found[:limit])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,30 +15,42 @@ from typer.testing import CliRunner
 from conveyor.buildroot.stock import StockItem, StockKind
 from conveyor.cli.buildroot import stock_as_json
 from conveyor.cli.collect import Collected, collected_as_json, scrubbed_as_json
+from conveyor.cli.events import event_as_json
 from conveyor.cli.key import ALSO, RETIRED, SIGNS, key_as_json
 from conveyor.cli.ledger import entries_as_json
 from conveyor.cli.main import app
 from conveyor.cli.mirror import standing_as_json
 from conveyor.cli.notices import notices_as_json
 from conveyor.cli.promote import votes_as_json
+from conveyor.cli.queue import queue_as_json
 from conveyor.cli.results import FORMAT_VERSION, Result, as_json
 from conveyor.cli.verify import as_json as verification_as_json
+from conveyor.cli.why import why_as_json
 from conveyor.errors import Fault, UpstreamUnreachable
 from conveyor.model import chain
 from conveyor.model.artifact import ArtifactKind
-from conveyor.model.build import Build, Cause, Outcome, Stage, StageTime, State
+from conveyor.model.build import Build, Cause, Claim, Outcome, Stage, StageTime, State
 from conveyor.model.commit import Commit, CommitInfo
+from conveyor.model.event import Event, EventKind
+from conveyor.model.lease import DAEMON, Lease
 from conveyor.model.mirror import MirrorState
 from conveyor.model.notice import Channel, Notice
 from conveyor.model.promotion import Move, MoveKind, Step, Vote
 from conveyor.model.published import Flaw, PoolFinding, PoolReport, PublishedSnapshot, Removal, Retention
+from conveyor.model.queue import Pause, Priority, QueueItem, Scope, ScopeKind
 from conveyor.model.signing import KeyState, SigningKey
 from conveyor.model.target import BuilderKind
+from conveyor.model.waiting import Cycle
+from conveyor.model.why import Subject as SubjectOfWhy
+from conveyor.model.why import Why
 from conveyor.pipeline.compare import Comparison, Difference, Likeness, Part
+from conveyor.pipeline.holders import DaemonState
 from conveyor.pipeline.mirror import MirrorStanding
+from conveyor.pipeline.queueview import QueueState, RunningBuild, WaitingBuild
 from conveyor.pipeline.rebuild import Replaced
 from conveyor.pipeline.repair import Repaired
 from conveyor.pipeline.verify import Check, Subject, Verdict, Verification
+from conveyor.pipeline.why_build import Work
 from conveyor.repository.records import MANIFEST_VERSION, manifest_json, manifest_line
 from tests.support.published import entry_of, plain_artifact, snapshot_of
 
@@ -131,6 +144,54 @@ def test_the_document_of_votes_is_described() -> None:
     (shown,) = document["votes"]
     assert list(table("A vote")) == list(shown)
     assert (shown["target"], shown["success"], shown["url"], shown["notes"]) == (None, None, None, "")
+
+
+def test_the_answers_of_why_are_described() -> None:
+    answer = why_as_json(Why(subject=SubjectOfWhy.BUILD, name="7", state="failed", summary="s"))
+    assert list(table("conveyor why --json")) == ["format_version", "why"]
+    assert list(table("An answer")) == list(answer)
+    assert words(table("An answer")["subject"]) == set(SubjectOfWhy)
+
+
+def test_the_document_of_the_queue_is_described() -> None:
+    build = replace(a_build(), claim=Claim(token="t", host="h", pid=1, process_started=1, heartbeat_at=AT))
+    item = QueueItem(
+        build=7,
+        package="nova",
+        target="t",
+        state=State.QUEUED,
+        priority=Priority.FRESH,
+        queued_at=AT,
+    )
+    lease = Lease(name=DAEMON, token="t", host="h", pid=1, process_started=1, since=AT, heartbeat_at=AT)
+    state = QueueState(
+        at=AT,
+        daemon=DaemonState(lease=lease, runs=True),
+        pauses=(Pause(scope=Scope(kind=ScopeKind.ALL), actor="ann", note="", at=AT),),
+        cycles=(Cycle(target="t", packages=("a",), way=("a",), bootstrap=(), unordered=()),),
+        running=(RunningBuild(build=build, work=Work()),),
+        waiting=(WaitingBuild(build=build, item=item, place=1, held=()),),
+        count=1,
+    )
+    document = json.loads(json.dumps(queue_as_json(state)))
+    assert list(table("conveyor queue --json")) == list(document)
+    assert list(table("A daemon")) == list(document["daemon"])
+    for heading, name in {
+        "A pause": "pauses",
+        "A cycle": "cycles",
+        "A running build": "running",
+        "A waiting build": "waiting",
+    }.items():
+        (shown,) = document[name]
+        assert list(table(heading)) == list(shown)
+    assert words(table("A pause")["scope"]) == set(ScopeKind)
+    assert words(table("A waiting build")["priority"]) == {priority.name.lower() for priority in Priority}
+
+
+def test_events_are_described() -> None:
+    event = Event(kind=EventKind.STARTED, summary="s", number=1, at=AT)
+    assert list(table("conveyor events --json")) == ["format_version", "events"]
+    assert list(table("An event")) == list(event_as_json(event))
 
 
 def test_how_a_mirror_stands_is_described() -> None:

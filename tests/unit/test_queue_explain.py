@@ -40,13 +40,16 @@ def explained(scheduler: Scheduler, build: int) -> Waiting:
 
 
 def held(scheduler: Scheduler, build: int) -> tuple[Held, ...]:
-    return explained(scheduler, build).held
+    alone = scheduler.held(build, NOON)
+    assert explained(scheduler, build).held == alone
+    return alone
 
 
 def test_what_does_not_wait_has_no_reason() -> None:
     scheduler = scheduler_of(item(1), replace(item(2, "other"), state=State.RUNNING))
     start(scheduler)
     assert [scheduler.explain(build, NOON) for build in (1, 2, 3)] == [None, None, None]
+    assert [scheduler.held(build, NOON) for build in (1, 2, 3)] == [(), (), ()]
 
 
 def test_the_next_one_is_held_by_nothing() -> None:

@@ -1,0 +1,88 @@
+"""What explains, shows and acts on the queue, put together on what was recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from conveyor.model.build import Build
+from conveyor.pipeline.attempt import running_stage
+from conveyor.pipeline.controls import Controls
+from conveyor.pipeline.queueview import QueueView
+from conveyor.pipeline.why import Configured, Explainer, Sources
+from conveyor.pipeline.why_build import Work
+from conveyor.upstream.mirror import GitMirrors
+from conveyor.wiring.conveyor import Records
+from conveyor.wiring.promotions import make_standings
+from conveyor.wiring.waiting import RecordedLine
+
+if TYPE_CHECKING:
+    from conveyor.config import Repos, Settings
+
+
+def make_explainer(settings: Settings, repos: Repos, records: Records) -> Explainer:
+    """What answers why anything is as it is. It fetches nothing, and builds nothing."""
+    sources = Sources(
+        store=records.store,
+        queue=records.queue,
+        watch=records.watch,
+        events=records.events,
+        leases=records.leases,
+        ledger=records.ledger,
+        repository=records.tree,
+        standings=make_standings(records, repos),
+        git=GitMirrors(settings.data_dir / "mirrors", rewrites=settings.rewrites, fetch_limit=settings.git_timeout),
+        waits=lambda: RecordedLine(records.queue, repos, settings.daemon.workers, records.clock.now()),
+        work=_work(settings),
+        clock=records.clock,
+    )
+    configured = Configured(
+        packages=repos.packages,
+        targets=repos.targets,
+        promotions=repos.promotions,
+        retries=settings.daemon.retries,
+        lost_after=settings.daemon.lost_after,
+    )
+    return Explainer(sources, configured)
+
+
+def make_queue_view(settings: Settings, repos: Repos, records: Records) -> QueueView:
+    """What shows the queue."""
+
+    def line(now: datetime) -> RecordedLine:
+        return RecordedLine(records.queue, repos, settings.daemon.workers, now)
+
+    return QueueView(
+        store=records.store,
+        queue=records.queue,
+        leases=records.leases,
+        line=line,
+        work=_work(settings),
+        clock=records.clock,
+        lost_after=settings.daemon.lost_after,
+    )
+
+
+def make_controls(settings: Settings, repos: Repos, records: Records) -> Controls:
+    """What acts on the queue."""
+    return Controls(
+        store=records.store,
+        queue=records.queue,
+        watch=records.watch,
+        leases=records.leases,
+        packages=repos.packages,
+        targets=repos.targets,
+        clock=records.clock,
+        lost_after=settings.daemon.lost_after,
+    )
+
+
+def _work(settings: Settings) -> Callable[[Build], Work]:
+    """What a running build does: known where its folder is on this machine's disk."""
+
+    def work(build: Build) -> Work:
+        found = running_stage(settings.data_dir / "builds" / str(build.id) / str(build.attempt))
+        return Work() if found is None else Work(stage=found[0], since=found[1])
+
+    return work
