@@ -93,6 +93,10 @@ class NotPossible(UserError):
     """What is asked for does not go with the state that something is in; `what` names both."""
 
 
+class ExportInvalid(UserError):
+    """A file to import is no export of a store, was cut off or changed, or is of another version."""
+
+
 class PackageError(ConveyorError):
     """The upstream or its packaging is at fault."""
 

@@ -31,6 +31,7 @@ from conveyor.cli import (
     rollback,
     snapshot,
     status,
+    transfer,
     verify,
     why,
 )
@@ -67,6 +68,7 @@ ledger.register(app)
 key.register(app)
 snapshot.register(app)
 mirror.register(app)
+transfer.register(app)
 notices.register(app)
 
 

@@ -15,6 +15,7 @@ from conveyor.store.outbox import SqlOutbox
 from conveyor.store.queue import SqlQueue
 from conveyor.store.schema import bring_up_to_date
 from conveyor.store.sql import SqlStore
+from conveyor.store.transfer import SqlTransfer
 from conveyor.store.votes import SqlVotes
 from conveyor.store.watch import SqlWatch
 
@@ -39,6 +40,7 @@ class Books:
         events: what happened.
         leases: who may act alone.
         outbox: what is to be told.
+        transfer: all of it, as a file.
     """
 
     store: SqlStore
@@ -50,6 +52,7 @@ class Books:
     events: SqlEvents
     leases: SqlLeases
     outbox: SqlOutbox
+    transfer: SqlTransfer
 
 
 def open_books(url: str, *, now: Callable[[], datetime] = _utc_now, patience: float = PATIENCE) -> Books:
@@ -81,6 +84,7 @@ def open_books(url: str, *, now: Callable[[], datetime] = _utc_now, patience: fl
         events=SqlEvents(database),
         leases=SqlLeases(database),
         outbox=SqlOutbox(database),
+        transfer=SqlTransfer(database),
     )
 
 

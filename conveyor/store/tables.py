@@ -527,6 +527,14 @@ Index(
     postgresql_where=text("sent_at IS NULL AND given_up_at IS NULL"),
 )
 
+Index(
+    "ix_notice_given_up",
+    notice.c.given_up_at,
+    notice.c.id,
+    sqlite_where=text("given_up_at IS NOT NULL"),
+    postgresql_where=text("given_up_at IS NOT NULL"),
+)
+
 # Who may act alone.
 lease = Table(
     "lease",

@@ -13,6 +13,7 @@ from conveyor.wiring.promotions import make_standings, make_voting
 from conveyor.wiring.scheduling import make_scheduler
 from conveyor.wiring.signing import keys, require_signing, unsigned_note
 from conveyor.wiring.telling import make_teller
+from conveyor.wiring.transfer import export_store, import_store, opened_file, whole_file
 from conveyor.wiring.travel import make_travel
 from conveyor.wiring.verify import make_repair, make_verifier
 
@@ -23,7 +24,9 @@ __all__ = [
     "create_key",
     "disk_error",
     "examine",
+    "export_store",
     "gain_root",
+    "import_store",
     "keys",
     "make_collect",
     "make_controls",
@@ -41,9 +44,11 @@ __all__ = [
     "make_watcher",
     "open_conveyor",
     "open_records",
+    "opened_file",
     "require_programs",
     "require_room",
     "require_root",
     "require_signing",
     "unsigned_note",
+    "whole_file",
 ]

@@ -180,8 +180,7 @@ def open_records(settings: Settings) -> Records:
         UserError: the data directory cannot be made.
         StoreUnusable: the store cannot be opened.
     """
-    _make(settings.data_dir)
-    books = _books(settings)
+    books = open_kept(settings)
     return Records(
         store=books.store,
         ledger=books.ledger,
@@ -232,7 +231,7 @@ def open_conveyor(
     made = builders(settings, repos)
     writers = _writers(settings, repos)
     tree = _tree(settings, writers)
-    books = books or _books(settings)
+    books = books or open_kept(settings)
     store, clock = books.store, SystemClock()
     git = GitMirrors(data / "mirrors", rewrites=settings.rewrites, fetch_limit=settings.git_timeout)
     parts = Parts(
@@ -356,9 +355,16 @@ def _configured(repos: Repos) -> Mapping[str, frozenset[str]]:
     }
 
 
-def _books(settings: Settings) -> Books:
+def open_kept(settings: Settings) -> Books:
+    """Open what is kept in the store's database. The caller closes the store.
+
+    Raises:
+        UserError: the data directory cannot be made.
+        StoreUnusable: the store cannot be opened.
+    """
     from conveyor.store import open_books  # noqa: PLC0415
 
+    _make(settings.data_dir)
     return open_books(settings.database)
 
 

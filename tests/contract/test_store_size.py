@@ -288,6 +288,9 @@ CALLS: dict[str, Callable[[Books], object]] = {
     "an event": lambda books: books.events.record([NewEvent(kind=EventKind.STARTED, summary="s")], NOON),
     "when somebody was told": lambda books: books.outbox.last_sent("m7", "p0"),
     "notices": _tell,
+    "notices that were given up": lambda books: books.outbox.given_up(),
+    "notices after the clock was set back": lambda books: books.outbox.forget_waits(minute(1)),
+    "the next notice": lambda books: books.outbox.next_due("m7", "p0"),
     "which events are told": lambda books: books.outbox.told(),
     "pauses": lambda books: books.queue.pauses(),
 }

@@ -251,14 +251,11 @@ def _create_notice() -> None:
         sa.UniqueConstraint("event", "channel", "recipient", name=op.f("uq_notice_event_channel_recipient")),
     )
     op.create_index(op.f("ix_notice_recipient_package_created_at"), "notice", ["recipient", "package", "created_at"])
-    condition = "sent_at IS NULL AND given_up_at IS NULL"
-    op.create_index(
-        "ix_notice_waiting",
-        "notice",
-        ["due_at", "id"],
-        sqlite_where=sa.text(condition),
-        postgresql_where=sa.text(condition),
-    )
+    for name, columns, condition in (
+        ("ix_notice_waiting", ["due_at", "id"], "sent_at IS NULL AND given_up_at IS NULL"),
+        ("ix_notice_given_up", ["given_up_at", "id"], "given_up_at IS NOT NULL"),
+    ):
+        op.create_index(name, "notice", columns, sqlite_where=sa.text(condition), postgresql_where=sa.text(condition))
 
 
 def _create_lease() -> None:
