@@ -11,6 +11,7 @@ from conveyor.model.artifact import Artifact
 from conveyor.model.contents import Contents, PackageFacts
 from conveyor.model.packaging import PackagingFile, RenderInput
 from conveyor.model.provenance import InstalledPackage
+from conveyor.model.queue import Relations
 from conveyor.model.target import Format, Target
 from conveyor.model.version import PackageVersion
 
@@ -106,6 +107,14 @@ class Toolchain(Protocol):
 
     def build_plan(self, target: Target, version: PackageVersion, source_date_epoch: int) -> BuildPlan:
         """How to build the source package."""
+
+    def relations(self, files: Sequence[PackagingFile]) -> Relations:
+        """What rendered packaging declares: what its build needs, and which names its packages have and provide.
+
+        For deciding what is built first, so that names count and versions do not. Nothing is run, so that what only the
+        format's own tools can tell is left out, such as the value of a macro; and so is what cannot be read, which its
+        build will tell. The fingerprint is that of the file that declares it.
+        """
 
     def build_requirements(self, source_files: Sequence[Path]) -> tuple[str, ...]:
         """The build dependencies that a source package declares, in the format's words, sorted."""

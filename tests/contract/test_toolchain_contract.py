@@ -15,7 +15,8 @@ import rpm
 from conveyor.errors import MirrorUnreachable, SourceInvalid
 from conveyor.formats.artifacts import artifact_of
 from conveyor.formats.deb import mirror
-from conveyor.formats.deb.toolchain import DebToolchain, source_name, split_relations
+from conveyor.formats.deb.relations import split_relations
+from conveyor.formats.deb.toolchain import DebToolchain, source_name
 from conveyor.formats.filenames import safe_name
 from conveyor.formats.rpm.toolchain import RpmToolchain, declared_names
 from conveyor.formats.sdist import python_metadata

@@ -5,6 +5,7 @@ A recipe has one word and its arguments on each line:
     needs NAME              a build dependency
     depends NAME            what the built packages need when they are installed
     say TEXT                a line of the build's log
+    provides NAME           what the built packages provide beside their own names
     make FILENAME CONTENT   a result of the build; "{version}" stands for the version
     smuggle FILENAME TEXT   a result that the source package does not declare
     sleep SECONDS           takes its time
@@ -23,6 +24,7 @@ from packaging.version import Version
 from conveyor.errors import SourceInvalid
 from conveyor.model.artifact import Artifact, ArtifactKind
 from conveyor.model.packaging import PackagingFile, RenderInput
+from conveyor.model.queue import Relations
 from conveyor.model.target import Format, Target
 from conveyor.model.version import PackageVersion
 from conveyor.ports import BuildPlan, RiskyFiles, SourcePlan
@@ -66,6 +68,16 @@ class FakeToolchain:
     def build_plan(self, target: Target, version: PackageVersion, source_date_epoch: int) -> BuildPlan:
         del target
         return BuildPlan(script=b"", arguments=(version.evr, str(source_date_epoch)))
+
+    def relations(self, files: Sequence[PackagingFile]) -> Relations:
+        recipe = next((file.content for file in files if file.path == RECIPE), b"")
+        lines = list(steps(recipe))
+        made = {rest.split("_")[0] for word, rest in lines if word == "make" and rest.split(" ")[0].endswith(SUFFIX)}
+        return Relations(
+            requires=tuple(sorted({rest for word, rest in lines if word == "needs"})),
+            provides=tuple(sorted(made | {rest for word, rest in lines if word == "provides"})),
+            fingerprint=hashlib.sha256(recipe).hexdigest(),
+        )
 
     def build_requirements(self, source_files: Sequence[Path]) -> tuple[str, ...]:
         recipes = [path.read_bytes() for path in source_files if path.name == RECIPE]

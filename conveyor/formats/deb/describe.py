@@ -13,7 +13,8 @@ from debian.deb822 import Deb822
 from conveyor.formats.deb import archive, control_member
 from conveyor.formats.deb.archive import Member as TarMember
 from conveyor.formats.deb.archive import invalid
-from conveyor.formats.deb.toolchain import read_control, split_relations
+from conveyor.formats.deb.relations import split_relations
+from conveyor.formats.deb.toolchain import read_control
 from conveyor.formats.purl import purl
 from conveyor.model.contents import Contents, Member, PackageFacts
 from conveyor.model.provenance import InstalledPackage

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from debian.deb822 import Deb822, Dsc
@@ -12,18 +12,19 @@ from conveyor.errors import SourceInvalid
 from conveyor.formats.artifacts import artifact_of
 from conveyor.formats.deb import control_member, payload
 from conveyor.formats.deb import version as deb_version
+from conveyor.formats.deb.relations import BUILD_FIELDS, declared, names_of, split_relations
 from conveyor.formats.failure import Marks, telling_lines
 from conveyor.formats.filenames import safe_name
 from conveyor.formats.sdist import python_metadata
 from conveyor.model.artifact import Artifact, ArtifactKind
 from conveyor.model.packaging import PackagingFile, RenderInput
+from conveyor.model.queue import Relations
 from conveyor.model.target import Format, Target
 from conveyor.model.version import PackageVersion
 from conveyor.ports import BuildPlan, RiskyFiles, SourcePlan
 
 HERE = Path(__file__).parent
 NEEDED = ("debian/control", "debian/rules", "debian/changelog")
-RELATION_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]*", re.IGNORECASE)
 # Policy 5.6.1, 5.6.12 and 5.6.8. Whatever matches can stand in a file name, a log and a page.
 NAME = re.compile(r"[a-z0-9][a-z0-9+.-]{1,200}")
 VERSION = re.compile(r"(?:[0-9]{1,9}:)?[0-9A-Za-z][0-9A-Za-z.+~-]{0,200}")
@@ -82,13 +83,17 @@ class DebToolchain:
         del target, version
         return BuildPlan(script=(HERE / "build.sh").read_bytes(), arguments=(str(source_date_epoch),))
 
+    def relations(self, files: Sequence[PackagingFile]) -> Relations:
+        """By debian/control."""
+        return declared(files)
+
     def build_requirements(self, source_files: Sequence[Path]) -> tuple[str, ...]:
         """The Build-Depends of a .dsc, those for single architectures included (Policy 7.7)."""
         relations: set[str] = set()
         for path in source_files:
             if path.name.endswith(".dsc"):
                 source = read_dsc(path)
-                for field in ("Build-Depends", "Build-Depends-Indep", "Build-Depends-Arch"):
+                for field in BUILD_FIELDS:
                     relations.update(split_relations(str(source.get(field, ""))))
         return tuple(sorted(relations))
 
@@ -97,14 +102,14 @@ class DebToolchain:
         controls = [read_control(path) for path in packages]
         own = {str(control["Package"]) for control in controls}
         for control in controls:
-            own.update(name for text in split_relations(str(control.get("Provides", ""))) for name in _names(text))
+            own.update(name for text in split_relations(str(control.get("Provides", ""))) for name in names_of(text))
         relations = {
             text
             for control in controls
             for field in ("Depends", "Pre-Depends")
             for text in split_relations(str(control.get(field, "")))
         }
-        return tuple(sorted(text for text in relations if own.isdisjoint(_names(text))))
+        return tuple(sorted(text for text in relations if own.isdisjoint(names_of(text))))
 
     def inspect(self, path: Path) -> Artifact:
         """What a file is, by its own control data."""
@@ -206,14 +211,3 @@ def read_dsc(path: Path) -> Dsc:
     if missing:
         raise SourceInvalid(f"{path.name} is no Debian source package", cause=f"it lacks {', '.join(sorted(missing))}")
     return source
-
-
-def split_relations(field: str) -> tuple[str, ...]:
-    """The relations of a dependency field, each in one line (Policy 7.1)."""
-    return tuple(text for part in field.split(",") if (text := " ".join(part.split())))
-
-
-def _names(relation: str) -> Iterator[str]:
-    for alternative in relation.split("|"):
-        if match := RELATION_NAME.match(alternative.strip()):
-            yield match[0]

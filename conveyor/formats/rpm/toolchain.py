@@ -15,10 +15,12 @@ from conveyor.errors import SourceInvalid
 from conveyor.formats.artifacts import artifact_of
 from conveyor.formats.failure import Marks, clean, telling_lines, with_list
 from conveyor.formats.filenames import safe_name
+from conveyor.formats.rpm import relations
 from conveyor.formats.rpm import version as rpm_version
 from conveyor.formats.sdist import python_metadata
 from conveyor.model.artifact import Artifact, ArtifactKind
 from conveyor.model.packaging import PackagingFile, RenderInput
+from conveyor.model.queue import Relations
 from conveyor.model.target import Format, Target
 from conveyor.model.version import PackageVersion
 from conveyor.ports import BuildPlan, RiskyFiles, SourcePlan
@@ -92,6 +94,10 @@ class RpmToolchain:
         script = (HERE / "build.sh").read_bytes()
         arguments = (str(source_date_epoch), f".{target.dist}")
         return BuildPlan(script=script, arguments=arguments, source_date_epoch=source_date_epoch)
+
+    def relations(self, files: Sequence[PackagingFile]) -> Relations:
+        """By the spec, as text."""
+        return relations.declared(files)
 
     def build_requirements(self, source_files: Sequence[Path]) -> tuple[str, ...]:
         """The BuildRequires: what the header of an SRPM says it requires."""
