@@ -38,10 +38,17 @@ def daemon(
     # Here, because APScheduler and structlog take longer to import than `--help` takes.
     from conveyor.daemon.log import set_up  # noqa: PLC0415
     from conveyor.daemon.service import Means, Options, run  # noqa: PLC0415
+    from conveyor.daemon.systemd import Systemd  # noqa: PLC0415
 
     given: Context = context.obj
     gain_root(given.site)
-    means = Means(load=lambda: _load(given), open=_open, start=_start, log=set_up())
+    means = Means(
+        load=lambda: _load(given),
+        open=_open,
+        start=_start,
+        log=set_up(level=given.site.daemon.log_level),
+        systemd=Systemd(given.environ),
+    )
     raise typer.Exit(run(Options(once=once, poll=not no_poll, wait=wait), means))
 
 

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from conveyor.config.mistakes import show
 from conveyor.config.schema import Entry
-from conveyor.config.values import Count, Duration, Size
+from conveyor.config.values import Count, Duration, Size, one_of
 
 SECTION = "daemon"
+MAX_PORT = 65535
 NUMBERS = {(SECTION, "workers"), (SECTION, "retries"), (SECTION, "builds_per_worker")}
+
+
+class LogLevel(StrEnum):
+    """How grave something is that is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +41,9 @@ class DaemonSettings:
         builds_per_worker: after so many builds a worker is replaced.
         worker_memory: bytes; a worker that has grown larger is replaced after its build.
         collect_interval: seconds between two runs of retention.
+        listen: `host:port` where it can be asked how it is; None for nowhere.
+        stale_after: seconds without a sign of life after which polling, building and publishing count as stale.
+        log_level: what is logged from which gravity on.
     """
 
     workers: int
@@ -37,6 +54,21 @@ class DaemonSettings:
     builds_per_worker: int
     worker_memory: int
     collect_interval: int
+    listen: str | None
+    stale_after: int
+    log_level: LogLevel
+
+
+def listening_address(text: str) -> str:
+    """An address to listen on: `host:port`, the host of IPv6 in brackets.
+
+    Raises:
+        ValueError: it is none.
+    """
+    found = re.fullmatch(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})", text)
+    if found is None or int(found[1]) > MAX_PORT:
+        raise ValueError(f"{show(text)} is no address to listen on; would be right: 127.0.0.1:9190")
+    return text
 
 
 class DaemonEntry(Entry):
@@ -50,6 +82,9 @@ class DaemonEntry(Entry):
     builds_per_worker: Count = Field(100, examples=["100"])
     worker_memory: Size = Field(2**30, examples=["1G"])
     collect_interval: Duration = Field(86400, examples=["1d"])
+    listen: Annotated[str, AfterValidator(listening_address)] | None = Field(None, examples=["127.0.0.1:9190"])
+    stale_after: Duration = Field(6 * 3600, examples=["6h"])
+    log_level: Annotated[str, one_of(LogLevel, "level")] = Field(LogLevel.INFO.value, examples=["info"])
 
 
 def daemon_settings(entry: DaemonEntry) -> DaemonSettings:
@@ -63,6 +98,9 @@ def daemon_settings(entry: DaemonEntry) -> DaemonSettings:
         builds_per_worker=entry.builds_per_worker,
         worker_memory=entry.worker_memory,
         collect_interval=entry.collect_interval,
+        listen=entry.listen,
+        stale_after=entry.stale_after,
+        log_level=LogLevel(entry.log_level),
     )
 
 

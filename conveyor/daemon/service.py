@@ -20,10 +20,12 @@ from conveyor.daemon.jobs import Jobs, guarded
 from conveyor.daemon.jumps import Jumps
 from conveyor.daemon.log import Log
 from conveyor.daemon.messages import LeaseLost, Loaded, Signalled
+from conveyor.daemon.observer import Observer
 from conveyor.daemon.once import Once
 from conveyor.daemon.room import Room
 from conveyor.daemon.site import Load, Open, Site, make_site
 from conveyor.daemon.stop import Phase, Stop
+from conveyor.daemon.systemd import Systemd
 from conveyor.daemon.workers import Heard, Worker, Workers
 from conveyor.errors import DaemonRunning
 from conveyor.model.event import EventKind, NewEvent
@@ -62,12 +64,14 @@ class Means:
         open: puts a Conveyor together.
         start: starts the process of a worker.
         log: where it says what it does.
+        systemd: who started it, if that listens.
     """
 
     load: Load
     open: Open
     start: Callable[[], Process]
     log: Log
+    systemd: Systemd
 
 
 def run(options: Options, means: Means) -> int:
@@ -119,6 +123,7 @@ class Daemon:
             site, load=means.load, open_=means.open, chores=self._chores, inbox=inbox, log=means.log
         )
         self._once = Once(self._errands, poll=options.poll) if options.once else None
+        self._observer = Observer(site, means.systemd, polls=options.poll, serves=not options.once, log=means.log)
         self._lease_lost = False
         self._tick = TICK
         self._next_turn = 0.0
@@ -150,13 +155,21 @@ class Daemon:
             self._once.begin()
         else:
             self._errands.arrange(self._jobs, poll=self._options.poll)
+            self._observer.begin(self._jobs)
             self._jobs.start()
+        self._observer.ready()
 
     def _loop(self) -> None:
         while not self._over():
             for message in self._messages():
                 self._take(message)
             self._look_after_workers()
+            self._observer.beat(
+                workers=self._workers.count,
+                busy=len(self._workers.builds()),
+                disk_low=self._room.low,
+                lease_lost=self._lease_lost,
+            )
             if time.monotonic() >= self._next_turn:
                 good = guarded(self._log, "queue", self._turn)
                 self._tick = TICK if good else min(2 * self._tick, LONGEST_TICK)
@@ -190,6 +203,7 @@ class Daemon:
             case Signalled(number=number):
                 self._stop.ask(signal.Signals(number).name, self._site.settings.daemon.stop_within)
                 self._log.info("stopping", reason=self._stop.reason, phase=self._stop.phase)
+                self._observer.stopping()
             case Loaded(site=site):
                 self._use(site)
             case LeaseLost():
@@ -276,6 +290,7 @@ class Daemon:
         """Work with a new configuration from now on."""
         before, self._site = self._site, site
         self._errands.use(site)
+        self._observer.use(site)
         self._configure()
         added = sorted({*site.repos.packages} - {*before.repos.packages})
         removed = sorted({*before.repos.packages} - {*site.repos.packages})
@@ -297,6 +312,7 @@ class Daemon:
         self._chores.stop()
         self._workers.kill()
         self._chores.kill()
+        self._observer.end()
         self._log.info("daemon stopped", reason=self._stop.reason)
         self._tell(EventKind.DAEMON_STOPPED, f"the daemon has stopped: {self._stop.reason or 'a defect'}", {})
 

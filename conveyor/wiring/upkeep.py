@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -89,6 +90,17 @@ def collected(conveyor: Conveyor) -> tuple[str, ...]:
     """Names of the targets that retention removes from."""
     policies = conveyor.repos.retention
     return tuple(name for name in conveyor.repos.targets if name in policies and policies[name].newest is not None)
+
+
+def stock_sizes(conveyor: Conveyor) -> dict[str, int]:
+    """Bytes that the builders keep between builds, by what it is."""
+    sizes: Counter[str] = Counter()
+    for kind, buildroots in conveyor.builders.stocks.items():
+        targets = [target for target in conveyor.repos.targets.values() if target.builder is kind]
+        with suppress(ConveyorError):  # a builder that is not here keeps nothing
+            for item in buildroots.stock(targets) if targets else ():
+                sizes[item.kind] += item.size
+    return dict(sizes)
 
 
 def refresh_log(conveyor: Conveyor, target: Target) -> Path:

@@ -12,7 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from conveyor.config import DaemonSettings, Scratch, Settings, SigningSettings, Surroundings, load_settings
-from conveyor.config.daemon import default_workers
+from conveyor.config.daemon import LogLevel, default_workers
 from conveyor.config.settings_sources import toml_lines, variables
 from conveyor.errors import ConfigurationInvalid
 from conveyor.model.mirror import Mirror
@@ -80,6 +80,9 @@ def test_nothing_needs_to_be_set(folder: Path) -> None:
             builds_per_worker=100,
             worker_memory=2**30,
             collect_interval=86400,
+            listen=None,
+            stale_after=6 * 3600,
+            log_level=LogLevel.INFO,
         ),
         polling=Polling(interval=300, at_once=8, per_host=4, time_limit=60, retry_start=60, retry_limit=3600),
         mirrors=(),
@@ -195,6 +198,9 @@ def test_the_file_sets_everything(folder: Path) -> None:
             builds_per_worker=100,
             worker_memory=2**30,
             collect_interval=86400,
+            listen=None,
+            stale_after=6 * 3600,
+            log_level=LogLevel.INFO,
         ),
         polling=Polling(interval=7200, at_once=16, per_host=2, time_limit=30, retry_start=90, retry_limit=86400),
         mirrors=(
@@ -554,3 +560,16 @@ def test_nothing_written_is_an_accident(tmp_path: Path, text: str, values: dict[
         loaded = None
         lines = error.details
     assert loaded or lines
+
+
+def test_where_the_daemon_can_be_asked(folder: Path) -> None:
+    text = '[daemon]\nlisten = "[::1]:9190"\nstale_after = "1h"\nlog_level = "debug"\n'
+    daemon = load(folder, text).daemon
+    assert (daemon.listen, daemon.stale_after, daemon.log_level) == ("[::1]:9190", 3600, LogLevel.DEBUG)
+    assert mistakes(folder, '[daemon]\nlisten = "9190"\nlog_level = "loud"\n') == [
+        "conveyor.toml:2: daemon.listen: '9190' is no address to listen on; would be right: 127.0.0.1:9190",
+        "conveyor.toml:3: daemon.log_level: unknown level 'loud'; would be right: debug, error, info, warning",
+    ]
+    for address in ("", "x:99999", "::1:80", "a b:1", "x:", "127.0.0.1:9190\\n"):
+        (mistake,) = mistakes(folder, f'[daemon]\nlisten = "{address}"\n')
+        assert "is no address to listen on" in mistake
