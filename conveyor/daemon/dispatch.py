@@ -15,6 +15,7 @@ from conveyor.model.build import Build, Claim
 from conveyor.pipeline.holders import interrupt, is_here
 from conveyor.ports import Clock, Queue
 from conveyor.queue.scheduler import Scheduler
+from conveyor.wiring import QueueReader
 
 
 class Dispatcher:
@@ -23,18 +24,21 @@ class Dispatcher:
     Args:
         queue: what waits.
         scheduler: says which is next.
+        reader: tells it what waits.
         workers: who builds.
         clock: the time.
         log: the daemon's.
     """
 
-    def __init__(self, queue: Queue, scheduler: Scheduler, workers: Workers, clock: Clock, log: Log) -> None:
+    def __init__(
+        self, queue: Queue, scheduler: Scheduler, reader: QueueReader, workers: Workers, clock: Clock, log: Log
+    ) -> None:
         self._queue = queue
         self._scheduler = scheduler
+        self._reader = reader
         self._workers = workers
         self._clock = clock
         self._log = log
-        self._seen = 0
         self._signalled: dict[str, float] = {}
 
     def look(self, *, hand_out: bool) -> None:
@@ -43,19 +47,10 @@ class Dispatcher:
         Args:
             hand_out: whether builds are taken.
         """
-        self._read()
+        self._reader.read()
         self._cancel_all(self._queue.cancelling())
         if hand_out:
             self._hand_out()
-
-    def _read(self) -> None:
-        changes = self._queue.changes(self._seen)
-        if changes.number < self._seen:  # the store was put back from a backup
-            changes = self._queue.changes(0)
-        self._scheduler.apply(changes.items)
-        if changes.number != self._seen:
-            self._scheduler.pause(self._queue.pauses())
-        self._seen = changes.number
 
     def over(self, build: int) -> None:
         """A worker has a build no more, whatever became of it."""

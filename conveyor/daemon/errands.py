@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from queue import SimpleQueue
 from threading import Event
 
 from conveyor.daemon.chores import Chores
-from conveyor.daemon.jobs import Jobs, guarded
+from conveyor.daemon.guard import Guard
+from conveyor.daemon.jobs import Jobs
 from conveyor.daemon.log import Log
 from conveyor.daemon.messages import Loaded, Wake
 from conveyor.daemon.reconcile import Reconciler, Unsettled
 from conveyor.daemon.site import Files, Load, Open, Site, make_site
-from conveyor.errors import ConveyorError
+from conveyor.errors import ConveyorError, UpstreamUnreachable
 from conveyor.model.event import EventKind, NewEvent
 from conveyor.model.work import Chore
-from conveyor.wiring import make_mirroring, make_teller, upkeep
+from conveyor.pipeline.watching import Watcher
+from conveyor.wiring import make_mirroring, make_teller, make_watcher, upkeep
 
 # Seconds between two times; what is looked at so often is cheap to look at.
+POLL = 1.0
 RECONCILE = 10.0
 SETTLE = 10.0
 CONFIGURATION = 2.0
@@ -24,6 +28,9 @@ PROMOTIONS = 60.0
 MIRRORS = 30.0
 NOTICES = 10.0
 BASES = 600.0
+# Who pokes all packages in a single pass.
+ONCE = "conveyor daemon --once"
+SHOWN = 5
 # What is not urgent does not begin while everything starts.
 AFTER_START = 600.0
 
@@ -37,6 +44,7 @@ class Errands:
         open_: puts a Conveyor together.
         chores: carries out what is done by a process of its own.
         inbox: where the main thread is told.
+        guard: keeps what goes wrong from the others.
         log: the daemon's.
 
     Attributes:
@@ -45,14 +53,25 @@ class Errands:
     """
 
     def __init__(
-        self, site: Site, *, load: Load, open_: Open, chores: Chores, inbox: SimpleQueue[object], log: Log
+        self,
+        site: Site,
+        *,
+        load: Load,
+        open_: Open,
+        chores: Chores,
+        inbox: SimpleQueue[object],
+        guard: Guard,
+        log: Log,
     ) -> None:
         self._load = load
         self._open = open_
         self._chores = chores
         self._inbox = inbox
+        self._guard = guard
         self._log = log
         self._files = Files(site)
+        self._watching: tuple[Site, Watcher] | None = None
+        self._no_polls, self._ended = Event(), Event()
         self.reload = Event()
         self.unsettled = Event()
         self.use(site)
@@ -71,6 +90,8 @@ class Errands:
             jobs: the clock.
             poll: whether new commits are looked for.
         """
+        if poll:
+            jobs.add("poll", POLL, self.poll)
         jobs.add("reconcile", RECONCILE, self.reconcile)
         jobs.add("settle", SETTLE, self.settle)
         jobs.add("configuration", CONFIGURATION, self.look_at_configuration)
@@ -87,14 +108,47 @@ class Errands:
             poll: whether new commits are looked for.
         """
         work = {"reconcile": self.reconcile, "settle": self.settle}
-        went_well = [guarded(self._log, name, each) for name, each in work.items()]
-        return all(went_well)
+        if poll:
+            work["poll"] = self.poll_all
+        return self._all(work)
 
     def last(self) -> bool:
         """What comes last in a single pass; tells whether all of it went well."""
         work = {"reconcile": self.reconcile, "mirrors": self.mirror, "notices": self.tell}
-        went_well = [guarded(self._log, name, each) for name, each in work.items()]
-        return all(went_well)
+        return self._all(work)
+
+    def _all(self, work: Mapping[str, Callable[[], None]]) -> bool:
+        """Do all of this, one after the other, whether or not the others go well; tells whether all did."""
+        results = [self._guard(name, each) for name, each in work.items()]
+        return all(results)
+
+    def poll(self) -> None:
+        """Ask the repositories that are due, and bring into the queue what is new."""
+        if self._watcher().poll(self._site.conveyor.clock.now()):
+            self._inbox.put(Wake())
+
+    def poll_all(self) -> None:
+        """Ask all repositories now, and wait for their answers.
+
+        Raises:
+            UpstreamUnreachable: some did not answer.
+        """
+        conveyor, watcher = self._site.conveyor, self._watcher()
+        conveyor.watch.poke(list(self._site.repos.packages), ONCE, conveyor.clock.now())
+        while not self._ended.is_set():
+            watcher.poll(conveyor.clock.now())
+            if not any(poke.actor == ONCE for poke in conveyor.watch.pokes()):
+                break
+        silent = sorted(remote.url for remote in conveyor.watch.remotes().values() if remote.failures)
+        if silent:
+            raise UpstreamUnreachable(
+                f"{len(silent)} repositories do not answer", cause=", ".join(silent[:SHOWN]), hint="'conveyor doctor'"
+            )
+
+    def stop(self) -> None:
+        """Wait for no server any more. For any thread."""
+        self._ended.set()
+        self._no_polls.set()
 
     def reconcile(self) -> None:
         """Release builds of the dead, and try again what errored."""
@@ -142,6 +196,27 @@ class Errands:
         """Remove what retention does not keep."""
         if upkeep.collected(self._site.conveyor):
             self._chores.run(Chore.COLLECT, self._site.configuration)
+
+    def _watcher(self) -> Watcher:
+        """What polls; another one after the configuration was read."""
+        if self._watching is None or self._watching[0] is not self._site:
+            self._no_polls.set()
+            if self._watching is not None:
+                self._watching[1].close()
+            self._no_polls = Event()
+            if self._ended.is_set():
+                self._no_polls.set()
+            conveyor = self._site.conveyor
+            watcher = make_watcher(
+                self._site.settings,
+                self._site.repos,
+                queue=conveyor.queue,
+                watch=conveyor.watch,
+                store=conveyor.store,
+                stop=self._no_polls,
+            )
+            self._watching = (self._site, watcher)
+        return self._watching[1]
 
     def look_at_configuration(self) -> None:
         """Read the configuration where it was edited, or somebody asked for that. A broken edit changes nothing."""

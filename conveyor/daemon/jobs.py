@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from threading import Thread
 
-from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.executors.base import BaseExecutor, run_job
+from apscheduler.job import Job
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from conveyor.daemon.log import Log
-from conveyor.errors import ConveyorError, Interrupted
-
-THREADS = 16
+from conveyor.daemon.guard import Guard
 
 
 class Jobs:
     """Runs jobs at intervals; one that still runs is not begun again.
 
     Args:
-        log: the daemon's.
+        guard: keeps what goes wrong from the others.
     """
 
-    def __init__(self, log: Log) -> None:
-        self._log = log
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
         self._clock = BackgroundScheduler(
-            executors={"default": ThreadPoolExecutor(THREADS)},
+            executors={"default": _Threads()},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
             timezone=UTC,
         )
@@ -32,7 +31,7 @@ class Jobs:
     def add(self, name: str, seconds: float, work: Callable[[], object], *, first: float = 0) -> None:
         """Have something done every so many seconds, the first time after `first` seconds."""
         self._clock.add_job(
-            lambda: guarded(self._log, name, work),
+            lambda: self._guard(name, work),
             "interval",
             seconds=seconds,
             id=name,
@@ -64,16 +63,12 @@ class Jobs:
             self._clock.shutdown(wait=False)
 
 
-def guarded(log: Log, name: str, work: Callable[[], object]) -> bool:
-    """Do something that must not end the daemon: what goes wrong is logged. Tells whether it went well."""
-    try:
-        work()
-    except Interrupted:
-        return False
-    except ConveyorError as error:
-        log.warning("job failed", job=name, cause=error.summary, hint=error.hint)
-    except Exception:
-        log.exception("job failed: this is a defect of Conveyor", job=name)
-    else:
-        return True
-    return False
+class _Threads(BaseExecutor):  # type: ignore[misc]
+    """Runs each job in a thread of its own, which the process does not wait for at its end: it may hang."""
+
+    def _do_submit_job(self, job: Job, run_times: Sequence[datetime]) -> None:
+        Thread(target=self._run, args=(job, run_times), name=job.id, daemon=True).start()
+
+    def _run(self, job: Job, run_times: Sequence[datetime]) -> None:
+        # It catches what the job raises, and says so in what it gives.
+        self._run_job_success(job.id, run_job(job, job._jobstore_alias, run_times, self._logger.name))  # noqa: SLF001

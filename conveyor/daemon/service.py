@@ -15,8 +15,9 @@ from conveyor.command import Process
 from conveyor.daemon.chores import Chores
 from conveyor.daemon.dispatch import Dispatcher
 from conveyor.daemon.errands import Errands
+from conveyor.daemon.guard import Guard
 from conveyor.daemon.instance import Held, locked
-from conveyor.daemon.jobs import Jobs, guarded
+from conveyor.daemon.jobs import Jobs
 from conveyor.daemon.jumps import Jumps
 from conveyor.daemon.log import Log
 from conveyor.daemon.messages import LeaseLost, Loaded, Signalled
@@ -30,7 +31,7 @@ from conveyor.daemon.workers import Heard, Worker, Workers
 from conveyor.errors import DaemonRunning
 from conveyor.model.event import EventKind, NewEvent
 from conveyor.model.work import Said, SaidKind
-from conveyor.wiring import make_scheduler
+from conveyor.wiring import QueueReader, configure_scheduler, make_scheduler
 
 if TYPE_CHECKING:
     pass
@@ -88,7 +89,7 @@ def run(options: Options, means: Means) -> int:
         stack.enter_context(locked(site.settings.data_dir, wait=options.wait))
         held = Held(conveyor.leases, conveyor.clock, lost_after, lambda: inbox.put(LeaseLost()), means.log)
         held.take(wait=options.wait)
-        stack.callback(guarded, means.log, "lease", held.give_back)
+        stack.callback(Guard(means.log), "lease", held.give_back)
         if options.wait:  # which may have taken months
             site = make_site(means.load, means.open, site)
         return Daemon(site, options, means, inbox).run()
@@ -112,19 +113,27 @@ class Daemon:
         self._stop = Stop()
         self._jumps = Jumps()
         self._room = Room(site.settings.data_dir)
-        self._jobs = Jobs(means.log)
+        self._guard = Guard(means.log)
+        self._jobs = Jobs(self._guard)
         self._chores = Chores(means.start, means.log)
         self._workers = Workers(means.start, inbox, means.log)
-        self._scheduler = make_scheduler(site.conveyor)
-        self._dispatcher = Dispatcher(
-            site.conveyor.queue, self._scheduler, self._workers, site.conveyor.clock, means.log
-        )
+        conveyor = site.conveyor
+        self._scheduler = make_scheduler(site.settings, site.repos)
+        reader = QueueReader(self._scheduler, conveyor.queue, conveyor.events)
+        self._dispatcher = Dispatcher(conveyor.queue, self._scheduler, reader, self._workers, conveyor.clock, means.log)
         self._errands = Errands(
-            site, load=means.load, open_=means.open, chores=self._chores, inbox=inbox, log=means.log
+            site,
+            load=means.load,
+            open_=means.open,
+            chores=self._chores,
+            inbox=inbox,
+            guard=self._guard,
+            log=means.log,
         )
         self._once = Once(self._errands, poll=options.poll) if options.once else None
         self._observer = Observer(site, means.systemd, polls=options.poll, serves=not options.once, log=means.log)
         self._lease_lost = False
+        self._all_seen = False  # in a single pass: whether all that was polled is known to the scheduler
         self._tick = TICK
         self._next_turn = 0.0
 
@@ -171,13 +180,15 @@ class Daemon:
                 lease_lost=self._lease_lost,
             )
             if time.monotonic() >= self._next_turn:
-                good = guarded(self._log, "queue", self._turn)
+                polled = self._once is not None and self._once.is_polled
+                good = self._guard("queue", self._turn)
                 self._tick = TICK if good else min(2 * self._tick, LONGEST_TICK)
                 self._next_turn = 0.0 if good else time.monotonic() + self._tick
+                self._all_seen = polled and good
 
     def _over(self) -> bool:
         if self._once is not None and self._stop.phase is Phase.RUNNING:
-            if self._once.is_polled and self._dispatcher.idle:
+            if self._all_seen and self._dispatcher.idle:
                 self._once.finish()
             if self._once.is_done:
                 self._stop.ask(DONE, self._site.settings.daemon.stop_within)
@@ -226,9 +237,10 @@ class Daemon:
     def _look_after_workers(self) -> None:
         phase = self._stop.phase
         if phase is Phase.RUNNING:
-            guarded(self._log, "workers", self._workers.fill)
+            self._guard("workers", self._workers.fill)
             return
         self._jobs.stop()
+        self._errands.stop()
         self._chores.stop()
         if phase is Phase.ENDING:
             self._workers.dismiss()
@@ -283,7 +295,7 @@ class Daemon:
         if self._once is not None:
             self._once.lost()
         self._errands.unsettled.set()
-        guarded(self._log, "reconcile", self._errands.reconcile)
+        self._guard("reconcile", self._errands.reconcile)
         self._jobs.run_now("settle")
 
     def _use(self, site: Site) -> None:
@@ -300,6 +312,7 @@ class Daemon:
 
     def _configure(self) -> None:
         settings = self._site.settings.daemon
+        configure_scheduler(self._scheduler, self._site.settings, self._site.repos)
         self._workers.configure(
             self._site.configuration,
             count=settings.workers,
@@ -309,6 +322,7 @@ class Daemon:
 
     def _end(self) -> None:
         self._jobs.stop()
+        self._errands.stop()
         self._chores.stop()
         self._workers.kill()
         self._chores.kill()
@@ -321,7 +335,7 @@ class Daemon:
 
     def _record(self, event: NewEvent) -> None:
         conveyor = self._site.conveyor
-        guarded(self._log, "events", lambda: conveyor.events.record([event], conveyor.clock.now()))
+        self._guard("events", lambda: conveyor.events.record([event], conveyor.clock.now()))
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

@@ -15,6 +15,7 @@ from conveyor.model.work import Said, SaidKind, Task, to_line, to_said
 
 # A worker that cannot start is tried again after a second, then after twice as long each time.
 LONGEST_PAUSE = 60.0
+MOST_DOUBLINGS = 20
 CLOSING_SECONDS = 5.0
 # A signal that was lost in a place where Python drops what handlers raise is sent again.
 AGAIN_SECONDS = 30.0
@@ -128,9 +129,14 @@ class Workers:
     def fill(self) -> None:
         """Start workers until there are enough; those that leave count until they are gone."""
         while len(self._workers) < self._count and time.monotonic() >= self._not_before:
-            worker = Worker(self._start(), self._configuration, self._inbox.put)
-            self._workers.append(worker)
-            self._log.info("worker started", pid=worker.process.pid)
+            try:
+                process = self._start()
+            except OSError as error:  # too many processes, too little memory
+                self._log.error("no worker could be started", cause=str(error))
+                self._wait_longer()
+                return
+            self._workers.append(Worker(process, self._configuration, self._inbox.put))
+            self._log.info("worker started", pid=process.pid)
 
     def free(self) -> Iterator[Worker]:
         """Those that can be given a build."""
@@ -183,9 +189,12 @@ class Workers:
         else:
             self._log.warning("worker lost", pid=worker.process.pid, code=code, build=worker.build)
         if not worker.ready:
-            self._failures += 1
-            self._not_before = time.monotonic() + min(2.0**self._failures / 2, LONGEST_PAUSE)
+            self._wait_longer()
         return worker.build
+
+    def _wait_longer(self) -> None:
+        self._failures += 1
+        self._not_before = time.monotonic() + min(2.0 ** min(self._failures, MOST_DOUBLINGS) / 2, LONGEST_PAUSE)
 
     def dismiss(self) -> None:
         """Start no workers any more, and have those end that have no build."""

@@ -46,12 +46,14 @@ class Happenings:
         There is one event for each attempt. A success after a failure is `works-again`, a failure after a failure
         `failed-again`: of the same package on the same target, whatever else came between.
         """
-        told = f"{outcome} in {cause.stage}" if cause is not None and cause.stage is not None else str(outcome)
+        kind = self._kind(build, outcome)
+        word = kind.value.replace("-", " ")
+        told = f"{word} in {cause.stage}" if cause is not None and cause.stage is not None else word
         detail: dict[str, object] = {"version": version or build.version}
         if cause is not None:
             detail |= {"cause": cause.summary, "kind": cause.kind, "fault": cause.fault, "stage": cause.stage}
             told = f"{told}: {cause.summary}"
-        return _of(build, self._kind(build, outcome), told, detail)
+        return _of(build, kind, told, detail)
 
     def superseded(self, build: Build, why: str) -> tuple[NewEvent, ...]:
         """A build that waits will never be built."""

@@ -10,17 +10,20 @@ from conveyor.wiring.keeping import make_collect, make_scrub
 from conveyor.wiring.machine import examine, gain_root, require_programs, require_room, require_root
 from conveyor.wiring.mirroring import make_mirroring
 from conveyor.wiring.promotions import make_standings, make_voting
-from conveyor.wiring.scheduling import make_scheduler
+from conveyor.wiring.scheduling import QueueReader, configure_scheduler, make_scheduler
 from conveyor.wiring.signing import keys, require_signing, unsigned_note
 from conveyor.wiring.telling import make_teller
 from conveyor.wiring.transfer import export_store, import_store, opened_file, whole_file
 from conveyor.wiring.travel import make_travel
 from conveyor.wiring.verify import make_repair, make_verifier
+from conveyor.wiring.watching import make_watcher
 
 __all__ = [
     "Builders",
     "Conveyor",
+    "QueueReader",
     "Records",
+    "configure_scheduler",
     "create_key",
     "disk_error",
     "examine",

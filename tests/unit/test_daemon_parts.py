@@ -14,8 +14,10 @@ from threading import Event
 import pytest
 import structlog
 
+from conveyor.daemon import guard as guard_module
 from conveyor.daemon import stop
-from conveyor.daemon.jobs import Jobs, guarded
+from conveyor.daemon.guard import Guard
+from conveyor.daemon.jobs import Jobs
 from conveyor.daemon.jumps import Jumps
 from conveyor.daemon.log import Log, set_up
 from conveyor.daemon.room import Room
@@ -85,7 +87,7 @@ class TestLog:
         assert "\\x1b[31m" in output.getvalue()
 
 
-class TestGuarded:
+class TestGuard:
     @pytest.mark.parametrize(
         ("error", "level"),
         [(StoreUnusable("the store is gone", hint="wait"), "warning"), (ZeroDivisionError(), "error")],
@@ -96,7 +98,7 @@ class TestGuarded:
         def work() -> None:
             raise error
 
-        assert not guarded(log, "poll", work)
+        assert not Guard(log)("poll", work)
         (line,) = lines(output)
         assert (line["level"], line["job"]) == (level, "poll")
         assert ("Traceback" in str(line.get("exception"))) is (level == "error")
@@ -105,11 +107,31 @@ class TestGuarded:
         def work() -> None:
             raise Interrupted("stopped")
 
-        assert not guarded(log, "poll", work)
+        assert not Guard(log)("poll", work)
         assert output.getvalue() == ""
 
+    def test_the_same_trouble_is_told_now_and_then_only(
+        self, log: Log, output: StringIO, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        guard, troubles = Guard(log), ["gone", "gone", "locked", "locked", "gone"]
+
+        def work() -> None:
+            raise StoreUnusable(troubles[0])
+
+        while len(troubles) > 1:
+            guard("poll", work)
+            troubles.pop(0)
+        guard("poll", work)
+        assert [line["cause"] for line in lines(output)] == ["gone", "locked", "gone"]
+        monkeypatch.setattr(guard_module, "AGAIN_SECONDS", 0)
+        guard("poll", work)
+        guard("poll", lambda: None)
+        monkeypatch.setattr(guard_module, "AGAIN_SECONDS", 60)
+        guard("poll", work)
+        assert [line["cause"] for line in lines(output)][3:] == ["gone", "gone"]
+
     def test_what_goes_well(self, log: Log) -> None:
-        assert guarded(log, "poll", lambda: None)
+        assert Guard(log)("poll", lambda: None)
 
 
 class TestJobs:
@@ -123,7 +145,7 @@ class TestJobs:
                 tried.set()
             raise ZeroDivisionError
 
-        jobs = Jobs(log)
+        jobs = Jobs(Guard(log))
         jobs.add("bad", 0.05, fail)
         jobs.add("good", 3600, other.set)
         jobs.start()
@@ -134,7 +156,7 @@ class TestJobs:
 
     def test_a_job_can_be_run_now_once_there_is_a_clock(self, log: Log) -> None:
         ran = Event()
-        jobs = Jobs(log)
+        jobs = Jobs(Guard(log))
         jobs.add("rare", 3600, ran.set, first=3600)
         jobs.run_now("rare")
         jobs.start()
@@ -146,7 +168,7 @@ class TestJobs:
 
     def test_after_the_clock_was_set_back_no_job_waits_for_longer_than_its_interval(self, log: Log) -> None:
         ran = Event()
-        jobs = Jobs(log)
+        jobs = Jobs(Guard(log))
         jobs.add("often", 0.05, ran.set, first=3600)
         jobs.start()
         jobs.put_right()
