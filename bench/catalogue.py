@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from bench import bare, mock, processes
+from bench import bare, gitserver, mock, processes
 from bench.claims import Budget, Claim
 from bench.dlrn import Dlrn, Figures
 from bench.latency import Latency
 from bench.mock import Mock
 from bench.pbuilder import Pbuilder
+from bench.polling import Polling
 from bench.publishing import BYTES, FIRST, INODES, MEMORY, Publishing
 from bench.series import Comparison, Peer, Sample, Series
 from bench.site import with_builder
@@ -34,6 +35,8 @@ MEBIBYTES = "MiB"
 # So many packages a trunk has that is published.
 TRUNKS = (100, 1000, 5000)
 BUDGETED = 1000
+# So many packages are polled, and so many beside DLRN, which takes long.
+POLLED, POLLED_BY_DLRN = 1000, 100
 BARE_DEB = "dpkg-buildpackage -b, same root"
 BARE_RPM = "rpmbuild --rebuild, same root"
 PBUILDER = "pbuilder, same source"
@@ -56,6 +59,7 @@ def every_series(cache: Path) -> tuple[Series, ...]:
         *_memory(peers),
         *_cold(peers),
         *_publishing(cache, peers),
+        *_polling(cache, peers),
         *_latency(cache),
     )
 
@@ -71,6 +75,7 @@ class Peers:
         without_mock: the same of mock, which DLRN needs too.
         without_createrepo: the same of createrepo_c, which DLRN's step after a build needs.
         without_ftparchive: the same of apt-ftparchive.
+        without_git_server: why there is no git server over HTTP; empty where there is.
     """
 
     def __init__(self, cache: Path) -> None:
@@ -79,6 +84,7 @@ class Peers:
         self.without_pbuilder = Pbuilder.missing()
         self.without_mock = mock.missing()
         self.without_createrepo = "" if shutil.which("createrepo_c") else "createrepo_c is not installed"
+        self.without_git_server = gitserver.missing()
         self.without_ftparchive = "" if shutil.which("apt-ftparchive") else "apt-ftparchive is not installed"
 
     def pbuilder(self, _workshop: Workshop, target: Target, sample: Sample) -> float:
@@ -301,6 +307,31 @@ def _growth(cache: Path) -> tuple[Series, ...]:
         return _series(target, Publishing(cache, package_format, many).ours, _among(many), against)
 
     return one(RPM, Format.RPM), one(DEB, Format.DEB)
+
+
+def _polling(cache: Path, peers: Peers) -> tuple[Series, ...]:
+    """A poll of packages with two repositories each, and nothing new."""
+    many, some = Polling(cache, POLLED), Polling(cache, POLLED_BY_DLRN)
+    floor = "xargs -P8 git ls-remote"
+    return (
+        _series(
+            DEB,
+            many.ours,
+            _poll_of(POLLED),
+            Against(f"poll-{2 * POLLED}", floor, many.floor, peers.without_git_server, times(2)),
+            slow=True,
+        ),
+        _series(
+            DEB,
+            some.ours,
+            _poll_of(POLLED_BY_DLRN),
+            Against("poll-dlrn", "DLRN's refresh of each", some.dlrn, peers.without_git_server),
+        ),
+    )
+
+
+def _poll_of(packages: int) -> str:
+    return f"a poll of {2 * packages:,} repositories, nothing new"
 
 
 def _among(count: int) -> str:
