@@ -312,6 +312,8 @@ class Watcher:
         answers = {side: answer for side in Side if (answer := self._fresh(place_of(package, side))) is not None}
         if any(answer.packaging.get(name, "") is None for answer in answers.values()):
             self._again.add(name)  # its packaging is being changed
+            for url in self._places_of(name):
+                self._write_down(self._places[url])
             return
         heads = {side: head for side in Side if (head := self._intake.head(name, side)) is not None}
         upstream = heads.get(Side.UPSTREAM)

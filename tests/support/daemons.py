@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event as Flag
 from typing import Any
 
 from conveyor.cli.progress import SilentProgress
@@ -17,9 +18,11 @@ from conveyor.command import process_started
 from conveyor.config import load_repos, load_settings
 from conveyor.model.build import Build, State
 from conveyor.model.event import Event, EventKind
+from conveyor.model.watch import Side
 from conveyor.pipeline.poll import Wanted
 from conveyor.store import Books, open_books
 from conveyor.wiring import Conveyor, open_conveyor
+from conveyor.wiring.watching import make_watcher
 from tests.support.site import DEB, TARGETS, Site, wait_for
 from tests.support.upstream import GitUpstream
 
@@ -89,6 +92,8 @@ class QuickSite(Site):
         (folder / "buildroots").mkdir()
         super().__init__(folder, folder / "buildroots")
         self.targets = {DEB: TARGETS[DEB]}
+        self.upstreams = {"hello": self.upstream}
+        self.database = f"sqlite:///{self.data}/conveyor.db"
         self.configure()
         self._daemons: list[Daemon] = []
 
@@ -97,8 +102,13 @@ class QuickSite(Site):
         upstream = GitUpstream(self.folder / f"upstream/{package}.git")
         upstream.commit("Begin", files={"hello.sh": b"echo hello\n"})
         self.packages[package] = f'{{upstream: "{upstream.url}", packaging: specs/hello}}'
+        self.upstreams[package] = upstream
         self.configure()
         return upstream
+
+    def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+        """As a site's, with its store."""
+        return super().environment({"CONVEYOR_DATABASE": self.database, **(extra or {})})
 
     def push(self, *behaviour: str, upstream: GitUpstream | None = None) -> str:
         """A commit whose build behaves so; gives its sha."""
@@ -123,6 +133,28 @@ class QuickSite(Site):
         (self.folder / "good.yaml").write_text(repos)
         return self.queue(repos="good.yaml")
 
+    def see(self) -> None:
+        """Have all that was pushed seen, as the daemon's polls do."""
+        with self.opened() as conveyor:
+            watcher = make_watcher(
+                conveyor.settings,
+                conveyor.repos,
+                queue=conveyor.queue,
+                watch=conveyor.watch,
+                store=conveyor.store,
+                stop=Flag(),
+            )
+            conveyor.watch.poke(sorted(self.upstreams), "the test", datetime.now(UTC))
+            wait_for(lambda: watcher.poll(datetime.now(UTC)) == 0 and self._all_seen(conveyor), "all pushes to be seen")
+            watcher.close()
+
+    def _all_seen(self, conveyor: Conveyor) -> bool:
+        heads = conveyor.watch.heads()
+        return all(
+            (name, Side.UPSTREAM) in heads and heads[name, Side.UPSTREAM].sha == upstream.head
+            for name, upstream in self.upstreams.items()
+        )
+
     def cancel(self, number: int) -> None:
         """Cancel a build."""
         with self.books() as books:
@@ -131,7 +163,11 @@ class QuickSite(Site):
     @contextmanager
     def opened(self, repos: str = "repos.yaml") -> Iterator[Conveyor]:
         """The site as a command opens it."""
-        named = {"CONVEYOR_REPOS": str(self.folder / repos), "CONVEYOR_DATA_DIR": str(self.data)}
+        named = {
+            "CONVEYOR_REPOS": str(self.folder / repos),
+            "CONVEYOR_DATA_DIR": str(self.data),
+            "CONVEYOR_DATABASE": self.database,
+        }
         settings = load_settings(self.folder / "conveyor.toml", named)
         conveyor = open_conveyor(settings, load_repos(settings.repos), SilentProgress())
         try:
@@ -142,7 +178,7 @@ class QuickSite(Site):
     @contextmanager
     def books(self) -> Iterator[Books]:
         """What is recorded."""
-        books = open_books(f"sqlite:///{self.data}/conveyor.db")
+        books = open_books(self.database)
         try:
             yield books
         finally:

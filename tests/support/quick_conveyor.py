@@ -7,9 +7,11 @@ from functools import partial
 from conveyor.cli import context, daemon
 from conveyor.cli.main import main
 from conveyor.wiring import open_conveyor
+from tests.support.kills import obey
 from tests.support.quick import make_quick_builders
 
 if __name__ == "__main__":
+    obey("daemon")
     setattr(context, "open_conveyor", partial(open_conveyor, builders=make_quick_builders))  # noqa: B010
     daemon.WORKER = ("-m", "tests.support.quick_worker")
     main()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from conveyor.worker import main
+from tests.support.kills import obey
 from tests.support.quick import open_quick
 
 if __name__ == "__main__":
+    obey("worker")
     main(open_quick)

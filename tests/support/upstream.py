@@ -65,6 +65,11 @@ class GitUpstream:
         git(folder, "init", "--quiet", "--bare", "--template=", "--initial-branch=master")
         self._commits = 0
 
+    @property
+    def head(self) -> str:
+        """The newest commit of master."""
+        return git(self.folder, "rev-parse", "refs/heads/master")
+
     def commit(
         self,
         subject: str,

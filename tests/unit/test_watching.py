@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -13,8 +14,9 @@ from conveyor.model.build import Outcome, State
 from conveyor.model.event import EventKind
 from conveyor.model.package import CommitPolicy, Following, PackagingRepository
 from conveyor.model.queue import Priority, ReasonKind
-from conveyor.model.watch import Side
+from conveyor.model.watch import RemoteRefs, Side
 from conveyor.pipeline.intake import LOOKED_AT
+from tests.support.site import wait_for
 from tests.support.watching import DEB, LATER, LONG_AFTER, RPM, FakeSite, package, url_of
 
 SECOND = timedelta(seconds=1)
@@ -178,6 +180,21 @@ class TestPackaging:
         assert site.poll() == []
         site.folders.restless.clear()
         assert site.kinds(timedelta(seconds=10)) == [EventKind.NEW_COMMITS]
+
+    def test_files_that_are_being_changed_at_the_first_look_are_looked_at_again_soon(
+        self, site: FakeSite, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        refs = site.git.refs
+
+        def refs_later(*arguments: Any, **options: Any) -> RemoteRefs:
+            wait_for(lambda: "/specs/nova" not in site.watcher._asked, "the folder's answer")
+            return refs(*arguments, **options)
+
+        monkeypatch.setattr(site.git, "refs", refs_later)
+        site.folders.restless.add("nova")
+        assert site.poll() == []
+        site.folders.restless.clear()
+        assert site.kinds(timedelta(seconds=10)) == [EventKind.FIRST_SEEN]
 
     def test_a_folder_that_is_gone_holds_builds_back(self, site: FakeSite) -> None:
         site.poll()

@@ -1,0 +1,118 @@
+"""Has a quick program kill itself at a transaction of the store that a test names: what a kill can be seen by.
+
+A test writes what is to die, and where, to the file `die-at` in the folder that the programs run in; who meets it
+removes the file first, so that what comes after is left alone. With a file `transactions` beside it, all are noted.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from conveyor.store.database import Database
+
+ORDER = "die-at"
+NOTES = "transactions"
+BEFORE, AFTER = "before", "after"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """Where a process dies.
+
+    Attributes:
+        role: what it is: "daemon" or "worker".
+        transaction: the method of the store, such as "SqlStore.claim".
+        when: before it is committed, or after.
+        count: the how manieth of its process, from 1.
+    """
+
+    role: str
+    transaction: str
+    when: str
+    count: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.role} {self.transaction} {self.when} {self.count}"
+
+
+class Transactions:
+    """What a folder's programs did to the store, and where one of them is to die.
+
+    Args:
+        folder: the folder that they run in.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._order = folder / ORDER
+        self._notes = folder / NOTES
+
+    def note(self) -> None:
+        """Have all transactions noted from now on."""
+        self._notes.touch()
+
+    @property
+    def noted(self) -> list[tuple[str, str]]:
+        """Each by who did it, and its name, in order."""
+        return [(role, name) for role, name in map(str.split, self._notes.read_text().splitlines())]
+
+    def die_at(self, point: Point) -> None:
+        """Have the next that comes there die."""
+        new = self._order.with_name(f"{ORDER}.new")
+        new.write_text(str(point))
+        new.rename(self._order)
+
+    @property
+    def met(self) -> bool:
+        """Whether that has happened."""
+        return not self._order.exists()
+
+
+def obey(role: str) -> None:
+    """Die where a test says so.
+
+    Args:
+        role: what this process is.
+    """
+    original = Database.writing
+    seen: Counter[str] = Counter()
+
+    def writing(self: Database) -> AbstractContextManager[Connection]:
+        name = sys._getframe(1).f_code.co_qualname
+        seen[name] += 1
+        return watched(original(self), f"{role} {name}", seen[name])
+
+    @contextmanager
+    def watched(transaction: AbstractContextManager[Connection], name: str, count: int) -> Iterator[Connection]:
+        with transaction as connection:
+            yield connection
+            _die_if_told(f"{name} {BEFORE} {count}")
+        _note(name)
+        _die_if_told(f"{name} {AFTER} {count}")
+
+    setattr(Database, "writing", writing)  # noqa: B010
+
+
+def _note(name: str) -> None:
+    if os.path.exists(NOTES):  # noqa: PTH110 - as quick as can be
+        descriptor = os.open(NOTES, os.O_WRONLY | os.O_APPEND)
+        os.write(descriptor, f"{name}\n".encode())
+        os.close(descriptor)
+
+
+def _die_if_told(here: str) -> None:
+    try:
+        told = Path(ORDER).read_text()
+    except FileNotFoundError:
+        return
+    if told == here:
+        Path(ORDER).unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
