@@ -159,12 +159,11 @@ class QueueView:
     def glance(self) -> Glance:
         """What runs, and how many wait: quick, however many these are."""
         now = self._clock.now()
-        counts = self._queue.counts()
         return Glance(
             at=now,
             daemon=daemon_state(self._leases.holder(DAEMON), now, self._lost_after),
             running=tuple(self._running(None, None)),
-            waiting=sum(number for (_, state), number in counts.items() if state is State.QUEUED),
+            waiting=sum(size.builds for size in self._queue.sizes() if size.state is State.QUEUED),
         )
 
     def _running(self, package: str | None, target: str | None) -> Iterator[RunningBuild]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from conveyor.model.build import Build, State
+from conveyor.model.build import Build
 from conveyor.model.event import Event, EventKind, NewEvent
 from conveyor.model.lease import Lease
 from conveyor.model.queue import Change, Pause, Priority, QueueChanges, QueueSize, Reason, Relations, Scope
@@ -30,9 +30,6 @@ class Queue(Protocol):
         no build, and raise the number. 0 gives all builds that are queued or running. A build that has ended may be in
         the answer more than once over time, and is left out of an answer from 0.
         """
-
-    def counts(self) -> Mapping[tuple[str, State], int]:
-        """How many builds wait and run, by target and state; those of working copies are left out."""
 
     def retry(self, build_id: int, reason: Reason, priority: Priority, at: datetime) -> Build:
         """Put a finished build into the queue once more, its errors forgotten.

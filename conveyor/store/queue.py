@@ -87,13 +87,6 @@ class SqlQueue:
             items = [_to_item(*row) for row in connection.execute(statement)]
         return QueueChanges(number=number, items=tuple(sorted(items, key=lambda item: item.build)))
 
-    def counts(self) -> Mapping[tuple[str, State], int]:
-        """See the port."""
-        counted = select(build.c.target, build.c.state, func.count()).where(build.c.trunk, UNFINISHED)
-        with self._database.reading() as connection:
-            found = connection.execute(counted.group_by(build.c.target, build.c.state))
-            return {(target, State(state)): number for target, state, number in found}
-
     def retry(self, build_id: int, reason: Reason, priority: Priority, at: datetime) -> Build:
         """See the port."""
         values = {"state": State.QUEUED, "outcome": None, "queued_at": at, **AFRESH}

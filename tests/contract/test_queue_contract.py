@@ -245,19 +245,6 @@ class TestChanges:
         (number,) = kept.new("1")
         assert numbers(kept.queue.changes(changes.number).items) == [number]
 
-    def test_how_many_wait_and_run(self, kept: Kept) -> None:
-        assert kept.queue.counts() == {}
-        kept.new("1", "2", "3")
-        kept.new("1", target=OTHER_TARGET)
-        kept.store.queue(commit("4", trunk=False), TARGET, retry=False)
-        kept.store.claim(1, claim("t"))
-        kept.queue.cancel(2, "ann", NOON)
-        assert kept.queue.counts() == {
-            (TARGET, State.QUEUED): 1,
-            (TARGET, State.RUNNING): 1,
-            (OTHER_TARGET, State.QUEUED): 1,
-        }
-
     def test_each_change_is_told_once(self, kept: Kept) -> None:
         one, two = kept.new("1", "2")
         seen = kept.queue.changes(0).number

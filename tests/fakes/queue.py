@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -76,9 +75,6 @@ class MemoryQueue:
             and (record.changed > since if since else record.build.state is not State.FINISHED)
         )
         return QueueChanges(number=self._store.changes, items=items)
-
-    def counts(self) -> Mapping[tuple[str, State], int]:
-        return Counter((item.target, item.state) for item in self.changes(0).items)
 
     def retry(self, build_id: int, reason: Reason, priority: Priority, at: datetime) -> Build:
         build = self._store.build(build_id)
