@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from conveyor.repository.signing.keys import create as create_key
-from conveyor.wiring.builders import Builders
 from conveyor.wiring.conveyor import Conveyor, Records, disk_error, open_conveyor, open_records
 from conveyor.wiring.explaining import make_controls, make_explainer, make_queue_view
 from conveyor.wiring.keeping import make_collect, make_scrub
@@ -19,7 +18,6 @@ from conveyor.wiring.verify import make_repair, make_verifier
 from conveyor.wiring.watching import make_watcher
 
 __all__ = [
-    "Builders",
     "Conveyor",
     "QueueReader",
     "Records",

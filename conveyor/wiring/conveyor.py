@@ -12,9 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conveyor.errors import DiskFailed, DiskFull, UserError
-from conveyor.formats.deb.describe import DebDescriber
-from conveyor.formats.deb.metadata import DebIndexWriter
-from conveyor.formats.deb.toolchain import DebToolchain
 from conveyor.model.target import Format, IndexOptions
 from conveyor.pipeline.claims import Claims
 from conveyor.pipeline.happenings import Happenings
@@ -46,20 +43,17 @@ from conveyor.ports import (
 from conveyor.repository.collector import TreeCollector
 from conveyor.repository.signing import gnupg
 from conveyor.repository.tree import PublishedTree
-from conveyor.upstream.mirror import GitMirrors
-from conveyor.upstream.packaging import PackagingSources
-from conveyor.upstream.versions import upstream_version
-from conveyor.wiring.builders import Builders, make_builders
 from conveyor.wiring.promotions import components_of, make_promoter
 from conveyor.wiring.signing import open_signer, open_signing
 
 if TYPE_CHECKING:
     from conveyor.config import Repos, Settings
     from conveyor.store import Books
+    from conveyor.wiring.builders import Builders
 
 
-# Pydantic, SQLAlchemy, Jinja2, createrepo_c and rpm are imported where they are needed: together they take longer than
-# most commands that look at something.
+# Pydantic, SQLAlchemy, Jinja2, createrepo_c and rpm, and what only builds need, are imported where they are needed:
+# together they take longer than most commands that look at something.
 
 
 class SystemClock:
@@ -202,7 +196,7 @@ def open_conveyor(
     progress: Progress,
     *,
     books: Books | None = None,
-    builders: Callable[[Settings, Repos], Builders] = make_builders,
+    builders: Callable[[Settings, Repos], Builders] | None = None,
     stages_only: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Conveyor:
     """Put a Conveyor together. The caller closes it.
@@ -212,23 +206,29 @@ def open_conveyor(
         repos: packages and targets.
         progress: hears of stages.
         books: the store, where it is open already.
-        builders: makes what builds.
+        builders: makes what builds; None for what the settings say.
         stages_only: see `Runner`.
 
     Raises:
         UserError: the data directory cannot be made.
         StoreUnusable: the store cannot be opened.
     """
+    from conveyor.formats.deb.describe import DebDescriber  # noqa: PLC0415
+    from conveyor.formats.deb.toolchain import DebToolchain  # noqa: PLC0415
     from conveyor.formats.rpm.describe import RpmDescriber  # noqa: PLC0415
     from conveyor.formats.rpm.toolchain import RpmToolchain  # noqa: PLC0415
     from conveyor.formats.templates.renderer import JinjaRenderer  # noqa: PLC0415
+    from conveyor.upstream.mirror import GitMirrors  # noqa: PLC0415
+    from conveyor.upstream.packaging import PackagingSources  # noqa: PLC0415
+    from conveyor.upstream.versions import upstream_version  # noqa: PLC0415
+    from conveyor.wiring.builders import make_builders  # noqa: PLC0415
 
     data = settings.data_dir
     _make(data)
     # The caller's umask decides who enters the data directory. Below it, builds as their own user and a web
     # server must read what is there.
     os.umask(0o022)
-    made = builders(settings, repos)
+    made = (builders or make_builders)(settings, repos)
     writers = _writers(settings, repos)
     tree = _tree(settings, writers)
     books = books or open_kept(settings)
@@ -369,6 +369,7 @@ def open_kept(settings: Settings) -> Books:
 
 
 def _writers(settings: Settings, repos: Repos) -> Mapping[str, IndexWriter]:
+    from conveyor.formats.deb.metadata import DebIndexWriter  # noqa: PLC0415
     from conveyor.formats.rpm.metadata import RpmIndexWriter  # noqa: PLC0415
 
     cache = settings.data_dir / "metadata"

@@ -12,7 +12,6 @@ from conveyor.pipeline.controls import Controls
 from conveyor.pipeline.queueview import QueueView
 from conveyor.pipeline.why import Configured, Explainer, Sources
 from conveyor.pipeline.why_build import Work
-from conveyor.upstream.mirror import GitMirrors
 from conveyor.wiring.conveyor import Records
 from conveyor.wiring.promotions import make_standings
 from conveyor.wiring.waiting import RecordedLine
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
 
 def make_explainer(settings: Settings, repos: Repos, records: Records) -> Explainer:
     """What answers why anything is as it is. It fetches nothing, and builds nothing."""
+    from conveyor.upstream.mirror import GitMirrors  # noqa: PLC0415 - takes long to import
+
     sources = Sources(
         store=records.store,
         queue=records.queue,

@@ -9,10 +9,6 @@ from typing import TYPE_CHECKING
 
 from conveyor.buildroot import health
 from conveyor.buildroot.isolation import rootless
-from conveyor.buildroot.mock import health as mock_health
-from conveyor.buildroot.overlay import images
-from conveyor.buildroot.pbuilder.builder import PROGRAMS as PBUILDER_PROGRAMS
-from conveyor.buildroot.tools import containerhealth
 from conveyor.errors import CommandMissing, DiskFull, PermissionMissing
 from conveyor.model.health import Finding, Program
 from conveyor.model.target import BuilderKind, Target
@@ -45,6 +41,11 @@ def examine(conveyor: Conveyor) -> Iterator[Finding]:
 
 def _tool_findings(conveyor: Conveyor, target: Target) -> Iterator[Finding]:
     """What a target's builder needs of a tool that is not one of our programs."""
+    # Here and below, because the builders take long to import.
+    from conveyor.buildroot.mock import health as mock_health  # noqa: PLC0415
+    from conveyor.buildroot.overlay import images  # noqa: PLC0415
+    from conveyor.buildroot.tools import containerhealth  # noqa: PLC0415
+
     if target.base_image is not None:
         yield containerhealth.look_at_base(images.Images(), target.name, target.base_image)
     if target.container is not None:
@@ -116,6 +117,9 @@ def require_room(settings: Settings) -> None:
 
 def _programs(conveyor: Conveyor, target: Target) -> tuple[Program, ...]:
     """What building for a target needs of the machine, beside what every target needs."""
+    from conveyor.buildroot.overlay import images  # noqa: PLC0415
+    from conveyor.buildroot.pbuilder.builder import PROGRAMS as PBUILDER_PROGRAMS  # noqa: PLC0415
+
     if target.container is not None:
         return ()
     own = PBUILDER_PROGRAMS if target.builder is BuilderKind.PBUILDER else ()

@@ -20,10 +20,16 @@ from pathlib import Path
 from traceback import format_exc
 
 # Loaded once, in the process that all others are copies of: the wiring itself waits with them until they are needed.
+import conveyor.formats.deb.describe
+import conveyor.formats.deb.metadata
+import conveyor.formats.deb.toolchain
 import conveyor.formats.rpm.metadata
 import conveyor.formats.rpm.toolchain
 import conveyor.formats.templates.renderer
-import conveyor.store  # noqa: F401
+import conveyor.store
+import conveyor.upstream.packaging
+import conveyor.upstream.versions
+import conveyor.wiring.builders  # noqa: F401
 from conveyor.buildroot.isolation import cgroup
 from conveyor.command import process_started
 from conveyor.config import load_repos, load_settings
