@@ -17,6 +17,8 @@ from bench.mock import Mock
 from bench.pbuilder import Pbuilder
 from bench.polling import Polling
 from bench.publishing import BYTES, FIRST, INODES, MEMORY, Publishing
+from bench.scheduling import FAIR_SELECT, HEAP, NOBODY, OURS, SELECT, Scheduling
+from bench.scheduling import MEMORY as QUEUE_MEMORY
 from bench.series import Comparison, Peer, Sample, Series
 from bench.site import with_builder
 from bench.workshop import Made, Workshop
@@ -32,11 +34,14 @@ DEPENDENCY = "oslo.i18n"
 # No dependency of the library; it brings four more.
 ANOTHER = "python3-fixtures"
 MEBIBYTES = "MiB"
+MICROSECONDS = "us"
 # So many packages a trunk has that is published.
 TRUNKS = (100, 1000, 5000)
 BUDGETED = 1000
 # So many packages are polled, and so many beside DLRN, which takes long.
 POLLED, POLLED_BY_DLRN = 1000, 100
+# So many builds wait.
+QUEUES = (1_000, 10_000, 100_000)
 BARE_DEB = "dpkg-buildpackage -b, same root"
 BARE_RPM = "rpmbuild --rebuild, same root"
 PBUILDER = "pbuilder, same source"
@@ -61,6 +66,7 @@ def every_series(cache: Path) -> tuple[Series, ...]:
         *_publishing(cache, peers),
         *_polling(cache, peers),
         *_latency(cache),
+        *_scheduling(),
     )
 
 
@@ -369,6 +375,39 @@ def _latency(cache: Path) -> tuple[Series, ...]:
         _series(target, latency.ours, what, Against(name, "conveyor build by hand", latency.by_hand))
         for name, target in (("latency-deb", DEB), ("latency-rpm", RPM))
     )
+
+
+def _scheduling() -> tuple[Series, ...]:
+    """The decision which build is next, with builders that build nothing."""
+    fewest, most = QUEUES[0], QUEUES[-1]
+    growth = Against("scheduler-growth", f"ours, {fewest:,} waiting", Scheduling(fewest).peer(OURS), unit=MICROSECONDS)
+    return (
+        *(_scheduling_of(waiting) for waiting in QUEUES),
+        _series(DEB, Scheduling(most).ours, _decision(most), growth),
+    )
+
+
+def _scheduling_of(waiting: int) -> Series:
+    name, queue = f"scheduler-{waiting}", Scheduling(waiting)
+    return _series(
+        DEB,
+        queue.ours,
+        _decision(waiting),
+        Against(name, "SQLite, SELECT by index, no fairness", queue.peer(SELECT), unit=MICROSECONDS),
+        Against(f"{name}-fair", "SQLite, SELECT with fairness", queue.peer(FAIR_SELECT), unit=MICROSECONDS),
+        Against(f"{name}-heap", "heapq, order alone", queue.peer(HEAP), unit=MICROSECONDS),
+        Against(
+            f"{name}-memory",
+            "the builds in a list",
+            queue.peer(NOBODY, QUEUE_MEMORY),
+            unit=MEBIBYTES,
+            figure=QUEUE_MEMORY,
+        ),
+    )
+
+
+def _decision(waiting: int) -> str:
+    return f"a decision, {waiting:,} waiting"
 
 
 def _series(

@@ -12,6 +12,7 @@ import pytest
 
 from bench.catalogue import BUILDERS, DEB, RPM, every_series, one_of
 from bench.claims import Budget, Claim, Pair
+from bench.decisions import DECIDERS, measure
 from bench.dlrn import distgit_spec
 from bench.mock import configuration
 from bench.output import as_json, stage_table, table
@@ -262,3 +263,10 @@ def test_a_few_busy_packages_have_most_builds_of_a_history() -> None:
     assert len(builds) == 1000
     assert sum(builds[:100]) > 60_000
     assert builds[500] < 40
+
+
+@pytest.mark.parametrize("who", DECIDERS)
+def test_whoever_decides_starts_what_waits(who: str) -> None:
+    figures = measure(DECIDERS[who], 100)
+
+    assert figures["microseconds"] > 0
