@@ -110,8 +110,8 @@ class TestBuilding:
         assert site.one(third).state is State.QUEUED
         site.cancel(first)
         site.in_the_trunk(third)
-        daemon.signal()
-        daemon.signal()
+        daemon.signal(signal.SIGTERM)
+        daemon.signal(signal.SIGINT)
         assert daemon.end() == 0
         assert site.one(second).state is State.QUEUED
 
