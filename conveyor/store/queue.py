@@ -265,7 +265,14 @@ def _not_possible(connection: Connection, build_id: int, what: str, which: str) 
         UnknownName: there is no such build.
     """
     there = builds.get(connection, build_id)
-    return NotPossible(f"build {build_id} {what}: it is {there.outcome or there.state}", hint=which)
+    return NotPossible(f"build {build_id} {what}: it {_stands(there)}", hint=which)
+
+
+def _stands(build: Build) -> str:
+    """How a build stands, after "it"."""
+    if build.outcome is None:
+        return f"is {build.state}"
+    return f"{'was' if build.outcome in {Outcome.CANCELLED, Outcome.SUPERSEDED} else 'has'} {build.outcome}"
 
 
 def _about(scope: Scope, kind: EventKind, summary: str, detail: Mapping[str, object]) -> NewEvent:
