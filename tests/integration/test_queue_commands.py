@@ -280,7 +280,7 @@ class TestCancel:
         ("arguments", "told"),
         [
             (["7"], "there is no build 7"),
-            (["1"], "build 1 cannot be cancelled: it is cancelled"),
+            (["1"], "build 1 cannot be cancelled: it was cancelled"),
             ([], "not clear"),
             (["1", "--package", "nova"], "not clear"),
             (["1", "--waiting"], "go with --package only"),
@@ -418,7 +418,7 @@ class TestPrioritize:
         ("arguments", "told"),
         [
             (["7"], "there is no build 7"),
-            (["1"], "it is cancelled"),
+            (["1"], "it was cancelled"),
             (["1", "--urgent", "--backlog"], "--urgent, --backlog exclude each other"),
             ([], "Missing argument"),
         ],
