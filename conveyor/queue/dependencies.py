@@ -76,6 +76,12 @@ class Dependencies:
             changed.update(self._set_component(found, changed))
         return changed
 
+    def copy(self) -> Dependencies:
+        """Who goes before whom, as of the last `refresh`: for being asked, as it knows nothing else."""
+        copy = Dependencies(self._target)
+        copy._waits_for = dict(self._waits_for)
+        return copy
+
     def waits_for(self, package: str) -> tuple[str, ...]:
         """The packages that go before a package, by name, as of the last `refresh`."""
         return self._waits_for.get(package, ())

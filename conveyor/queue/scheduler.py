@@ -64,6 +64,7 @@ class Scheduler:
         self._given: dict[int, Entry] = {}
         self._moments: list[tuple[datetime, int]] = []
         self._served = 0
+        self._latest: datetime | None = None
 
     def limit(self, workers: int, limits: Mapping[str, int | None]) -> None:
         """Set how many builds may run at once, in all and by target. What runs already goes on."""
@@ -277,12 +278,16 @@ class Scheduler:
             entry = self._entries[build]
             entry.lane.join(entry, Role.READY)
             self._queue(entry.item.target).changed(entry.lane)
+        was_set_back = self._latest is not None and now < self._latest
+        self._latest = now
         for queue in self._queues.values():
             queue.refresh()
             queue.wake(now)
+            if was_set_back:
+                queue.reconsider()
 
     def _copy(self, now: datetime) -> Scheduler:
-        """One that stands where this one does, for trying things out. It shares what is known of dependencies."""
+        """One that stands where this one does, for trying things out."""
         self._wake(now)
         copy = Scheduler(
             workers=self._workers,

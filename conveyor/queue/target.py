@@ -71,8 +71,8 @@ class TargetQueue:
         return self.lanes[package]
 
     def copy(self, entries: Entries, rules: Rules) -> TargetQueue:
-        """The same queue without its builds: for other entries and rules, on the same dependencies."""
-        copy = TargetQueue(self.name, entries, rules, self.dependencies)
+        """The same queue without its builds: for other entries and rules."""
+        copy = TargetQueue(self.name, entries, rules, self.dependencies.copy())
         copy.age, copy.served = self.age, self.served
         for package, lane in self.lanes.items():
             copy.lane(package).share = lane.share
@@ -108,7 +108,7 @@ class TargetQueue:
 
     def holders(self, item: QueueItem, now: datetime) -> list[tuple[str, list[int]]]:
         """The dependencies that go before a build, by name, and which builds of each."""
-        if now >= self.patient_until(item):
+        if not self._is_patient(item, now):
             return []
         latest = item.queued_at + self._rules.together
         lanes = [self.lanes[each] for each in self.dependencies.waits_for(item.package) if each in self.lanes]
@@ -134,6 +134,12 @@ class TargetQueue:
             if lane is not None and lane.behind is not None:
                 self._unpark(lane)
 
+    def reconsider(self) -> None:
+        """Look anew at all that waits for dependencies."""
+        for lane in self.lanes.values():
+            if lane.behind is not None:
+                self._unpark(lane)
+
     def wake(self, now: datetime) -> None:
         """Let builds go on that have waited for dependencies for long enough."""
         while self._deadlines and self._deadlines[0][0] <= now:
@@ -144,7 +150,7 @@ class TargetQueue:
     def _holder(self, item: QueueItem, now: datetime) -> Lane | None:
         """The lane of the first of `holders`; asked for each decision, so without a list of builds."""
         packages = self.dependencies.waits_for(item.package)
-        if not packages or now >= self.patient_until(item):
+        if not packages or not self._is_patient(item, now):
             return None
         latest = item.queued_at + self._rules.together
         for package in packages:
@@ -152,6 +158,13 @@ class TargetQueue:
             if lane is not None and (oldest := self._oldest(lane)) is not None and oldest <= latest:
                 return lane
         return None
+
+    def _is_patient(self, item: QueueItem, now: datetime) -> bool:
+        """Whether a build waits for dependencies. One from the future tells that the clock was set back.
+
+        Then times do not tell what came first, and each new build of a dependency would count as older.
+        """
+        return item.queued_at - self._rules.together <= now < self.patient_until(item)
 
     def _oldest(self, lane: Lane) -> datetime | None:
         return lane.oldest(paused=self._is_paused(lane))

@@ -133,6 +133,10 @@ class World:
     def time(self) -> None:
         """The clock goes on, now and then back."""
         self.now += timedelta(seconds=self.random.choice(SECONDS))
+        if self.random.random() < 0.1:
+            self.now -= timedelta(seconds=self.random.choice((30, 3600)))
+            for build in self.waiting():  # as the daemon has it done then
+                self.put(replace(self.items[build], not_before=None))
 
     def change(self) -> None:
         """A waiting build is cancelled, claimed by another process, or given another priority or moment."""
@@ -263,7 +267,7 @@ class World:
                 yield from (item for item in heads if not self._holders(item, waited_for.get(package, set())))
 
     def _holders(self, item: QueueItem, waited_for: set[str]) -> list[int]:
-        if self.now - item.queued_at >= PATIENCE:
+        if not -TOGETHER <= self.now - item.queued_at < PATIENCE:
             return []
         lanes = [(package, item.target) for package in waited_for]
         running = [self.items[build] for build in self.running() if self.lane(build) in lanes]

@@ -52,7 +52,7 @@ def test_dependencies_are_those_of_the_rule_however_they_came_about(
                 assert all(needed in edges[package] for package, needed in steps)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(world=worlds)
 def test_what_starts_may_start_and_all_that_waits_starts_in_the_end(world: World) -> None:
     for _ in range(STEPS):
@@ -66,7 +66,7 @@ def test_what_starts_may_start_and_all_that_waits_starts_in_the_end(world: World
     assert world.scheduler.wakes_at() is None
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(world=worlds)
 def test_the_order_has_each_waiting_build_once_and_begins_with_the_next(world: World) -> None:
     for _ in range(STEPS):
@@ -79,7 +79,7 @@ def test_the_order_has_each_waiting_build_once_and_begins_with_the_next(world: W
             assert order[0] == following.build
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(world=worlds)
 def test_what_may_not_start_is_held_by_something_that_is_told(world: World) -> None:
     for _ in range(STEPS):

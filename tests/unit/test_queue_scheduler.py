@@ -257,6 +257,14 @@ class TestDependencies:
         assert scheduler.next(NOON + PATIENCE - SECOND) is None
         assert start(scheduler, NOON + PATIENCE) == 2
 
+    def test_a_clock_that_was_set_back_makes_nobody_wait(self) -> None:
+        """Else each new build of the dependency would have been queued before what needs it."""
+        scheduler = scheduler_of(item(1, "oslo"), item(2, "nova"), workers=2)
+        needs(scheduler, nova="oslo", oslo="")
+        start(scheduler)
+        assert scheduler.next(NOON) is None
+        assert start(scheduler, NOON - timedelta(hours=1)) == 2
+
     def test_what_others_wait_for_takes_over_their_priority(self) -> None:
         items = [
             item(1, "a"),
@@ -384,6 +392,16 @@ class TestWholeOrder:
         scheduler = scheduler_of(item(1), workers=0, deb=0)
         assert scheduler.next(NOON) is None
         assert [each.build for each in scheduler.order(NOON)] == [1]
+
+    def test_an_order_is_that_of_the_moment_it_was_asked_for(self) -> None:
+        scheduler = scheduler_of(item(1, "oslo"), item(2, "nova"), workers=2)
+        needs(scheduler, nova="oslo", oslo="")
+        start(scheduler)
+        order = scheduler.order(NOON)
+        assert scheduler.next(NOON) is None
+        scheduler.relate("deb", "nova", None)
+        assert [each.build for each in order] == [2]
+        assert start(scheduler) == 2
 
     def test_one_that_is_consumed_is_empty(self) -> None:
         scheduler = scheduler_of(item(1), item(2))
