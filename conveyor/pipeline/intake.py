@@ -16,7 +16,7 @@ from conveyor.pipeline.sightings import PackagingSighting, Sighting
 from conveyor.pipeline.unfinished import UnfinishedBuilds
 from conveyor.ports import Clock, Queue, Store, Watch
 
-# So many of a package's newest builds are looked at for one that is wanted again, and its target's for one at all.
+# So many of a package's newest builds are looked at for one that is wanted again.
 LOOKED_AT = 100
 
 
@@ -73,7 +73,8 @@ class Intake:
 
     def built(self, package: str) -> frozenset[str]:
         """Shas of the upstream commits of a package's last builds."""
-        return frozenset(build.commit.upstream.sha for build in self._store.builds(package=package, limit=LOOKED_AT))
+        builds = self._store.builds(package=package, trunk=True, limit=LOOKED_AT)
+        return frozenset(build.commit.upstream.sha for build in builds)
 
     def bring(self, package: Package, seen: Sighting, packaging: PackagingSighting) -> None:
         """Take in what was seen of a package: all of it or nothing."""
@@ -93,18 +94,16 @@ class Intake:
         return known is None or replace(head, at=known.at) != known
 
     def _was_built(self, package: str, target: str) -> bool:
-        # The newest tells, unless it was made of somebody's working copy.
-        found = (self._store.builds(package=package, target=target, limit=limit) for limit in (1, LOOKED_AT))
-        return any(build.commit.trunk for builds in found for build in builds)
+        return bool(self._store.builds(package=package, target=target, trunk=True, limit=1))
 
     def _revive(self, package: Package, wanted: Iterable[NewBuild]) -> None:
         """Put builds back into the queue that were superseded, and are wanted again: a branch may come back."""
         builds = {(build.commit.id, build.target): build for build in wanted if not build.superseded}
         if not builds:
             return
-        for known in self._store.builds(package=package.name, limit=LOOKED_AT + 2 * len(builds)):
+        for known in self._store.builds(package=package.name, trunk=True, limit=LOOKED_AT + 2 * len(builds)):
             new = builds.get((known.commit.id, known.target))
-            if new is not None and known.commit.trunk and known.outcome is Outcome.SUPERSEDED:
+            if new is not None and known.outcome is Outcome.SUPERSEDED:
                 # It may be in the queue by now: somebody asked for it.
                 with suppress(NotPossible):
                     self._queue.retry(known.id, new.reason, new.priority, self._clock.now())

@@ -30,6 +30,9 @@ class UnfinishedBuilds:
     def refresh(self) -> None:
         """Learn what changed."""
         changes = self._queue.changes(self._number)
+        if changes.number < self._number:  # the store was put back from a backup
+            self._items.clear()
+            changes = self._queue.changes(0)
         self._number = changes.number
         for item in changes.items:
             if item.state is State.FINISHED:
@@ -42,7 +45,7 @@ class UnfinishedBuilds:
         return frozenset(package for package, items in self._items.items() if items)
 
     def of(self, package: str) -> list[Unfinished]:
-        """A package's, in the order of their numbers; those for no snapshot are nobody's business."""
+        """A package's, in the order of their numbers."""
         items = self._items.get(package, {})
         builds = {build.id: build for build in self._builds(package, items.keys())}
         return [
@@ -54,7 +57,7 @@ class UnfinishedBuilds:
                 commit=builds[number].commit,
             )
             for number, item in sorted(items.items())
-            if number in builds and builds[number].commit.trunk
+            if number in builds
         ]
 
     def _builds(self, package: str, wanted: AbstractSet[int]) -> tuple[Build, ...]:
@@ -63,7 +66,7 @@ class UnfinishedBuilds:
             return ()
         limit = max(LOOKED_AT, len(wanted))
         while True:
-            builds = self._store.builds(package=package, limit=limit)
+            builds = self._store.builds(package=package, trunk=True, limit=limit)
             if len(builds) < limit or wanted <= {build.id for build in builds}:
                 return builds
             limit *= 2

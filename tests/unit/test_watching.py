@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
@@ -186,9 +185,9 @@ class TestPackaging:
     ) -> None:
         refs = site.git.refs
 
-        def refs_later(*arguments: Any, **options: Any) -> RemoteRefs:
+        def refs_later(url: str, **more: object) -> RemoteRefs:
             wait_for(lambda: "/specs/nova" not in site.watcher._asked, "the folder's answer")
-            return refs(*arguments, **options)
+            return refs(url, **more)  # type: ignore[arg-type]
 
         monkeypatch.setattr(site.git, "refs", refs_later)
         site.folders.restless.add("nova")
