@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -19,7 +18,7 @@ from conveyor.cli.table import print_table
 from conveyor.cli.text import human_size, plain
 from conveyor.errors import CommandFailed, CommandMissing, ConveyorError, Interrupted, SandboxUnusable, UserError
 from conveyor.model.target import BuilderKind, Target
-from conveyor.wiring import Conveyor, gain_root, require_programs
+from conveyor.wiring import Conveyor, gain_root, require_programs, upkeep
 
 HEADINGS = ("target", "builder", "what", "size", "age", "last use", "in use by", "id")
 KINDS = tuple(StockKind)
@@ -67,11 +66,7 @@ def refresh(
     named = [given.configuration.target(name) for name in targets or ()]
     gain_root(given.site)
     with given.opened() as conveyor:
-        chosen = [
-            target
-            for target in named or _made(given, conveyor)
-            if not due or conveyor.builders.stocks[target.builder].is_due(target)
-        ]
+        chosen = [target for target in named or _made(given, conveyor) if not due or upkeep.is_due(conveyor, target)]
         require_programs(conveyor, chosen)
         if not chosen:
             given.output.print("nothing to do: " + ("no base is due" if due else "nothing was built yet"))
@@ -120,13 +115,13 @@ def shell(
         buildroots = conveyor.builders.stocks[chosen.builder]
         if not _has_base(buildroots, chosen):
             given.errors.print(f"making the buildroot of {target} first, which may take some minutes", soft_wrap=True)
-        raise typer.Exit(buildroots.visit(chosen, SHELL, _log(given, chosen), as_root=as_root))
+        raise typer.Exit(buildroots.visit(chosen, SHELL, upkeep.refresh_log(conveyor, chosen), as_root=as_root))
 
 
 def refresh_due(given: Context, conveyor: Conveyor, targets: Iterable[Target]) -> None:
     """After builds: make anew what they found due. What goes wrong is told, and is no failure of theirs."""
     for target in targets:
-        if conveyor.builders.stocks[target.builder].is_due(target):
+        if upkeep.is_due(conveyor, target):
             text = f"refreshing the buildroot of {target.name} for later builds; Ctrl-C leaves it as it is"
             given.errors.print(text, soft_wrap=True)
             refresh_one(given, conveyor, target)
@@ -135,7 +130,7 @@ def refresh_due(given: Context, conveyor: Conveyor, targets: Iterable[Target]) -
 def refresh_one(given: Context, conveyor: Conveyor, target: Target) -> ConveyorError | None:
     """Make one target's base anew, and tell what became of it; returns the error if there was one."""
     began = time.monotonic()
-    log = _log(given, target)
+    log = upkeep.refresh_log(conveyor, target)
     try:
         made = conveyor.builders.stocks[target.builder].refresh(target, log)
     except Interrupted:
@@ -232,11 +227,3 @@ def _made(given: Context, conveyor: Conveyor) -> list[Target]:
 
 def _has_base(buildroots: Buildroots, target: Target) -> bool:
     return any(item.current for item in buildroots.stock([target]))
-
-
-def _log(given: Context, target: Target) -> Path:
-    """Where it is written what making a buildroot says; each time anew."""
-    log = given.site.data_dir / "buildroots" / f"{target.name}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    log.write_bytes(b"")
-    return log

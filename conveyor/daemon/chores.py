@@ -45,6 +45,9 @@ class Chores:
             process.send(configuration)
             process.send(to_line(Task(chore=chore)))
             return self._listen(process, chore)
+        except ValueError as error:  # it is none of ours any more
+            self._log.error("chore", chore=chore, problem=str(error))
+            return False
         finally:
             with self._lock:
                 self._running.discard(process)

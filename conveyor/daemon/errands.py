@@ -11,13 +11,13 @@ from conveyor.daemon.guard import Guard
 from conveyor.daemon.jobs import Jobs
 from conveyor.daemon.log import Log
 from conveyor.daemon.messages import Loaded, Wake
+from conveyor.daemon.polling import Polling
 from conveyor.daemon.reconcile import Reconciler, Unsettled
 from conveyor.daemon.site import Files, Load, Open, Site, make_site
-from conveyor.errors import ConveyorError, UpstreamUnreachable
+from conveyor.errors import ConveyorError
 from conveyor.model.event import EventKind, NewEvent
 from conveyor.model.work import Chore
-from conveyor.pipeline.watching import Watcher
-from conveyor.wiring import make_mirroring, make_teller, make_watcher, upkeep
+from conveyor.wiring import make_mirroring, make_teller, upkeep
 
 # Seconds between two times; what is looked at so often is cheap to look at.
 POLL = 1.0
@@ -28,9 +28,6 @@ PROMOTIONS = 60.0
 MIRRORS = 30.0
 NOTICES = 10.0
 BASES = 600.0
-# Who pokes all packages in a single pass.
-ONCE = "conveyor daemon --once"
-SHOWN = 5
 # What is not urgent does not begin while everything starts.
 AFTER_START = 600.0
 
@@ -70,8 +67,8 @@ class Errands:
         self._guard = guard
         self._log = log
         self._files = Files(site)
-        self._watching: tuple[Site, Watcher] | None = None
-        self._no_polls, self._ended = Event(), Event()
+        self._polling = Polling(site)
+        self._jobs: Jobs | None = None
         self.reload = Event()
         self.unsettled = Event()
         self.use(site)
@@ -82,6 +79,9 @@ class Errands:
         self._reconciler = Reconciler(site, self._log)
         self._undone = Unsettled(site)
         self._teller = make_teller(site.settings, site.repos, site.conveyor)
+        self._polling.use(site)
+        if self._jobs is not None:
+            self._arrange_retention(self._jobs)
 
     def arrange(self, jobs: Jobs, *, poll: bool) -> None:
         """Put all jobs on a clock.
@@ -99,6 +99,10 @@ class Errands:
         jobs.add("mirrors", MIRRORS, self.mirror)
         jobs.add("notices", NOTICES, self.tell)
         jobs.add("bases", BASES, self.refresh, first=AFTER_START)
+        self._arrange_retention(jobs)
+        self._jobs = jobs
+
+    def _arrange_retention(self, jobs: Jobs) -> None:
         jobs.add("retention", self._site.settings.daemon.collect_interval, self.collect, first=AFTER_START)
 
     def first(self, *, poll: bool) -> bool:
@@ -109,7 +113,7 @@ class Errands:
         """
         work = {"reconcile": self.reconcile, "settle": self.settle}
         if poll:
-            work["poll"] = self.poll_all
+            work["poll"] = self._polling.poll_all
         return self._all(work)
 
     def last(self) -> bool:
@@ -123,32 +127,13 @@ class Errands:
         return all(results)
 
     def poll(self) -> None:
-        """Ask the repositories that are due, and bring into the queue what is new."""
-        if self._watcher().poll(self._site.conveyor.clock.now()):
+        """Look for new commits."""
+        if self._polling.poll():
             self._inbox.put(Wake())
-
-    def poll_all(self) -> None:
-        """Ask all repositories now, and wait for their answers.
-
-        Raises:
-            UpstreamUnreachable: some did not answer.
-        """
-        conveyor, watcher = self._site.conveyor, self._watcher()
-        conveyor.watch.poke(list(self._site.repos.packages), ONCE, conveyor.clock.now())
-        while not self._ended.is_set():
-            watcher.poll(conveyor.clock.now())
-            if not any(poke.actor == ONCE for poke in conveyor.watch.pokes()):
-                break
-        silent = sorted(remote.url for remote in conveyor.watch.remotes().values() if remote.failures)
-        if silent:
-            raise UpstreamUnreachable(
-                f"{len(silent)} repositories do not answer", cause=", ".join(silent[:SHOWN]), hint="'conveyor doctor'"
-            )
 
     def stop(self) -> None:
         """Wait for no server any more. For any thread."""
-        self._ended.set()
-        self._no_polls.set()
+        self._polling.stop()
 
     def reconcile(self) -> None:
         """Release builds of the dead, and try again what errored."""
@@ -196,27 +181,6 @@ class Errands:
         """Remove what retention does not keep."""
         if upkeep.collected(self._site.conveyor):
             self._chores.run(Chore.COLLECT, self._site.configuration)
-
-    def _watcher(self) -> Watcher:
-        """What polls; another one after the configuration was read."""
-        if self._watching is None or self._watching[0] is not self._site:
-            self._no_polls.set()
-            if self._watching is not None:
-                self._watching[1].close()
-            self._no_polls = Event()
-            if self._ended.is_set():
-                self._no_polls.set()
-            conveyor = self._site.conveyor
-            watcher = make_watcher(
-                self._site.settings,
-                self._site.repos,
-                queue=conveyor.queue,
-                watch=conveyor.watch,
-                store=conveyor.store,
-                stop=self._no_polls,
-            )
-            self._watching = (self._site, watcher)
-        return self._watching[1]
 
     def look_at_configuration(self) -> None:
         """Read the configuration where it was edited, or somebody asked for that. A broken edit changes nothing."""

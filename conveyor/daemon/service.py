@@ -9,7 +9,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING
 
 from conveyor.command import Process
 from conveyor.daemon.chores import Chores
@@ -32,9 +31,6 @@ from conveyor.errors import DaemonRunning
 from conveyor.model.event import EventKind, NewEvent
 from conveyor.model.work import Said, SaidKind
 from conveyor.wiring import QueueReader, configure_scheduler, make_scheduler
-
-if TYPE_CHECKING:
-    pass
 
 TICK = 0.5  # seconds between two looks at the queue
 LONGEST_TICK = 15.0  # while the store does not answer
@@ -275,6 +271,8 @@ class Daemon:
                     seconds=said.seconds,
                     cause=said.text,
                 )
+            case SaidKind.STAGE:
+                self._log.debug("stage begins", build=said.build, attempt=said.attempt, stage=said.stage)
             case SaidKind.PUBLISHED:
                 self._log.info("build published", build=said.build)
             case SaidKind.PROBLEM | SaidKind.BROKEN:

@@ -91,8 +91,11 @@ class Worker:
     def _listen(self) -> None:
         # What is said here may be longer than a pipe holds, and it listens only once it has loaded its modules.
         self.process.send(self._configuration)
-        for line in self.process.lines():
-            self._heard(Heard(worker=self, said=to_said(line)))
+        try:
+            for line in self.process.lines():
+                self._heard(Heard(worker=self, said=to_said(line)))
+        except ValueError:  # it is none of ours any more
+            self.process.kill()
         self._heard(Heard(worker=self, said=None))
 
 
@@ -182,6 +185,9 @@ class Workers:
     def ended(self, worker: Worker) -> int | None:
         """Take note of a worker's end; gives the build that it had."""
         code = worker.process.end(CLOSING_SECONDS)
+        if code is None:  # it says nothing more, but goes on
+            worker.process.kill()
+            code = worker.process.end(CLOSING_SECONDS)
         self._workers.remove(worker)
         expected = worker.leaving and worker.build is None
         if expected:

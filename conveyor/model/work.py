@@ -94,6 +94,8 @@ def to_said(line: str) -> Said:
         ValueError: it said nothing that is known.
     """
     found = json.loads(line)
+    if not isinstance(found, dict) or "kind" not in found:
+        raise ValueError("a worker says what kind of thing it says")
     stage, outcome = found.get("stage"), found.get("outcome")
     return Said(
         kind=SaidKind(found["kind"]),

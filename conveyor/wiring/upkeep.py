@@ -81,9 +81,14 @@ def due(conveyor: Conveyor) -> tuple[Target, ...]:
     found = []
     for target in conveyor.repos.targets.values():
         with suppress(ConveyorError):  # a builder that is not here: its builds say so
-            if conveyor.builders.stocks[target.builder].is_due(target):
+            if is_due(conveyor, target):
                 found.append(target)
     return tuple(found)
+
+
+def is_due(conveyor: Conveyor, target: Target) -> bool:
+    """Whether the base of a target is due to be made anew."""
+    return conveyor.builders.stocks[target.builder].is_due(target)
 
 
 def collected(conveyor: Conveyor) -> tuple[str, ...]:
