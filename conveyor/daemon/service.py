@@ -281,6 +281,8 @@ class Daemon:
                 self._log.error("worker", pid=worker.process.pid, build=said.build, problem=said.text)
             case SaidKind.NOTE:
                 self._log.info("worker", pid=worker.process.pid, build=said.build, told=said.text)
+            case SaidKind.ROOT:
+                self._observer.found_root(ready=bool(said.ready))
             case SaidKind.DONE if said.build is not None:
                 self._dispatcher.over(said.build)
                 self._jobs.run_now("reconcile")
