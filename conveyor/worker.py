@@ -121,6 +121,10 @@ class Voice:
             )
         )
 
+    def found_root(self, build: Build, *, ready: bool) -> None:
+        """The build has its root."""
+        self.say(Said(kind=SaidKind.ROOT, build=build.id, attempt=build.attempt, ready=ready))
+
     def waiting(self, build: Build) -> None:
         """A worker waits for nobody."""
 

@@ -17,6 +17,9 @@ class SilentProgress:
     def ended(self, build: Build, stage: Stage, seconds: float, failed: bool) -> None:
         """Say nothing."""
 
+    def found_root(self, build: Build, *, ready: bool) -> None:
+        """Say nothing."""
+
     def waiting(self, build: Build) -> None:
         """Say nothing."""
 
@@ -44,6 +47,9 @@ class TerminalProgress:
         self._still()
         mark = "[red]✗[/red]" if failed else "[green]✓[/green]"
         self._console.print(f"  {mark} {stage:<10} {seconds:7.2f} s", highlight=False)
+
+    def found_root(self, build: Build, *, ready: bool) -> None:
+        """The seconds of its stage say it."""
 
     def waiting(self, build: Build) -> None:
         """Spin while another process builds."""

@@ -68,10 +68,8 @@ class Dispatcher:
             if item is None:
                 return
             self._scheduler.started(item.build)
-            worker.give(item.build)
-            self._log.info(
-                "build given", build=item.build, package=item.package, target=item.target, pid=worker.process.pid
-            )
+            worker.give(item)
+            self._log.info("build given", pid=worker.process.pid, **worker.names)
 
     def _cancel_all(self, builds: Sequence[Build]) -> None:
         """Have running builds cancelled, by whichever processes of this machine they run in."""

@@ -75,6 +75,12 @@ class Counts:
             buckets=STAGE_BUCKETS,
             registry=registry,
         )
+        self._roots = Counter(
+            "conveyor_layer_lookups",
+            "Roots of builds whose layers were all there (hit), or some of which were made (miss).",
+            ["result"],
+            registry=registry,
+        )
         self._since_seen = Histogram(
             "conveyor_seen_to_installable_seconds",
             "From a commit or packaging being seen to its packages being published.",
@@ -89,6 +95,10 @@ class Counts:
             buckets=LATENCY_BUCKETS,
             registry=registry,
         )
+
+    def found_root(self, *, ready: bool) -> None:
+        """Count a root whose layers were there, or not."""
+        self._roots.labels("hit" if ready else "miss").inc()
 
     def follow(self) -> None:
         """Count what happened since the last time.

@@ -105,6 +105,10 @@ class Observer:
             self._beat_at = time.monotonic()
             self._systemd.alive()
 
+    def found_root(self, *, ready: bool) -> None:
+        """A worker has the root of a build."""
+        self._counts.found_root(ready=ready)
+
     def stopping(self) -> None:
         """The daemon ends; it can be asked until it has."""
         self._systemd.stopping()

@@ -261,27 +261,34 @@ class Daemon:
         self._workers.said(worker, said)
         if self._once is not None:
             self._once.heard(said)
+        self._write(worker, said)
         match said.kind:
-            case SaidKind.ENDED:
-                self._log.info(
-                    "build ended",
-                    build=said.build,
-                    attempt=said.attempt,
-                    outcome=said.outcome,
-                    seconds=said.seconds,
-                    cause=said.text,
-                )
-            case SaidKind.STAGE:
-                self._log.debug("stage begins", build=said.build, attempt=said.attempt, stage=said.stage)
-            case SaidKind.PUBLISHED:
-                self._log.info("build published", build=said.build)
-            case SaidKind.PROBLEM | SaidKind.BROKEN:
-                self._log.error("worker", pid=worker.process.pid, build=said.build, problem=said.text)
-            case SaidKind.NOTE:
-                self._log.info("worker", pid=worker.process.pid, build=said.build, told=said.text)
+            case SaidKind.ROOT:
+                self._observer.found_root(ready=bool(said.ready))
             case SaidKind.DONE if said.build is not None:
                 self._dispatcher.over(said.build)
                 self._jobs.run_now("reconcile")
+            case _:
+                pass
+
+    def _write(self, worker: Worker, said: Said) -> None:
+        """What a worker said, in the log."""
+        log = self._log.bind(pid=worker.process.pid, **worker.names)
+        match said.kind:
+            case SaidKind.STAGE:
+                log.debug("stage begins", attempt=said.attempt, stage=said.stage)
+            case SaidKind.STAGE_ENDED:
+                log.debug("stage ended", attempt=said.attempt, stage=said.stage, seconds=said.seconds)
+            case SaidKind.ENDED:
+                log.info(
+                    "build ended", attempt=said.attempt, outcome=said.outcome, seconds=said.seconds, cause=said.text
+                )
+            case SaidKind.PUBLISHED:
+                log.info("build published")
+            case SaidKind.PROBLEM | SaidKind.BROKEN:
+                log.error("worker", problem=said.text)
+            case SaidKind.NOTE:
+                log.info("worker", told=said.text)
             case _:
                 pass
 

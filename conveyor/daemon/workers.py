@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Thread
 
 from conveyor.command import Process
 from conveyor.daemon.log import Log
+from conveyor.model.queue import QueueItem
 from conveyor.model.work import Said, SaidKind, Task, to_line, to_said
 
 # A worker that cannot start is tried again after a second, then after twice as long each time.
@@ -44,6 +45,7 @@ class Worker:
 
     Attributes:
         build: number of the build that it was given; None while it is free.
+        names: what that is called in the log.
         ready: whether it takes builds.
         leaving: whether it is to end after its build.
         builds: how many it has carried out.
@@ -54,6 +56,7 @@ class Worker:
     def __init__(self, process: Process, configuration: str, heard: Callable[[Heard], None]) -> None:
         self.process = process
         self.build: int | None = None
+        self.names: Mapping[str, object] = {}
         self.ready = False
         self.leaving = False
         self.builds = 0
@@ -69,11 +72,12 @@ class Worker:
         """Whether it can be given a build."""
         return self.ready and not self.leaving and self.build is None
 
-    def give(self, build: int) -> None:
+    def give(self, item: QueueItem) -> None:
         """Have it build."""
-        self.build = build
+        self.build = item.build
+        self.names = {"build": item.build, "package": item.package, "target": item.target}
         self.cancelled_at = None
-        self.process.send(to_line(Task(build=build)))
+        self.process.send(to_line(Task(build=item.build)))
 
     def leave(self) -> None:
         """Have it end after its build, or now where it has none."""
@@ -178,6 +182,7 @@ class Workers:
             self._failures = 0
         elif said.kind is SaidKind.DONE:
             worker.build = None
+            worker.names = {}
             worker.builds += 1
             if worker.leaving or worker.builds >= self._builds_each or worker.memory > self._memory_each:
                 worker.leave()

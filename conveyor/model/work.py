@@ -38,6 +38,7 @@ class SaidKind(StrEnum):
     CLAIMED = "claimed"  # the build is its
     STAGE = "stage"  # a stage begins
     STAGE_ENDED = "stage-ended"
+    ROOT = "root"  # the build has its root
     ENDED = "ended"  # the outcome is recorded
     PUBLISHED = "published"
     NOTE = "note"  # something went well in a chore
@@ -57,6 +58,7 @@ class Said:
         stage: the stage that begins or has ended; None for others.
         outcome: the build's; None while it has none.
         seconds: what the stage or attempt took; None while it runs.
+        ready: whether all layers of the root were there; None for others.
         text: words for people; may be empty.
         memory: bytes that the worker occupies; 0 where it does not say.
     """
@@ -67,6 +69,7 @@ class Said:
     stage: Stage | None = None
     outcome: Outcome | None = None
     seconds: float | None = None
+    ready: bool | None = None
     text: str = ""
     memory: int = 0
 
@@ -104,6 +107,7 @@ def to_said(line: str) -> Said:
         stage=None if stage is None else Stage(stage),
         outcome=None if outcome is None else Outcome(outcome),
         seconds=found.get("seconds"),
+        ready=found.get("ready"),
         text=found.get("text", ""),
         memory=found.get("memory", 0),
     )

@@ -148,7 +148,10 @@ class BuildStages:
 
     def _buildroot(self, source: tuple[Path, ...], trunk: Trunk | None) -> PreparedRoot:
         requirements = self._toolchain.build_requirements(source)
-        return self._builder.prepare(self._job.target, requirements, trunk, self._attempt.log)
+        root = self._builder.prepare(self._job.target, requirements, trunk, self._attempt.log)
+        if root.ready is not None:
+            self._parts.progress.found_root(self._attempt.build, ready=root.ready)
+        return root
 
     def _remember(self, root: PreparedRoot) -> None:
         """What was in the root of an attempt that fails is asked for, too: has anything changed since it succeeded?"""

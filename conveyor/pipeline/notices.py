@@ -20,6 +20,8 @@ from conveyor.model.notice import Channel, NewNotice
 from conveyor.model.text import plain, plain_value, shortened
 from conveyor.ports import Letters, Outbox, Store
 
+# What happened longer ago is no news: nobody is told, when telling begins on a store that has been used for months.
+OLD = timedelta(days=7)
 # A notice stays small whatever a log holds: the Standard Webhooks specification recommends less than 20 kB.
 MAX_LINES = 30
 MAX_LINE = 300
@@ -123,10 +125,14 @@ class Facts:
             "why": f"conveyor why {build.id}" if build else None,
             "show_log": f"conveyor log {build.id}" if build else None,
             "log": log,
-            "snapshot": (self._snapshot_url(build.target, build.commit.id) or None)
-            if build and build.published
-            else None,
+            "snapshot": self._snapshot(build) if build and build.published else None,
         }
+
+    def _snapshot(self, build: Build) -> str | None:
+        try:
+            return self._snapshot_url(build.target, build.commit.id) or None
+        except UnknownName:  # what cannot be linked can be told all the same
+            return None
 
 
 class NoticeMaker:
@@ -152,7 +158,7 @@ class NoticeMaker:
 
     def _of(self, event: Event, now: datetime, planned: dict[tuple[str, str], datetime]) -> Iterator[NewNotice]:
         people, programs = dict(self._people(event)), list(self._programs(event))
-        if not people and not programs:
+        if now - event.at > OLD or not (people or programs):
             return
         facts = self._facts.of(event)
         if people:

@@ -22,6 +22,7 @@ class PreparedRoot:
         layers: ids of its layers, the topmost first; none where the builder has no layers.
         packages: what is installed, sorted: the resolved buildroot; none where the build itself installs it.
         trunk: the repository of earlier builds that it was made with.
+        ready: whether all its layers were there already; None where the builder has no layers.
         lease: keeps what it is made of from being removed for as long as the root is referred to.
     """
 
@@ -29,6 +30,7 @@ class PreparedRoot:
     layers: tuple[str, ...] = ()
     packages: tuple[InstalledPackage, ...] = ()
     trunk: Trunk | None = None
+    ready: bool | None = field(default=None, compare=False)
     lease: object = field(default=None, compare=False, repr=False)
 
 

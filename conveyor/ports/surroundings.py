@@ -24,5 +24,8 @@ class Progress(Protocol):
     def ended(self, build: Build, stage: Stage, seconds: float, failed: bool) -> None:
         """A stage has ended, after so many seconds."""
 
+    def found_root(self, build: Build, *, ready: bool) -> None:
+        """The layers of a build's root were all there, or some had to be made."""
+
     def waiting(self, build: Build) -> None:
         """Another process works on this build; we wait for it."""

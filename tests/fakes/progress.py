@@ -29,6 +29,10 @@ class FakeProgress:
         assert seconds >= 0
         self.heard.append(f"{'failed' if failed else 'ended'} {stage}")
 
+    def found_root(self, build: Build, *, ready: bool) -> None:
+        del build
+        self.heard.append("root ready" if ready else "root made")
+
     def waiting(self, build: Build) -> None:
         self.heard.append("waiting")
         if self.on_waiting is not None:

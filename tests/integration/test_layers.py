@@ -56,13 +56,16 @@ class TestMemo:
     def test_the_same_requirements_are_answered_without_a_package_manager(self, site: Site, data: Path) -> None:
         first = site.satisfy("gcc", "make")
         again = Site(data)
-        assert again.satisfy("make", "gcc") == first
+        second = again.satisfy("make", "gcc")
+        assert second == first
+        assert (first.made, second.made) == (True, False)
         assert (again.manager.bootstraps, again.manager.installs) == (0, [])
         assert [package.name for package in first.packages] == ["gcc", "make"]
         assert len(first.layers) == 2
 
     def test_no_requirement_needs_no_layer(self, site: Site) -> None:
         assert site.satisfy() == site.roots.base(TARGET, site.log)
+        assert not site.roots.base(TARGET, site.log).made
 
     def test_the_same_packages_are_kept_once(self, site: Site) -> None:
         first = site.satisfy("gcc", "make")

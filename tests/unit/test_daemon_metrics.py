@@ -177,6 +177,12 @@ class TestCounts:
         world.happened(EventKind.SUCCEEDED, 77, attempt=1)
         assert world.value("conveyor_builds_total", outcome="succeeded", target=TARGET) == 1
 
+    def test_layers_that_were_there(self, world: World) -> None:
+        for ready in (True, True, False):
+            world.counts.found_root(ready=ready)
+        assert world.value("conveyor_layer_lookups_total", result="hit") == 2
+        assert world.value("conveyor_layer_lookups_total", result="miss") == 1
+
     def test_what_happened_before_the_start_is_not_counted(self, world: World) -> None:
         world.happened(EventKind.FAILED, None)
         later = CollectorRegistry()
@@ -303,6 +309,7 @@ def test_the_page_says_all_of_it(world: World) -> None:
         Lease(name=DAEMON, token="t", host="h", pid=1, process_started=1, since=NOON, heartbeat_at=NOON), lost_after=60
     )
     world.vitals.buildroots = (("base", 1),)
+    world.counts.found_root(ready=True)
     world.counts.follow()
     found = {name: of for name, of in told(world).items() if not name.endswith("_created")}
     assert found == described()

@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 import pytest
 
-from conveyor.errors import ChannelDown, Fault, NoticeFailed, NoticeRefused
+from conveyor.errors import ChannelDown, Fault, NoticeFailed, NoticeRefused, UnknownName
 from conveyor.model.build import Build, Cause, Outcome, Stage
 from conveyor.model.channels import CommandHook, MailSettings, Security, Webhook
 from conveyor.model.event import EventKind, NewEvent
@@ -367,6 +367,14 @@ class TestNothingIsLost:
         world.later(2 * DAY)
         assert teller.tell(world.now) == 2
 
+    def test_what_happened_long_ago_is_no_news(self, hooked: World) -> None:
+        hooked.happened(EventKind.FAILED)
+        hooked.later(8 * DAY)
+        hooked.happened(EventKind.FAILED)
+        hooked.teller().tell(hooked.now)
+        assert [notice.event for notice in hooked.outbox.posted.values()] == [2, 2]
+        assert hooked.outbox.told() == 2
+
     def test_what_was_sent_long_ago_is_forgotten(self, hooked: World) -> None:
         teller = hooked.teller()
         hooked.happened(EventKind.FAILED)
@@ -435,6 +443,19 @@ class TestWhatIsSaid:
         hooked.teller().tell(hooked.now)
         told = json.loads(hooked.command.sent[0].body)["data"]
         assert (told["build"], told["cause"], told["event"]["detail"]) == (None, None, {})
+
+    def test_a_snapshot_that_has_no_place_stops_nobody(self, hooked: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        build = replace(failed_build(hooked), published=True)
+        monkeypatch.setattr(hooked.store, "build", lambda _: build)
+        teller = hooked.teller()
+
+        def nowhere(target: str, commit: str) -> str:
+            raise UnknownName(f"{target} {commit}")
+
+        teller._maker._facts._snapshot_url = nowhere
+        hooked.happened(EventKind.WORKS_AGAIN, build=build.id)
+        teller.tell(hooked.now)
+        assert json.loads(hooked.command.sent[0].body)["data"]["links"]["snapshot"] is None
 
     def test_a_build_that_is_not_known(self, hooked: World) -> None:
         hooked.happened(EventKind.FAILED, build=77)

@@ -73,8 +73,16 @@ class OverlayBuilder:
 
     def prepare(self, target: Target, requirements: Sequence[str], trunk: Trunk | None, log: Path) -> PreparedRoot:
         """Have the layers ready that satisfy the build dependencies."""
-        stack = self._roots.satisfy(target, self._roots.buildroot(target, log), requirements, trunk, log)
-        return PreparedRoot(target=target, layers=stack.layers, packages=stack.packages, trunk=trunk, lease=stack.lease)
+        below = self._roots.buildroot(target, log)
+        stack = self._roots.satisfy(target, below, requirements, trunk, log)
+        return PreparedRoot(
+            target=target,
+            layers=stack.layers,
+            packages=stack.packages,
+            trunk=trunk,
+            ready=not (below.made or stack.made),
+            lease=stack.lease,
+        )
 
     def recreate(
         self, target: Target, packages: Sequence[InstalledPackage], trunk: Trunk | None, log: Path

@@ -46,11 +46,13 @@ class Stack:
         layers: their ids, the topmost first.
         packages: what is installed, sorted.
         lease: keeps them from being removed for as long as the stack is referred to.
+        made: whether any of them was made just now, for who asked for it.
     """
 
     layers: tuple[str, ...]
     packages: tuple[InstalledPackage, ...]
     lease: Lease | None = field(default=None, compare=False, repr=False)
+    made: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -122,7 +122,7 @@ class Roots:
             with self._store.making(target.name):
                 stack = self._usable_base(target)
                 if stack is None:
-                    stack = self._make_base(target, log)
+                    stack = replace(self._make_base(target, log), made=True)
                     self._store.set_base(self._base_key(target), stack.layers[0], self._now())
             self._make_room()
         return stack
@@ -162,7 +162,7 @@ class Roots:
     def buildroot(self, target: Target, log: Path) -> Stack:
         """The base and what every buildroot of the target holds."""
         base = self.base(target, log)
-        return self._satisfy(
+        stack = self._satisfy(
             target,
             base,
             _build_packages(target),
@@ -171,6 +171,7 @@ class Roots:
             since=self._since(target, base),
             kind=StockKind.BUILD_PACKAGES,
         )
+        return replace(stack, made=stack.made or base.made)
 
     def satisfy(
         self, target: Target, below: Stack, requirements: Sequence[str], trunk: Trunk | None, log: Path
@@ -320,11 +321,13 @@ class Roots:
         start = self._start(wish, log)
         if start is not None:
             ready = self._store.load(start.layers)
-            stack = ready if ready is None or not start.missing else self._extend(wish, ready, start, log)
+            if ready is not None and not start.missing:
+                return ready
+            stack = None if ready is None else self._extend(wish, ready, start, log)
             if stack is not None:
-                return stack
+                return replace(stack, made=True)
         steps = self._managers[wish.target.format].install(wish.target, wish.requirements, wish.trunk)
-        return self._make_layer(steps, wish.setting(wish.below), wish.kind, log)
+        return replace(self._make_layer(steps, wish.setting(wish.below), wish.kind, log), made=True)
 
     def _start(self, wish: Wish, log: Path) -> Start | None:
         """Which layers can be built upon. The package manager is asked only where there are any on the same ones."""
