@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
@@ -186,9 +186,9 @@ class TestPackaging:
     ) -> None:
         refs = site.git.refs
 
-        def refs_later(*arguments: Any, **options: Any) -> RemoteRefs:
+        def refs_later(url: str, *, branches: Collection[str] | None = None, tags: bool = True) -> RemoteRefs:
             wait_for(lambda: "/specs/nova" not in site.watcher._asked, "the folder's answer")
-            return refs(*arguments, **options)
+            return refs(url, branches=branches, tags=tags)
 
         monkeypatch.setattr(site.git, "refs", refs_later)
         site.folders.restless.add("nova")
