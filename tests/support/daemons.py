@@ -88,9 +88,9 @@ class QuickSite(Site):
 
     program = "tests.support.quick_conveyor"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, data: Path | None = None) -> None:
         (folder / "buildroots").mkdir()
-        super().__init__(folder, folder / "buildroots")
+        super().__init__(folder, folder / "buildroots", data)
         self.targets = {DEB: TARGETS[DEB]}
         self.upstreams = {"hello": self.upstream}
         self.database = f"sqlite:///{self.data}/conveyor.db"
@@ -203,6 +203,11 @@ class QuickSite(Site):
         self._daemons.append(daemon)
         return daemon
 
+    def built(self, patience: float = 120) -> None:
+        """Wait until nothing is left to be done: all is built or will not be, and published."""
+        with self.books() as books:
+            wait_for(lambda: _is_idle(books), "everything to be built", patience)
+
     def once(self, env: Mapping[str, str] | None = None) -> int:
         """One pass of the daemon; its exit code."""
         return self.daemon("--once", env=env).end(120)
@@ -236,6 +241,10 @@ class QuickSite(Site):
             lambda: not [pid for daemon in self._daemons for pid in daemon.workers()], "the end of all workers", 30
         )
         return traces
+
+
+def _is_idle(books: Books) -> bool:
+    return not [*books.queue.changes(0).items, *books.queue.errored(), *books.store.unpublished(), *books.ledger.pending()]
 
 
 def alive(pid: int) -> bool:

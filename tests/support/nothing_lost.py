@@ -30,6 +30,11 @@ ENDS = {
 
 def amiss(site: QuickSite) -> list[str]:
     """All that is not as it should be."""
+    return [*lost(site), *left(site)]
+
+
+def lost(site: QuickSite) -> list[str]:
+    """What is lost or was done twice, as store, tree and upstreams tell."""
     with site.books() as books:
         builds = sorted(books.store.builds(limit=ALL), key=lambda build: build.id)
         told = books.events.after(0, limit=ALL)
@@ -38,8 +43,13 @@ def amiss(site: QuickSite) -> list[str]:
         for name, upstream in site.upstreams.items():
             found += _of_upstream(books, name, upstream, [build for build in builds if build.commit.package == name])
         found += _of_tree(books, site.data / "repos" / DEB, builds)
-    repos = site.data / "repos"
-    return [*found, *soundness.problems(repos), *soundness.left_over(site.data), *site.left_behind]
+    return [*found, *soundness.problems(site.data / "repos")]
+
+
+def left(site: QuickSite) -> list[str]:
+    """What was left behind."""
+    folders = [path for path in sorted(site.data.iterdir()) if path.is_dir() and path.name != "mirrors"]
+    return [*site.left_behind, *(each for folder in folders for each in soundness.left_over(folder))]
 
 
 def _of_build(build: Build, attempts: Sequence[AttemptRecord], told: Sequence[Event]) -> Iterator[str]:

@@ -7,6 +7,9 @@ What a build does says the file `behaviour` of the upstream's commit, a word and
     error           it errors: nobody knows why
     error-until N   it errors in the first attempts: as long as the data directory has less than N files `tried-*`
     die             the process is killed
+    need FILE       it errors while the data directory has no such file: a mirror that is gone
+    binary NAME     its package is called so
+    large MIB       its package is that large
 """
 
 from __future__ import annotations
@@ -103,13 +106,18 @@ class QuickBuilder:
         name, version = dsc.stem.split("_", 1)
         with log.open("a") as file:
             file.write(f"building {name} {version}\n")
+        told = {"binary": name, "large": "0"}
         with tarfile.open(next(path for path in source if ".orig." in path.name)) as archive:
             for member in archive:
                 if member.name.endswith("/behaviour"):
                     for line in archive.extractfile(member).read().decode().splitlines():  # type: ignore[union-attr]
-                        self._behave(*line.split())
-        deb = results / f"{name}_{version}_all.deb"
-        deb.write_bytes(_deb(name, version))
+                        word, *arguments = line.split()
+                        if word in told:
+                            told[word] = arguments[0]
+                        else:
+                            self._behave(word, *arguments)
+        deb = results / f"{told['binary']}_{version}_all.deb"
+        deb.write_bytes(_deb(told["binary"], version, int(told["large"])))
         return (deb,)
 
     def check_install(
@@ -136,6 +144,9 @@ class QuickBuilder:
                     raise MirrorUnreachable("the mirror does not answer")
             case "die":
                 os.kill(os.getpid(), signal.SIGKILL)
+            case "need":
+                if not (self._data / argument).exists():
+                    raise MirrorUnreachable("the mirror does not answer")
             case _:
                 raise AssertionError(word)
 
@@ -161,9 +172,10 @@ def _listed(paths: Sequence[Path], algorithm: str) -> str:
     )
 
 
-def _deb(name: str, version: str) -> bytes:
+def _deb(name: str, version: str, mebibytes: int) -> bytes:
     control = _tar({"./control": CONTROL.format(name=name, version=version).encode()}, "gz")
-    data = _tar({f"./usr/share/{name}/greeting": version.encode()}, "gz")
+    ballast = {f"./usr/share/{name}/ballast": os.urandom(mebibytes * 2**20)} if mebibytes else {}
+    data = _tar({f"./usr/share/{name}/greeting": version.encode(), **ballast}, "gz")
     members = {"debian-binary": b"2.0\n", "control.tar.gz": control, "data.tar.gz": data}
     return b"!<arch>\n" + b"".join(_member(path, content) for path, content in members.items())
 

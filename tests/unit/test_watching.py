@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import timedelta
 
@@ -185,9 +186,9 @@ class TestPackaging:
     ) -> None:
         refs = site.git.refs
 
-        def refs_later(url: str, **more: object) -> RemoteRefs:
+        def refs_later(url: str, *, branches: Collection[str] | None = None, tags: bool = True) -> RemoteRefs:
             wait_for(lambda: "/specs/nova" not in site.watcher._asked, "the folder's answer")
-            return refs(url, **more)  # type: ignore[arg-type]
+            return refs(url, branches=branches, tags=tags)
 
         monkeypatch.setattr(site.git, "refs", refs_later)
         site.folders.restless.add("nova")
