@@ -28,8 +28,8 @@ from conveyor.ports import Store
 from conveyor.wiring import make_queue_view, make_standings, unsigned_note
 
 HEADINGS = ("build", "package", "target", "version", "state", "finished", "why")
-# How many of the newest builds that are not part of the trunk are looked through.
-COPIES = 500
+# How many of the newest builds are looked through for those that are no part of the trunk.
+LOOKED_AT = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,8 +94,10 @@ def _latest(given: Context, store: Store, package: str | None) -> Iterator[Build
 def _copies(given: Context, store: Store, package: str | None, builds: Sequence[Build]) -> Iterator[Build]:
     """Of each package on each target the newest build that is no part of the trunk, if it is newer than the trunk's."""
     latest = {(build.commit.package, build.target): build.id for build in builds}
-    for copy in store.builds(package=package, trunk=False, limit=COPIES):
+    for copy in store.builds(package=package, limit=LOOKED_AT):
         place = (copy.commit.package, copy.target)
+        if copy.commit.trunk:
+            continue
         if copy.target in given.configuration.built_for(copy.commit.package) and copy.id > latest.get(place, 0):
             latest[place] = copy.id
             yield copy

@@ -46,6 +46,8 @@ from conveyor.ports import Clock, Events, Git, Leases, Ledger, Queue, Repository
 CHAIN = 10
 HOLDING = 10
 SEARCHED = 200
+# How many of the last words on what stands still are looked through.
+STALE = 20
 
 
 class Waits(Protocol):
@@ -420,6 +422,7 @@ class _Answering:
                 pauses=tuple(pause for pause in self.pauses if self._concerns(pause, "", (name,))),
                 daemon=self.daemon,
                 disk=self._low_disk(),
+                stale=self._stale(),
                 waiting=self.waits.count(name),
                 running=tuple(self.build(build) for build in running),
                 first=self.build(self.sources.store.build(first)) if first is not None else None,
@@ -438,6 +441,13 @@ class _Answering:
         kinds = (EventKind.DISK_LOW, EventKind.DISK_FINE)
         last = self.sources.events.newest(kinds=kinds, limit=1)
         return last[0] if last and last[0].kind is EventKind.DISK_LOW else None
+
+    def _stale(self) -> tuple[Event, ...]:
+        """What was last told to stand still, and not to go on."""
+        kinds = (EventKind.STALE, EventKind.STALE_NO_MORE)
+        told = reversed(self.sources.events.newest(kinds=kinds, limit=STALE))
+        last = {str(event.detail.get("work")): event for event in told}
+        return tuple(event for event in last.values() if event.kind is EventKind.STALE)
 
     def pointer(self, asked: Asked) -> Why:
         """Why a pointer stands where it does, on one target or on all that have it."""

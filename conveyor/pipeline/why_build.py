@@ -208,7 +208,7 @@ def _running(facts: BuildFacts) -> _Answer:
     since = f", started at {moment(build.started_at, facts.now)}" if build.started_at else ""
     lines = (f"attempt {build.attempt} runs{where}{since}",)
     if build.cancelled_by:
-        return _Answer(state=state, summary=f"{build.cancelled_by} cancelled it; it is about to end", lines=lines)
+        return _Answer(state=state, summary=f"it is about to end: cancelled ({build.cancelled_by})", lines=lines)
     return _Answer(state=state, summary=stage_words(work, facts.now), lines=lines, hint=_log(build))
 
 
@@ -265,7 +265,9 @@ def _errored(facts: BuildFacts) -> _Answer:
 
 def _cancelled(facts: BuildFacts) -> _Answer:
     build = facts.build
-    who = build.ended or f"cancelled by {build.cancelled_by or 'who ran it'}"
+    # Who wants it cancelled may be a reason: a newer commit.
+    cause = build.cause.summary if build.cause else ""
+    who = build.ended or cause or f"cancelled ({build.cancelled_by or 'by who ran it'})"
     when = f", at {moment(build.finished_at, facts.now)}" if build.finished_at and not build.ended else ""
     return _Answer(state="cancelled", summary=f"{who}{when}", lines=_later(facts), hint=f"conveyor retry {build.id}")
 

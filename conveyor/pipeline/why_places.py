@@ -21,6 +21,7 @@ from conveyor.pipeline.why_polling import Followed, Sighting, never_built, obsta
 from conveyor.pipeline.why_words import NO_DAEMON, START_DAEMON, count, listed, moment, paused, resume_command
 
 _NOT_BUILT = "not built"
+_BAD = ("failed", "errored")
 # How a build stands, the worst first.
 _WORST = (
     "failed",
@@ -86,14 +87,18 @@ def _package(facts: PackageFacts) -> tuple[str, str, str]:
     if facts.pauses:
         return "paused", f"its builds are held back; {told}", resume_command(facts.pauses[0])
     if stops and facts.daemon:
-        new = all(each.is_new for each in facts.followed)
-        hint = f"conveyor poll {facts.name}"
-        return (
-            "not polled",
-            told if stops in told else f"{stops}; {told}",
-            hint if new else f"once it is mended: {hint}",
-        )
+        return _unpolled(facts, stops, told)
     return worst(facts.builds), told, ""
+
+
+def _unpolled(facts: PackageFacts, stops: str, told: str) -> tuple[str, str, str]:
+    """The answer for a package that is not polled; that a build failed is worse."""
+    poll = f"conveyor poll {facts.name}"
+    hint = poll if all(each.is_new for each in facts.followed) else f"once it is mended: {poll}"
+    state = worst(facts.builds)
+    if state in _BAD:
+        return state, f"{told}; {stops}", hint
+    return "not polled", told if stops in told else f"{stops}; {told}", hint
 
 
 def not_built(package: Package, target: str, followed: Sequence[Followed], *, daemon: bool) -> Why:
@@ -241,6 +246,7 @@ class TargetFacts:
         pauses: what holds its builds back.
         daemon: the daemon.
         disk: the event of a disk that is low, where that is so still; None otherwise.
+        stale: what the daemon says that stands still, still.
         waiting: how many builds wait for it.
         running: builds that run for it, and why they are as they are.
         first: why the build that would start next has not started; None where none waits.
@@ -255,6 +261,7 @@ class TargetFacts:
     pauses: tuple[Pause, ...]
     daemon: DaemonState
     disk: Event | None
+    stale: tuple[Event, ...]
     waiting: int
     running: tuple[Why, ...]
     first: Why | None
@@ -313,6 +320,7 @@ def _target_lines(facts: TargetFacts) -> Iterator[str]:
     yield daemon_words(facts.daemon, facts.now)
     if facts.disk is not None:
         yield f"disk: {facts.disk.summary}, since {moment(facts.disk.at, facts.now)}"
+    yield from (f"{event.summary}, said the daemon at {moment(event.at, facts.now)}" for event in facts.stale)
     yield from (paused(pause, facts.now) for pause in facts.pauses[1:])
     polled = f"last polled at {moment(facts.polled_at, facts.now)}" if facts.polled_at else "never polled"
     yield f"its packages, {facts.packages}, were {polled}"

@@ -14,11 +14,7 @@ from conveyor.model.package import CommitPolicy, Package
 from conveyor.model.watch import Head, Poke, Remote, Side
 from conveyor.pipeline.why_words import NO_DAEMON, START_DAEMON, moment, times
 
-_POLICIES = {
-    CommitPolicy.EVERY: "every new commit of the branch is built",
-    CommitPolicy.NEWEST: "only the newest commit of the branch is built, as it is when it is looked for",
-    CommitPolicy.TAGS: "only commits that a tag with a version leads to are built",
-}
+_TAGS_ONLY = "only commits that a tag with a version leads to are built"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +140,7 @@ def never_built(target: str, package: Package, followed: Sequence[Followed], *, 
     if stops:
         return f"{stops}, so no commit is known", build
     if package.following.commits is CommitPolicy.TAGS:
-        return f"{_POLICIES[CommitPolicy.TAGS]}, and none was seen", build
+        return f"{_TAGS_ONLY}, and none was seen", build
     return "no commit of it was queued for this target yet", build
 
 
@@ -169,8 +165,7 @@ def unbuilt(sighting: Sighting) -> tuple[str, str]:
 
 
 def _passed(package: Package, sha: str) -> str:
-    policy = package.following.commits
-    if policy is CommitPolicy.EVERY:
-        merged = "or came in by a merge, of which only the merge itself is built"
-        return f"{sha} was in {package.branch} before that was followed, {merged}"
-    return f"{sha} is in {package.branch}, but {_POLICIES[policy]} (commits: {policy} in repos.yaml)"
+    if package.following.commits is CommitPolicy.TAGS:
+        return f"{sha} is in {package.branch}, but {_TAGS_ONLY} (commits: tags in repos.yaml)"
+    merged = "or came in by a merge, of which only the merge itself is built"
+    return f"{sha} was in {package.branch} before that was followed, {merged}"

@@ -34,7 +34,7 @@ def make_explainer(settings: Settings, repos: Repos, records: Records) -> Explai
         repository=records.tree,
         standings=make_standings(records, repos),
         git=GitMirrors(settings.data_dir / "mirrors", rewrites=settings.rewrites, fetch_limit=settings.git_timeout),
-        waits=lambda: RecordedLine(records.queue, repos, settings.daemon.workers, records.clock.now()),
+        waits=lambda: RecordedLine(settings, repos, records.queue, records.events, records.clock.now()),
         work=_work(settings),
         clock=records.clock,
     )
@@ -52,7 +52,7 @@ def make_queue_view(settings: Settings, repos: Repos, records: Records) -> Queue
     """What shows the queue."""
 
     def line(now: datetime) -> RecordedLine:
-        return RecordedLine(records.queue, repos, settings.daemon.workers, now)
+        return RecordedLine(settings, repos, records.queue, records.events, now)
 
     return QueueView(
         store=records.store,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -11,46 +11,37 @@ from typing import TYPE_CHECKING
 from conveyor.model.build import State
 from conveyor.model.queue import QueueItem
 from conveyor.model.waiting import Cycle, Held, Waiting
-from conveyor.ports import Queue
-from conveyor.queue import Scheduler
+from conveyor.ports import Events, Queue
+from conveyor.wiring.scheduling import QueueReader, make_scheduler
 
 if TYPE_CHECKING:
-    from conveyor.config import Repos
+    from conveyor.config import Repos, Settings
 
 
 class RecordedLine:
     """What waits and runs at a moment. It is read once, and nothing is taken from it.
 
     Args:
+        settings, repos: the site's.
         queue: what waits and runs.
-        repos: packages and targets.
-        workers: how many builds the daemon runs at once.
+        events: what began.
         now: the moment.
     """
 
-    def __init__(self, queue: Queue, repos: Repos, workers: int, now: datetime) -> None:
+    def __init__(self, settings: Settings, repos: Repos, queue: Queue, events: Events, now: datetime) -> None:
         self._now = now
         self._targets = tuple(repos.targets)
-        self._scheduler = Scheduler(
-            workers=workers,
-            limits={name: target.builds_at_once for name, target in repos.targets.items()},
-            bootstrap=[name for name, package in repos.packages.items() if package.following.bootstrap],
-        )
-        for target in repos.targets:
-            for package, relations in queue.relations(target).items():
-                self._scheduler.relate(target, package, relations)
-        self._scheduler.pause(queue.pauses())
+        self._scheduler = make_scheduler(settings, repos)
         items = queue.changes(0).items
-        self._fill(items)
+        QueueReader(self._scheduler, queue, events).read()
+        self._have_workers([item for item in items if item.state is State.RUNNING])
         self._waiting = Counter((item.package, item.target) for item in items if item.state is State.QUEUED)
 
-    def _fill(self, items: tuple[QueueItem, ...]) -> None:
-        """What runs has workers, as it has in the daemon."""
-        running = [item for item in items if item.state is State.RUNNING]
+    def _have_workers(self, running: Sequence[QueueItem]) -> None:
+        """What runs has workers, as it has in the daemon: there is so much less room."""
         self._scheduler.apply(replace(item, state=State.QUEUED) for item in running)
         for item in running:
             self._scheduler.started(item.build)
-        self._scheduler.apply(item for item in items if item.state is State.QUEUED)
 
     def of(self, build_id: int) -> Waiting | None:
         """Why a build has not been started; None for one that does not wait."""

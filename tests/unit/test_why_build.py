@@ -129,7 +129,7 @@ CASES: dict[str, tuple[Build, dict[str, Any], str, list[str]]] = {
         replace(RUNNING, cancelled_by="ann@hub"),
         {},
         "being cancelled",
-        ["ann@hub cancelled it; it is about to end"],
+        ["it is about to end: cancelled (ann@hub)"],
     ),
     "was killed": (
         RUNNING,
@@ -191,7 +191,7 @@ CASES: dict[str, tuple[Build, dict[str, Any], str, list[str]]] = {
         a_build(outcome=Outcome.CANCELLED, cancelled_by="ann@hub"),
         {},
         "cancelled",
-        ["cancelled by ann@hub", "conveyor retry 7"],
+        ["cancelled (ann@hub), at 2026", "conveyor retry 7"],
     ),
     "was cancelled while it waited": (
         a_build(
@@ -205,7 +205,7 @@ CASES: dict[str, tuple[Build, dict[str, Any], str, list[str]]] = {
         "cancelled",
         ["ann@hub cancelled it while it waited"],
     ),
-    "was interrupted": (a_build(outcome=Outcome.CANCELLED), {}, "cancelled", ["cancelled by who ran it"]),
+    "was interrupted": (a_build(outcome=Outcome.CANCELLED), {}, "cancelled", ["cancelled (by who ran it)"]),
     "was superseded": (
         a_build(outcome=Outcome.SUPERSEDED, attempt=0, ended="only the newest is built"),
         {},

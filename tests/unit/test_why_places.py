@@ -93,6 +93,11 @@ PACKAGE = PackageFacts(
             "not polled",
             ["its upstream repository does not answer", "Could not resolve host", "conveyor poll nova"],
         ),
+        (
+            replace(PACKAGE, followed=(SILENT,), builds=(built("failed"),)),
+            "failed",
+            ["its latest build failed: it is so; its upstream repository does not answer"],
+        ),
         (replace(PACKAGE, followed=(SILENT,), daemon=False), "succeeded", ["nothing is polled"]),
     ],
 )
@@ -165,6 +170,7 @@ TARGET = TargetFacts(
     pauses=(),
     daemon=RUNS,
     disk=None,
+    stale=(),
     waiting=0,
     running=(),
     first=None,
@@ -215,6 +221,11 @@ EVERYTHING = replace(PAUSE, scope=Scope(kind=ScopeKind.ALL))
             ["1 build running, 0 waiting"],
         ),
         (replace(TARGET, disk=LOW), "stands still", ["the disk is low", "2 GiB are free", "conveyor collect"]),
+        (
+            replace(TARGET, stale=(replace(LOW, kind=EventKind.STALE, summary="nothing was built for 2 h"),)),
+            "idle",
+            ["nothing was built for 2 h, said the daemon at", "5 min ago"],
+        ),
         (replace(TARGET, running=(built("running"),), waiting=2), "works", ["1 build running, 2 waiting"]),
         (replace(TARGET, first=built("queued"), waiting=2), "waits", ["the next one: it is so"]),
         (replace(TARGET, polled_at=None, published=None), "idle", ["were never polled", "nothing was ever published"]),
