@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -122,11 +124,12 @@ def serving(repositories_folder: Path, folder: Path) -> Iterator[str]:
 
 @contextmanager
 def _running(argv: Sequence[str]) -> Iterator[None]:
-    process = subprocess.Popen(argv)
+    # fcgiwrap starts others of itself, and leaves them when it ends.
+    process = subprocess.Popen(argv, start_new_session=True)
     try:
         yield
     finally:
-        process.terminate()
+        os.killpg(process.pid, signal.SIGTERM)
         process.wait(PATIENCE)
 
 

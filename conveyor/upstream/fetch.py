@@ -21,6 +21,7 @@ from conveyor.errors import (
     CommandFailed,
     CommandTimedOut,
     ConveyorError,
+    Interrupted,
     UpstreamUnreachable,
     UserError,
 )
@@ -145,16 +146,19 @@ class Writer:
 
 
 @contextlib.contextmanager
-def locked(path: Path, limit: float) -> Iterator[int]:
+def locked(path: Path, limit: float, stop: threading.Event | None = None) -> Iterator[int]:
     """Hold a lock file, across threads and processes; gives its descriptor.
 
     Raises:
         CommandTimedOut: another process held it for longer than `limit` seconds.
+        Interrupted: `stop` was set while another one held it.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     deadline = time.monotonic() + limit
     try:
         while not _try_lock(descriptor):
+            if stop is not None and stop.is_set():
+                raise Interrupted(f"nobody waits for {path.stem} any more")
             if time.monotonic() > deadline:
                 raise CommandTimedOut(f"{path.stem} has been locked by another process for {limit:g} s")
             time.sleep(LOCK_POLL_SECONDS)

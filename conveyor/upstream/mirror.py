@@ -179,7 +179,7 @@ class GitMirrors:
         """Hold the place of the mirror's one writer. A mirror that is missing appears when this ends well."""
         mirror = self._mirror(url)
         self._folder.mkdir(parents=True, exist_ok=True)
-        with locked(mirror.with_suffix(".lock"), self._fetch_limit) as lock:
+        with locked(mirror.with_suffix(".lock"), self._fetch_limit, self._stop) as lock:
             if mirror.exists():
                 yield Writer(git_dir=mirror, lock=lock, limit=self._fetch_limit, stop=self._stop)
                 return

@@ -13,6 +13,8 @@ import pytest
 
 from conveyor.errors import CommandMissing, HostUnreachable, Interrupted, UpstreamUnreachable, UserError
 from conveyor.upstream import refs
+from conveyor.upstream.fetch import locked
+from conveyor.upstream.hardening import folder_name
 from conveyor.upstream.mirror import GitMirrors
 from tests.support import gitservers
 from tests.support.gitservers import endless, garbage, git_daemon, git_over_http, hang, misbehaving, status, trickle
@@ -220,6 +222,9 @@ def test_nobody_waits_once_it_is_stopped(tmp_path: Path) -> None:
             mirrors.refs(f"http://{address}/nova")
         with pytest.raises(Interrupted):
             mirrors.update(f"http://{address}/nova")
+    lock = (tmp_path / "mirrors" / folder_name("file:///x")).with_suffix(".lock")
+    with locked(lock, LIMIT), pytest.raises(Interrupted):
+        mirrors.update("file:///x")
     assert time.monotonic() - started < LIMIT / 2
     assert not list((tmp_path / "mirrors").glob("*.new"))
 
