@@ -42,6 +42,7 @@ def render(
     target: Annotated[list[str] | None, typer.Option(help="Only for this target; repeatable.")] = None,
     commit: Annotated[str | None, typer.Option(help="A branch, tag or sha instead of the newest commit.")] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the files below this folder.")] = None,
+    bootstrap: Annotated[bool, typer.Option("--bootstrap", help="As the first in its circle.")] = False,
 ) -> None:
     """Show the packaging as it would be built."""
     given: Context = context.obj
@@ -49,7 +50,7 @@ def render(
     targets = given.chosen(chosen, target or ())
     with given.opened() as conveyor:
         for one in targets:
-            files = _rendered(conveyor, chosen, one, commit)
+            files = _rendered(conveyor, chosen, one, commit, bootstrap=bootstrap)
             if output is None:
                 _print_files(given, one, files)
             else:
@@ -58,9 +59,11 @@ def render(
                 given.output.print(f"{len(files)} files for {one.name} in {folder}", soft_wrap=True)
 
 
-def _rendered(conveyor: Conveyor, package: Package, target: Target, revision: str | None) -> tuple[PackagingFile, ...]:
+def _rendered(
+    conveyor: Conveyor, package: Package, target: Target, revision: str | None, *, bootstrap: bool
+) -> tuple[PackagingFile, ...]:
     commit = conveyor.poll.find(package, Wanted(revision=revision))
-    return render_packaging(conveyor.parts, package, target, commit).files
+    return render_packaging(conveyor.parts, package, target, commit, bootstrap=bootstrap).files
 
 
 def _write(files: tuple[PackagingFile, ...], folder: Path) -> None:

@@ -57,6 +57,7 @@ class RenderInput:
         packaging: the templates.
         source_files: paths of the upstream tree, as git has them; names that are not UTF-8 are left out.
         changelog_at: date of the generated changelog entry: the upstream commit's.
+        bootstrap: whether it is built before packages that it build-depends on, and that build-depend on it.
     """
 
     package: Package
@@ -66,3 +67,4 @@ class RenderInput:
     packaging: Packaging
     source_files: tuple[str, ...]
     changelog_at: datetime
+    bootstrap: bool = False

@@ -41,6 +41,7 @@ class Provenance:
         packaging_branch: the packaging repository's branch; empty for a folder.
         packaging_commit: the packaging repository's commit, 40 hex digits; empty for a folder.
         packaged_at: that commit's date, with zone; None for a folder.
+        bootstrap: whether it was built without packages that build-depend on it in turn, which were not there yet.
     """
 
     builder: BuilderKind
@@ -50,3 +51,4 @@ class Provenance:
     packaging_branch: str
     packaging_commit: str
     packaged_at: datetime | None
+    bootstrap: bool = False

@@ -174,7 +174,7 @@ def _definition(told: Told) -> dict[str, object]:
         "upstream": {"repository": public_url(entry.upstream_url), "branch": made.upstream_branch if made else ""},
         "packaging": {"repository": public_url(entry.packaging_url), "branch": made.packaging_branch if made else ""},
     }
-    internal = {
+    internal: dict[str, object] = {
         "commit": told.build.commit.id,
         "version": entry.version,
         "format": told.target.format.value,
@@ -182,6 +182,8 @@ def _definition(told: Told) -> dict[str, object]:
         "sourceDateEpoch": int(told.build.commit.upstream.committed_at.timestamp()),
         "buildroot": NOT_RECORDED if made is None or made.buildroot is None else "recorded",
     }
+    if made is not None and made.bootstrap:
+        internal["bootstrap"] = True
     return {
         "buildType": BUILD_TYPE,
         "externalParameters": external,

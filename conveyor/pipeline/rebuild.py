@@ -126,7 +126,7 @@ class Rebuild:
         with self._running(Stage.BASE):
             self._builder.bootstrap(self._target, self._log)
         with self._running(Stage.SOURCE):
-            source_again = self._source()
+            source_again = self._source(bootstrap=made is not None and made.bootstrap)
         source = published if published is not None else source_again
         if source is None:
             raise ConveyorError(
@@ -174,9 +174,9 @@ class Rebuild:
         support = artifact.kind is ArtifactKind.SUPPORT and not self._describer.is_record(artifact.filename)
         return artifact.kind is ArtifactKind.SOURCE or support
 
-    def _source(self) -> dict[str, Path] | None:
+    def _source(self, *, bootstrap: bool) -> dict[str, Path] | None:
         """The source package, made again of the commit; None where its packaging cannot be had any more."""
-        render_input, files = self._packaging() or (None, ())
+        render_input, files = self._packaging(bootstrap=bootstrap) or (None, ())
         if render_input is None:
             return None
         plan = self._toolchain.source_plan(render_input, files)
@@ -187,11 +187,11 @@ class Rebuild:
         made = self._builder.make_source(self._target, plan, archive, results, self._log)
         return {path.name: path for path in made}
 
-    def _packaging(self) -> tuple[RenderInput, tuple[PackagingFile, ...]] | None:
+    def _packaging(self, *, bootstrap: bool) -> tuple[RenderInput, tuple[PackagingFile, ...]] | None:
         """The packaging that was built: rendered anew, else as its attempt kept it."""
         self._have_commit()
         try:
-            rendered = render(self._parts, self._package, self._target, self._build.commit)
+            rendered = render(self._parts, self._package, self._target, self._build.commit, bootstrap=bootstrap)
         except (UserError, CommitSuperseded) as error:
             self.notes.append(f"its templates are not rendered again: {error.summary}")
         else:

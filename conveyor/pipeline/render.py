@@ -29,8 +29,15 @@ class Rendered:
     note: str
 
 
-def render(parts: Parts, package: Package, target: Target, commit: Commit) -> Rendered:
+def render(parts: Parts, package: Package, target: Target, commit: Commit, *, bootstrap: bool = False) -> Rendered:
     """Render a package's templates for a commit.
+
+    Args:
+        parts: the implementations.
+        package: the package.
+        target: the target.
+        commit: the commit.
+        bootstrap: whether it is built before packages that it build-depends on, and that build-depend on it.
 
     Raises:
         TemplateInvalid: a template has a mistake.
@@ -59,6 +66,7 @@ def render(parts: Parts, package: Package, target: Target, commit: Commit) -> Re
         packaging=packaging,
         source_files=parts.git.files(package.upstream, commit.upstream.sha),
         changelog_at=commit.upstream.committed_at,
+        bootstrap=bootstrap,
     )
     return Rendered(render_input=render_input, files=parts.renderer.render(render_input), note=version.note)
 

@@ -237,6 +237,7 @@ def provenance_of(job: Job, made: Made) -> Provenance:
         packaging_branch=packaging.branch if isinstance(packaging, PackagingRepository) else "",
         packaging_commit=commit.sha if commit else "",
         packaged_at=commit.committed_at if commit else None,
+        bootstrap=made.rendered.render_input.bootstrap,
     )
 
 

@@ -26,6 +26,7 @@ def add(connection: Connection, build_id: int, made: Provenance) -> None:
             packaging_branch=made.packaging_branch,
             packaging_commit=made.packaging_commit,
             packaged_at=made.packaged_at,
+            bootstrap=made.bootstrap,
         )
     )
 
@@ -63,6 +64,7 @@ def of_build(connection: Connection, build_id: int) -> Provenance | None:
         packaging_branch=row.packaging_branch,
         packaging_commit=row.packaging_commit,
         packaged_at=row.packaged_at,
+        bootstrap=row.bootstrap,
     )
 
 

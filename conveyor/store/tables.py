@@ -290,6 +290,8 @@ provenance = Table(
     Column("packaging_branch", HarmlessText, nullable=False),  # empty for a folder
     Column("packaging_commit", HarmlessText, nullable=False),  # 40 hex digits; empty for a folder
     Column("packaged_at", UtcDateTime),  # the packaging commit's date; null for a folder
+    # built without packages of its circle that were not there yet
+    Column("bootstrap", Boolean, nullable=False, server_default=false()),
     _one_of("builder", BuilderKind, "builder"),
 )
 

@@ -703,7 +703,7 @@ class TestProvenance:
 
     def test_a_folder_and_a_builder_that_does_not_tell(self, store: Store) -> None:
         told = replace(provenance(), buildroot=None, packaging_branch="", packaging_commit="", packaged_at=None)
-        empty = provenance()
+        empty = provenance(bootstrap=True)
         builds = [
             succeed(store, commit("1"), minute(1), artifact("1.deb", version="1"), provenance=told),
             succeed(store, commit("2"), minute(2), artifact("2.deb", version="2"), provenance=empty),

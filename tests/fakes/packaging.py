@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from conveyor.errors import TemplateInvalid, UnknownName
 from conveyor.model.package import Package
 from conveyor.model.packaging import Packaging, PackagingFile, RenderInput
 from tests.fakes.toolchain import RECIPE
+
+FULL = b"full "
 
 
 @dataclass(slots=True)
@@ -52,7 +54,10 @@ class FakePackaging:
 
 
 class FakeRenderer:
-    """Replaces "{evr}" by the version; a recipe with "{undefined}" is a mistake."""
+    """Replaces "{evr}" by the version; a recipe with "{undefined}" is a mistake.
+
+    A line after "full" is left out of a bootstrap.
+    """
 
     def render(self, render_input: RenderInput) -> tuple[PackagingFile, ...]:
         for file in render_input.packaging.files:
@@ -60,6 +65,11 @@ class FakeRenderer:
                 raise TemplateInvalid(f"{file.path}:1: 'undefined' is undefined")
         evr = render_input.version.evr.encode()
         return tuple(
-            PackagingFile(path=file.path, content=file.content.replace(b"{evr}", evr), executable=file.executable)
+            replace(file, content=_chosen(file.content, bootstrap=render_input.bootstrap).replace(b"{evr}", evr))
             for file in render_input.packaging.files
         )
+
+
+def _chosen(recipe: bytes, *, bootstrap: bool) -> bytes:
+    lines = recipe.splitlines(keepends=True)
+    return b"".join(line.removeprefix(FULL) for line in lines if not (bootstrap and line.startswith(FULL)))

@@ -85,7 +85,7 @@ def entry(build: Build, at: datetime, *artifacts: Artifact, version: str = "1-1"
     )
 
 
-def provenance(*packages: str, upstream_branch: str = "master") -> Provenance:
+def provenance(*packages: str, upstream_branch: str = "master", bootstrap: bool = False) -> Provenance:
     """How a build was made in a root with these packages."""
     return Provenance(
         builder=BuilderKind.OVERLAY,
@@ -95,6 +95,7 @@ def provenance(*packages: str, upstream_branch: str = "master") -> Provenance:
         packaging_branch="rpm-master",
         packaging_commit=sha1("packaging"),
         packaged_at=NOON,
+        bootstrap=bootstrap,
     )
 
 

@@ -178,6 +178,12 @@ def test_they_are_what_the_specifications_say_and_as_they_were(case: str, reques
         assert (GOLDEN / name).read_text() == text
 
 
+def test_a_bootstrap_is_told() -> None:
+    one = replace(DEB, provenance=replace(made(TARGET, DEB_ROOT), bootstrap=True))
+    document = checked_statement(statement(one))
+    assert document["predicate"]["buildDefinition"]["internalParameters"]["bootstrap"] is True
+
+
 def test_nothing_secret_or_local_is_told() -> None:
     local = replace(DEB, entry=replace(DEB.entry, upstream_url="file:///home/ada/nova"), site="file:///srv/repos")
     for one in (DEB, local):

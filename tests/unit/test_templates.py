@@ -188,6 +188,20 @@ def test_the_same_input_gives_the_same_bytes() -> None:
     assert JinjaRenderer().render(once) == JinjaRenderer().render(once)
 
 
+@pytest.mark.parametrize("bootstrap", [True, False])
+def test_a_package_can_be_built_without_what_needs_it_in_turn(bootstrap: bool) -> None:
+    control = file("debian/control.j2", "Build-Depends: a{% if not bootstrap %}, b{% endif %}")
+    (made,) = JinjaRenderer().render(dataclasses.replace(render_input(control, target=DEB), bootstrap=bootstrap))
+    assert made.content == (b"Build-Depends: a" if bootstrap else b"Build-Depends: a, b")
+
+
+@pytest.mark.parametrize("name", ["nova.spec.j2", "nova.spec"])
+def test_specs_know_a_bootstrap_by_the_macro_that_dlrn_defines(name: str) -> None:
+    spec = render_input(file(name, "Name: nova\n"), file("extra.j2", "text"))
+    (extra, made) = JinjaRenderer().render(dataclasses.replace(spec, bootstrap=True))
+    assert (extra.content, made.content) == (b"text", b"%global repo_bootstrap 1\nName: nova\n")
+
+
 def test_changelog_entry_for_rpm() -> None:
     assert expression("{{ changelog_entry }}") == (
         f"* Sat Mar 07 2026 Jane Doe <jane@example.org> - 1:10.2.1~~dev3-1\n"

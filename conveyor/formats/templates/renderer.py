@@ -27,6 +27,9 @@ from conveyor.model.packaging import PackagingFile, RenderInput
 from conveyor.model.target import Format
 
 _DEB_FOLDER = "debian/"
+_SPEC_SUFFIX = ".spec"
+# What specs ask for that are also built by DLRN: %if 0%{?repo_bootstrap}.
+_BOOTSTRAP_MACRO = "%global repo_bootstrap 1\n"
 _WORD = re.compile(r"[A-Za-z_]\w*")
 
 
@@ -63,6 +66,7 @@ class _Rendering:
     def __init__(self, render_input: RenderInput) -> None:
         packaging = render_input.packaging
         self._deb = render_input.target.format is Format.DEB
+        self._bootstrap = render_input.bootstrap
         self._own = own_sources(render_input.package, packaging.files)
         self._shared = shared_sources(render_input.package, packaging.shared)
         # The package's own come last: they win.
@@ -127,12 +131,15 @@ class _Rendering:
     def _file(self, path: str, output: _Output) -> PackagingFile | None:
         source = output.source
         if not source.is_template:
-            return PackagingFile(path=path, content=source.file.content, executable=source.file.executable)
+            return self._made(path, source.file.content, source)
         with telling_mistakes(source.label, self._known):
             text = render_text(self._environment.get_template(source.path), output.variables)
             content = text.encode()
-        if not text.strip():
-            return None
+        return self._made(path, content, source) if text.strip() else None
+
+    def _made(self, path: str, content: bytes, source: TemplateSource) -> PackagingFile:
+        if self._bootstrap and path.endswith(_SPEC_SUFFIX):
+            content = _BOOTSTRAP_MACRO.encode() + content
         return PackagingFile(path=path, content=content, executable=source.file.executable)
 
     def _refuse_unread_variables(self) -> None:

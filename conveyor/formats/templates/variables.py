@@ -90,6 +90,7 @@ def template_variables(render_input: RenderInput) -> Mapping[str, object]:
         "source_archive": _source_archive(render_input),
         "source_prefix": f"{package.distribution}-{version.upstream}",
         "source_files": render_input.source_files,
+        "bootstrap": render_input.bootstrap,
         **_functions(render_input),
     }
 

@@ -16,6 +16,7 @@ def upgrade() -> None:
     _change_build()
     _change_entry_index()
     op.add_column("attempt", sa.Column("buildroot_sha256", sa.Text()))
+    op.add_column("provenance", sa.Column("bootstrap", sa.Boolean(), server_default=sa.false(), nullable=False))
     _create_counter()
     _create_head()
     _create_remote()
