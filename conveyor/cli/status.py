@@ -18,6 +18,7 @@ from conveyor.cli.standings import pointers_as_json, print_standings, standings_
 from conveyor.cli.table import print_table
 from conveyor.cli.text import plain, say
 from conveyor.model.build import Build
+from conveyor.pipeline.flakiness import flaky
 from conveyor.pipeline.mirror import MirrorStanding
 from conveyor.pipeline.queueview import Glance
 from conveyor.pipeline.standings import Standing
@@ -38,6 +39,7 @@ class Status:
 
     Attributes:
         builds: the trunk's latest build of each package on each of its targets.
+        flaky: numbers of those of them that had another outcome for the same input.
         copies: builds that are no part of the trunk, and newer than those.
         queue: what runs, and how many wait.
         standings: where pointers stand.
@@ -45,6 +47,7 @@ class Status:
     """
 
     builds: tuple[Build, ...]
+    flaky: frozenset[int]
     copies: tuple[Build, ...]
     queue: Glance
     standings: tuple[Standing, ...]
@@ -77,6 +80,7 @@ def _look(given: Context, package: str | None) -> Status:
         builds = tuple(_latest(given, records.store, package))
         return Status(
             builds=builds,
+            flaky=frozenset(build.id for build in builds if _is_flaky(records.store, build)),
             copies=tuple(_copies(given, records.store, package, builds)),
             queue=make_queue_view(given.site, given.configuration, records).glance(),
             standings=make_standings(records, given.configuration).of(tuple(given.configuration.targets)),
@@ -89,6 +93,10 @@ def _latest(given: Context, store: Store, package: str | None) -> Iterator[Build
         if package in {None, name}:
             for target in entry.targets:
                 yield from store.builds(package=name, target=target, trunk=True, limit=1)
+
+
+def _is_flaky(store: Store, build: Build) -> bool:
+    return build.attempt > 1 and flaky(store.attempts(build.id)) is not None
 
 
 def _copies(given: Context, store: Store, package: str | None, builds: Sequence[Build]) -> Iterator[Build]:
@@ -107,6 +115,7 @@ def _as_json(given: Context, found: Status) -> dict[str, Any]:
     return {
         "format_version": FORMAT_VERSION,
         "builds": [build_as_json(build) for build in found.builds],
+        "flaky": sorted(found.flaky),
         "working_copies": [build_as_json(build) for build in found.copies],
         "daemon": daemon_as_json(found.queue.daemon),
         "running": [running_as_json(each) for each in found.queue.running],
@@ -122,7 +131,7 @@ def _print(given: Context, found: Status) -> None:
     place = {name: number for number, name in enumerate(given.configuration.packages)}
     shown = sorted([*found.builds, *found.copies], key=lambda build: place[build.commit.package])
     if shown:
-        print_table(given.output, HEADINGS, [_row(build) for build in shown])
+        print_table(given.output, HEADINGS, [_row(build, found) for build in shown])
     else:
         given.output.print("nothing has been built yet: conveyor build PACKAGE")
     print_standings(given.output, found.standings)
@@ -132,14 +141,15 @@ def _print(given: Context, found: Status) -> None:
     mirror.print_standings(given, found.mirrors)
 
 
-def _row(build: Build) -> tuple[Text | str, ...]:
+def _row(build: Build, found: Status) -> tuple[Text | str, ...]:
     copy = "" if build.commit.trunk else " (not part of the trunk)"
+    flaky_mark = " (flaky)" if build.id in found.flaky else ""
     return (
         str(build.id),
         build.commit.package,
         build.target,
         plain(build.version or "-"),
-        Text(build.outcome or build.state, COLOURS[build.outcome] if build.outcome else "cyan") + copy,
+        Text(build.outcome or build.state, COLOURS[build.outcome] if build.outcome else "cyan") + copy + flaky_mark,
         build.finished_at.astimezone().strftime("%Y-%m-%d %H:%M") if build.finished_at else "-",
         plain(build.cause.summary) if build.cause else "",
     )

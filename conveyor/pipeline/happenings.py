@@ -6,10 +6,12 @@ Each is recorded in the transaction that makes it so: no event without its cause
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from conveyor.model.build import Build, Cause, Outcome, State
 from conveyor.model.event import EventKind, NewEvent
 from conveyor.model.promotion import Move, Step
+from conveyor.pipeline.flakiness import JUDGED, flaky, flaky_words
 from conveyor.ports import Events, Store
 
 # What says how a package stood on a target.
@@ -44,7 +46,8 @@ class Happenings:
         """The running attempt of a build ends.
 
         There is one event for each attempt. A success after a failure is `works-again`, a failure after a failure
-        `failed-again`: of the same package on the same target, whatever else came between.
+        `failed-again`: of the same package on the same target, whatever else came between. The first attempt of a build
+        that had another outcome than one before it with the same input is told as `flaky`, too.
         """
         kind = self._kind(build, outcome)
         word = kind.value.replace("-", " ")
@@ -53,11 +56,23 @@ class Happenings:
         if cause is not None:
             detail |= {"cause": cause.summary, "kind": cause.kind, "fault": cause.fault, "stage": cause.stage}
             told = f"{told}: {cause.summary}"
-        return _of(build, kind, told, detail)
+        return _of(build, kind, told, detail) + self._flaky(build, outcome, cause)
 
     def superseded(self, build: Build, why: str) -> tuple[NewEvent, ...]:
         """A build that waits will never be built."""
         return _of(build, EventKind.SUPERSEDED, f"superseded: {why}", {"cause": why})
+
+    def _flaky(self, build: Build, outcome: Outcome, cause: Cause | None) -> tuple[NewEvent, ...]:
+        if outcome not in JUDGED or build.attempt == 1:
+            return ()
+        attempts = self._store.attempts(build.id)
+        before = [each for each in attempts if each.number != build.attempt]
+        now = [replace(each, outcome=outcome, cause=cause) for each in attempts if each.number == build.attempt]
+        pair = flaky([*before, *now])
+        if pair is None or flaky(before) is not None:
+            return ()
+        numbers = [each.number for each in pair]
+        return _of(build, EventKind.FLAKY, f"flaky: {flaky_words(*pair)}", {"attempts": numbers})
 
     def _kind(self, build: Build, outcome: Outcome) -> EventKind:
         if outcome in PLAIN:

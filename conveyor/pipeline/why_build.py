@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby
 from typing import assert_never
 
 from conveyor.errors import Fault
@@ -13,10 +12,10 @@ from conveyor.model.build import AttemptRecord, Build, Cause, Outcome, Stage, St
 from conveyor.model.queue import Priority, Reason
 from conveyor.model.why import Subject, Why
 from conveyor.pipeline.evidence import told_seconds
+from conveyor.pipeline.flakiness import flaky, flaky_words
 from conveyor.pipeline.why_words import NO_DAEMON, START_DAEMON, because_of, goes, is_rebuild, listed, moment, times
 
 # Outcomes that are the package's own doing: with the same input, they should be the same.
-_JUDGED = (Outcome.SUCCEEDED, Outcome.FAILED)
 _ATTEMPTS = 10
 _WHOSE = {
     Fault.PACKAGE: "the package's fault",
@@ -126,18 +125,6 @@ def standing(build: Build) -> str:
     if build.state is State.RUNNING and build.cancelled_by:
         return "being cancelled"
     return build.outcome or build.state
-
-
-def flaky(attempts: Sequence[AttemptRecord]) -> tuple[AttemptRecord, AttemptRecord] | None:
-    """Two attempts with the same input, a build's own and the same root, of which one succeeded and one failed."""
-    judged = [each for each in attempts if each.outcome in _JUDGED and each.buildroot is not None]
-    alike = sorted(judged, key=lambda each: (each.buildroot or "", each.number))
-    for _, group in groupby(alike, key=lambda each: each.buildroot):
-        first, *others = group
-        differing = next((each for each in others if each.outcome is not first.outcome), None)
-        if differing is not None:
-            return first, differing
-    return None
 
 
 def whose(fault: Fault) -> str:
@@ -296,11 +283,7 @@ def _background(facts: BuildFacts) -> Iterator[str]:
         yield f"attempts: {listed(tries, most=_ATTEMPTS)}"
     differing = flaky(facts.attempts)
     if differing is not None:
-        first, other = differing
-        yield (
-            f"flaky: attempt {first.number} {first.outcome} and attempt {other.number} {other.outcome} "
-            "with the same input in the same root"
-        )
+        yield f"flaky: {flaky_words(*differing)}"
 
 
 def _chain(led_by: Sequence[tuple[Build, Reason]]) -> tuple[Why, ...]:

@@ -14,6 +14,7 @@ import pytest
 from conveyor.errors import Interrupted, LimitExceeded, MirrorUnreachable
 from conveyor.model.build import Build, Claim, Outcome, State
 from conveyor.model.event import EventKind
+from conveyor.model.queue import REQUESTED, Priority
 from conveyor.pipeline.attempt import cause_of
 from conveyor.pipeline.claims import LOST, RETRIES, Claims, Silence
 from conveyor.pipeline.happenings import Happenings
@@ -127,6 +128,19 @@ class TestQueued:
         assert (build.outcome, build.cause.summary) == (Outcome.CANCELLED, "ada cancelled it")
 
 
+def flip(workshop: Workshop, **versions: str) -> int:
+    """A build that fails, and succeeds when it is tried again: with these packages in its root then."""
+    workshop.world.packaging.recipes["nova"] += "needs python3\n"
+    number = waiting(workshop)
+    workshop.builder.hooks["build"] = raiser(LimitExceeded("too long"))
+    workshop.queued.build(number)
+    workshop.builder.hooks.clear()
+    workshop.builder.versions |= versions
+    workshop.world.queue.retry(number, REQUESTED, Priority.REQUEST, NOON)
+    workshop.queued.build(number)
+    return number
+
+
 class TestHappenings:
     def test_each_attempt_is_told_once_and_compared_with_the_one_before(self, workshop: Workshop) -> None:
         bad, network = LimitExceeded("too long"), MirrorUnreachable("no network")
@@ -163,6 +177,16 @@ class TestHappenings:
         build = workshop.parts.store.build(waiting(workshop))
         local = replace(build, commit=replace(build.commit, trunk=False))
         assert workshop.happenings.ended(local, Outcome.FAILED, None, None) == ()
+
+    def test_another_outcome_for_the_same_input_is_told_once(self, workshop: Workshop) -> None:
+        number = flip(workshop)
+        (event,) = workshop.world.events.newest(kinds=[EventKind.FLAKY])
+        assert (event.build, event.detail["attempts"]) == (number, [1, 2])
+        assert "flaky: attempt 1 failed and attempt 2 succeeded" in event.summary
+
+    def test_in_another_root_it_is_another_input(self, workshop: Workshop) -> None:
+        flip(workshop, python3="2")
+        assert workshop.world.events.newest(kinds=[EventKind.FLAKY]) == ()
 
     def test_publishing_and_moves_of_pointers_are_told(self, workshop: Workshop) -> None:
         build = end(workshop, None)
