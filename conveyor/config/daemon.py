@@ -16,7 +16,7 @@ from conveyor.config.values import Count, Duration, Size, one_of
 
 SECTION = "daemon"
 MAX_PORT = 65535
-NUMBERS = {(SECTION, "workers"), (SECTION, "retries"), (SECTION, "builds_per_worker")}
+NUMBERS = {(SECTION, "workers"), (SECTION, "retries"), (SECTION, "builds_per_worker"), (SECTION, "cascade_limit")}
 
 
 class LogLevel(StrEnum):
@@ -41,6 +41,7 @@ class DaemonSettings:
         builds_per_worker: after so many builds a worker is replaced.
         worker_memory: bytes; a worker that has grown larger is replaced after its build.
         collect_interval: seconds between two runs of retention.
+        cascade_limit: how many rebuilds for changed build dependencies may lead to one another.
         listen: `host:port` where it can be asked how it is; None for nowhere.
         stale_after: seconds without a sign of life after which polling, building and publishing count as stale.
         log_level: what is logged from which gravity on.
@@ -54,6 +55,7 @@ class DaemonSettings:
     builds_per_worker: int
     worker_memory: int
     collect_interval: int
+    cascade_limit: int
     listen: str | None
     stale_after: int
     log_level: LogLevel
@@ -82,6 +84,7 @@ class DaemonEntry(Entry):
     builds_per_worker: Count = Field(100, examples=["100"])
     worker_memory: Size = Field(2**30, examples=["1G"])
     collect_interval: Duration = Field(86400, examples=["1d"])
+    cascade_limit: int = Field(5, ge=1, le=100, examples=["5"])
     listen: Annotated[str, AfterValidator(listening_address)] | None = Field(None, examples=["127.0.0.1:9190"])
     stale_after: Duration = Field(6 * 3600, examples=["6h"])
     log_level: Annotated[str, one_of(LogLevel, "level")] = Field(LogLevel.INFO.value, examples=["info"])
@@ -98,6 +101,7 @@ def daemon_settings(entry: DaemonEntry) -> DaemonSettings:
         builds_per_worker=entry.builds_per_worker,
         worker_memory=entry.worker_memory,
         collect_interval=entry.collect_interval,
+        cascade_limit=entry.cascade_limit,
         listen=entry.listen,
         stale_after=entry.stale_after,
         log_level=LogLevel(entry.log_level),

@@ -11,6 +11,7 @@ from conveyor.daemon.guard import Guard
 from conveyor.daemon.jobs import Jobs
 from conveyor.daemon.log import Log
 from conveyor.daemon.messages import Loaded, Wake
+from conveyor.daemon.planning import Planner
 from conveyor.daemon.polling import Polling
 from conveyor.daemon.reconcile import Reconciler, Unsettled
 from conveyor.daemon.site import Files, Load, Open, Site, make_site
@@ -78,6 +79,7 @@ class Errands:
         self._site = site
         self._reconciler = Reconciler(site, self._log)
         self._undone = Unsettled(site)
+        self._planner = Planner(site, self._log)
         self._teller = make_teller(site.settings, site.repos, site.conveyor)
         self._polling.use(site)
         if self._jobs is not None:
@@ -93,6 +95,7 @@ class Errands:
         if poll:
             jobs.add("poll", POLL, self.poll)
         jobs.add("reconcile", RECONCILE, self.reconcile)
+        jobs.add("rebuilds", RECONCILE, self.plan)
         jobs.add("settle", SETTLE, self.settle)
         jobs.add("configuration", CONFIGURATION, self.look_at_configuration)
         jobs.add("promotions", PROMOTIONS, self.promote)
@@ -140,6 +143,17 @@ class Errands:
         if self._reconciler.run():
             self.unsettled.set()
         self._inbox.put(Wake())
+
+    def plan(self) -> None:
+        """Have built anew what has other dependencies now."""
+        if self._planner.run():
+            self._inbox.put(Wake())
+
+    def more(self) -> bool:
+        """The same in a single pass, when all else is built; tells whether there is more to build."""
+        planned: list[int] = []
+        self._guard("rebuilds", lambda: planned.append(self._planner.run()))
+        return any(planned)
 
     def settle(self) -> None:
         """Have what was left undone completed."""

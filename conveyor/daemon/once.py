@@ -24,7 +24,7 @@ class Once:
         self._errands = errands
         self._poll = poll
         self._polled, self._done = Event(), Event()
-        self._outcomes: set[Outcome] = set()
+        self._outcomes: dict[int, Outcome] = {}
         self._failed = False
 
     def begin(self) -> None:
@@ -49,8 +49,8 @@ class Once:
 
     def heard(self, said: Said) -> None:
         """A worker said something."""
-        if said.kind is SaidKind.ENDED and said.outcome is not None:
-            self._outcomes.add(said.outcome)
+        if said.kind is SaidKind.ENDED and said.outcome is not None and said.build is not None:
+            self._outcomes[said.build] = said.outcome
         if said.kind in {SaidKind.PROBLEM, SaidKind.BROKEN}:
             self._failed = True
 
@@ -62,9 +62,10 @@ class Once:
         """What a package is to blame for, before what trying again may mend; 0 where all went well."""
         if interrupted:
             return EXIT_INTERRUPTED
-        if Outcome.FAILED in self._outcomes:
+        outcomes = self._outcomes.values()
+        if Outcome.FAILED in outcomes:
             return EXIT_CODES[Fault.PACKAGE]
-        return EXIT_CODES[Fault.OURS] if self._failed or Outcome.ERRORED in self._outcomes else 0
+        return EXIT_CODES[Fault.OURS] if self._failed or Outcome.ERRORED in outcomes else 0
 
     def _first(self) -> None:
         try:
@@ -73,6 +74,9 @@ class Once:
             self._polled.set()
 
     def _last(self) -> None:
+        if self._errands.more():
+            self._polled.set()
+            return
         try:
             self._failed |= not self._errands.last()
         finally:

@@ -73,6 +73,7 @@ class Polling:
                 queue=conveyor.queue,
                 watch=conveyor.watch,
                 store=conveyor.store,
+                foresee=conveyor.foresight.foresee,
                 stop=self._stop,
             )
             self._watching = (site, watcher)

@@ -268,6 +268,7 @@ class Daemon:
             case SaidKind.DONE if said.build is not None:
                 self._dispatcher.over(said.build)
                 self._jobs.run_now("reconcile")
+                self._jobs.run_now("rebuilds")
             case _:
                 pass
 

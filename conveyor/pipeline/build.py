@@ -118,8 +118,13 @@ class BuildStages:
 
     def _render(self) -> Rendered:
         job = self._job
-        rendered = render(self._parts, job.package, job.target, job.commit)
+        lacking = self._parts.lacking(job.package, job.target.name)
+        rendered = render(self._parts, job.package, job.target, job.commit, bootstrap=bool(lacking))
         write(rendered.files, self._folder("packaging"))
+        if lacking:
+            self._attempt.write(f"conveyor: bootstrap: it is built without {', '.join(lacking)}")
+        else:
+            self._parts.declared(job.package, job.target, rendered.files)
         self.version = rendered.render_input.version.evr
         if rendered.note:
             self._attempt.write(f"conveyor: {rendered.note}")

@@ -9,7 +9,7 @@ from dataclasses import replace
 from conveyor.errors import NotPossible
 from conveyor.model.build import Outcome
 from conveyor.model.package import Package
-from conveyor.model.queue import Change, NewBuild
+from conveyor.model.queue import Change, NewBuild, Relations
 from conveyor.model.watch import Head, Side
 from conveyor.pipeline.policies import decide, remove
 from conveyor.pipeline.sightings import PackagingSighting, Sighting
@@ -76,14 +76,26 @@ class Intake:
         builds = self._store.builds(package=package, trunk=True, limit=LOOKED_AT)
         return frozenset(build.commit.upstream.sha for build in builds)
 
-    def bring(self, package: Package, seen: Sighting, packaging: PackagingSighting) -> None:
-        """Take in what was seen of a package: all of it or nothing."""
+    def bring(
+        self, package: Package, seen: Sighting, packaging: PackagingSighting, declared: Mapping[str, Relations]
+    ) -> None:
+        """Take in what was seen of a package: all of it or nothing.
+
+        Args:
+            package: the package.
+            seen: what was seen of its upstream.
+            packaging: what was seen of its packaging.
+            declared: what its newest commit declares, by target. That is recorded before, so that whoever sees a build
+                in the queue knows what it needs.
+        """
         self._unfinished.refresh()
         missing = self.missing(package)
         whole = decide(package, seen, packaging, self._unfinished.of(package.name), missing)
         change = replace(whole, heads=tuple(head for head in whole.heads if self._is_news(head)))
         if change == Change():
             return
+        for target in {build.target for build in change.builds} & declared.keys():
+            self._queue.set_relations(target, package.name, declared[target])
         now = self._clock.now()
         self._revive(package, change.builds)
         self._queue.apply(change, now)

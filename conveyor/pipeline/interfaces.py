@@ -12,6 +12,9 @@ from conveyor.ports import Describer, Repository, Store
 # What rpm writes before a version without an epoch, in some lists.
 NO_EPOCH = "0:"
 ANY_ARCHITECTURE = ("all", "noarch")
+# Files never change, so what was compared is remembered.
+MOST_COMPARED = 10_000
+Compared = tuple[str, tuple[InstalledPackage, ...], tuple[str, ...]]
 
 
 class Interfaces:
@@ -27,12 +30,25 @@ class Interfaces:
         self._store = store
         self._repository = repository
         self._describers = describers
+        self._compared: dict[Compared, tuple[str, ...]] = {}
 
     def gone(self, target: Target, old: Sequence[InstalledPackage], new: SnapshotEntry) -> tuple[str, ...] | None:
         """What packages offered to build against that a newer build of their package does not, sorted.
 
         None where one of them cannot be read any more, or never was one of the trunk.
         """
+        files = tuple(artifact.sha256 for artifact in new.artifacts)
+        key = target.name, tuple(old), files
+        if key not in self._compared:
+            gone = self._gone(target, old, new)
+            if gone is None:
+                return None
+            if len(self._compared) >= MOST_COMPARED:
+                self._compared.clear()
+            self._compared[key] = gone
+        return self._compared[key]
+
+    def _gone(self, target: Target, old: Sequence[InstalledPackage], new: SnapshotEntry) -> tuple[str, ...] | None:
         before: set[str] = set()
         for one in old:
             artifact = self._published(target, one)

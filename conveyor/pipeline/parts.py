@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from conveyor.model.commit import History
-from conveyor.model.package import VersionScheme
-from conveyor.model.target import BuilderKind, Format
+from conveyor.model.package import Package, VersionScheme
+from conveyor.model.packaging import PackagingFile
+from conveyor.model.target import BuilderKind, Format, Target
 from conveyor.model.version import SchemeVersion
 from conveyor.ports import (
     Builder,
@@ -42,6 +43,9 @@ class Parts:
         progress: hears of stages.
         configured: names of the packages that are built for each target, by its name.
         builds: folder with a folder for each attempt: log, packaging, results.
+        declared: hears what packaging was rendered for a package and target.
+        lacking: what a package is built without for now on a target, by name: what it needs of its circle and is not
+            there yet.
     """
 
     git: Git
@@ -57,3 +61,5 @@ class Parts:
     progress: Progress
     configured: Mapping[str, Collection[str]]
     builds: Path
+    declared: Callable[[Package, Target, Sequence[PackagingFile]], None] = lambda *_: None
+    lacking: Callable[[Package, str], tuple[str, ...]] = lambda *_: ()

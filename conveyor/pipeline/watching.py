@@ -9,15 +9,17 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import cast
 
 from conveyor.errors import ConveyorError, HostUnreachable, Interrupted
+from conveyor.model.commit import Commit
 from conveyor.model.package import Package
-from conveyor.model.watch import Poke, Polling, Side
+from conveyor.model.queue import Relations
+from conveyor.model.watch import Head, Poke, Polling, Side
 from conveyor.pipeline.crew import Crew, Done, Job, Work
 from conveyor.pipeline.intake import Intake
 from conveyor.pipeline.places import Answer, Place, ask, place_of, places_of
@@ -29,6 +31,10 @@ from conveyor.ports import Clock, Git, PackagingSource, Queue, Store, Watch
 FRESH_SECONDS = 30.0
 # How often it is looked whether to stop.
 LOOK_SECONDS = 0.2
+
+
+Foresee = Callable[[Package, Commit], Mapping[str, Relations]]
+Found = tuple[Sighting, PackagingSighting, Mapping[str, Relations]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +50,7 @@ class Watched:
         clock: the time.
         tag_version: the version that a tag stands for, given the upstream's URL and the tag's name.
         host_of: the host of a URL; empty for this machine.
+        foresee: what a commit's packaging declares, by target.
     """
 
     git: Git
@@ -54,6 +61,7 @@ class Watched:
     clock: Clock
     tag_version: TagVersion
     host_of: Callable[[str], str]
+    foresee: Foresee = lambda *_: {}
 
 
 class Watcher:
@@ -223,8 +231,8 @@ class Watcher:
             case Work.FETCH:
                 self._settle(self._places[job.name], cast(Answer, outcome))
             case Work.FIND:
-                seen, packaging = cast(tuple[Sighting, PackagingSighting], outcome)
-                self._intake.bring(self._packages[job.name], seen, packaging)
+                seen, packaging, declared = cast(Found, outcome)
+                self._intake.bring(self._packages[job.name], seen, packaging, declared)
                 self._found(job.name)
 
     def _take_failure(self, job: Job, error: ConveyorError) -> None:
@@ -319,8 +327,23 @@ class Watcher:
         upstream = heads.get(Side.UPSTREAM)
         built = self._intake.built(name) if upstream is not None and upstream.sha is None else frozenset[str]()
         self._finding.add(name)
-        run = partial(self._lookout.look, package, heads, answers, built, self._watched.clock.now())
+        run = partial(self._look, package, heads, answers, built, self._watched.clock.now())
         self._crew.add(Job(work=Work.FIND, name=name, run=run))
+
+    def _look(
+        self,
+        package: Package,
+        heads: Mapping[Side, Head],
+        answers: Mapping[Side, Answer],
+        built: Collection[str],
+        now: datetime,
+    ) -> Found:
+        """Make out what answers mean for a package, and what its newest commit declares: that counts for its order."""
+        seen, packaging = self._lookout.look(package, heads, answers, built, now)
+        if seen.newest is None or not packaging.sha:
+            return seen, packaging, {}
+        commit = Commit(package=package.name, upstream=seen.newest, packaging_sha=packaging.sha)
+        return seen, packaging, self._watched.foresee(package, commit)
 
     def _found(self, name: str) -> None:
         """A package was looked into."""

@@ -6,7 +6,7 @@ one, a package with `bootstrap` needs nobody, and packages that still need each 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Set
+from collections.abc import Collection, Iterable, Mapping, Set
 
 from conveyor.model.queue import Relations
 from conveyor.model.waiting import Cycle
@@ -159,3 +159,18 @@ def _move(index: dict[str, set[str]], package: str, known: Set[str], names: Set[
             del index[name]
     for name in names - known:
         index.setdefault(name, set()).add(package)
+
+
+def find_cycles(target: str, relations: Mapping[str, Relations], bootstrap: Collection[str]) -> tuple[Cycle, ...]:
+    """The circles among packages of a target, by the name of their first package.
+
+    Args:
+        target: the target's name.
+        relations: what packages declare, by name.
+        bootstrap: names of those that are built first.
+    """
+    dependencies = Dependencies(target, bootstrap)
+    for package, declared in relations.items():
+        dependencies.relate(package, declared)
+    dependencies.refresh()
+    return dependencies.cycles()

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 
 from conveyor.errors import DiskFailed, DiskFull, UserError
 from conveyor.model.target import Format, IndexOptions
+from conveyor.pipeline.circles import Bootstrap
 from conveyor.pipeline.claims import Claims
 from conveyor.pipeline.happenings import Happenings
+from conveyor.pipeline.interfaces import Interfaces
 from conveyor.pipeline.orders import Orders
 from conveyor.pipeline.parts import Parts
 from conveyor.pipeline.pointers import Pointers
@@ -23,7 +25,9 @@ from conveyor.pipeline.promote import Promoter
 from conveyor.pipeline.provenance import Statements
 from conveyor.pipeline.publish import Publisher
 from conveyor.pipeline.queued import QueuedBuilds
+from conveyor.pipeline.rebuilding import Rebuilds
 from conveyor.pipeline.recover import Recovery
+from conveyor.pipeline.relating import Declarations, Foresight
 from conveyor.pipeline.rollback import Rollback
 from conveyor.pipeline.run import Runner, disk_full
 from conveyor.ports import (
@@ -37,9 +41,11 @@ from conveyor.ports import (
     Progress,
     Queue,
     Store,
+    Toolchain,
     Votes,
     Watch,
 )
+from conveyor.queue import find_cycles
 from conveyor.repository.collector import TreeCollector
 from conveyor.repository.signing import gnupg
 from conveyor.repository.tree import PublishedTree
@@ -92,6 +98,8 @@ class Conveyor:
         books: all that is kept in the store's database.
         claims: takes builds, and takes them from the dead.
         queued: builds what waits.
+        foresight: tells what commits will be built with.
+        rebuilds: decides what is built once more.
         recovery: brings everything to the state it would have had without a kill.
     """
 
@@ -118,6 +126,8 @@ class Conveyor:
     books: Books
     claims: Claims
     queued: QueuedBuilds
+    foresight: Foresight
+    rebuilds: Rebuilds
     recovery: Recovery
 
     @property
@@ -234,12 +244,15 @@ def open_conveyor(
     books = books or open_kept(settings)
     store, clock = books.store, SystemClock()
     git = GitMirrors(data / "mirrors", rewrites=settings.rewrites, fetch_limit=settings.git_timeout)
+    toolchains: Mapping[Format, Toolchain] = {Format.DEB: DebToolchain(), Format.RPM: RpmToolchain()}
+    declarations = Declarations(books.queue, toolchains)
+    bootstrap = Bootstrap(store, books.queue, repos.packages, find_cycles)
     parts = Parts(
         git=git,
         packaging=PackagingSources(git),
         upstream_version=upstream_version,
         renderer=JinjaRenderer(),
-        toolchains={Format.DEB: DebToolchain(), Format.RPM: RpmToolchain()},
+        toolchains=toolchains,
         describers={Format.DEB: DebDescriber(), Format.RPM: RpmDescriber()},
         builders=made.by_kind,
         repository=tree,
@@ -248,6 +261,8 @@ def open_conveyor(
         progress=progress,
         configured=_configured(repos),
         builds=data / "builds",
+        declared=declarations.record_first,
+        lacking=bootstrap.lacking,
     )
     pointers = Pointers(books.ledger, tree, clock)
     statements = Statements(tree, parts.describers, settings.base_url, open_signer(settings.signing))
@@ -310,6 +325,17 @@ def open_conveyor(
             happenings=happenings,
             packages=repos.packages,
             targets=repos.targets,
+        ),
+        foresight=Foresight(parts, repos.targets),
+        rebuilds=Rebuilds(
+            store=store,
+            queue=books.queue,
+            events=books.events,
+            toolchains=toolchains,
+            interfaces=Interfaces(store, tree, parts.describers),
+            bootstrap=bootstrap,
+            packages=repos.packages,
+            limit=settings.daemon.cascade_limit,
         ),
         recovery=Recovery(
             claims=claims,

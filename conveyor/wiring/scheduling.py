@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from conveyor.model.build import State
 from conveyor.model.event import EventKind
+from conveyor.model.queue import QueueItem
 from conveyor.ports import Events, Queue
 from conveyor.queue.scheduler import Scheduler
 
@@ -59,7 +62,7 @@ class QueueReader:
             return
         if self._seen is not None and changes.number < self._seen:  # the store was put back from a backup
             changes = self._queue.changes(0)
-        self._relate({item.target for item in changes.items})
+        self._relate({item.target for item in changes.items}, _queued(changes.items))
         self._scheduler.apply(changes.items)
         self._scheduler.pause(self._queue.pauses())
         self._seen = changes.number
@@ -69,11 +72,14 @@ class QueueReader:
         for event in reversed(self._events.newest(kinds=[EventKind.STARTED], limit=REMEMBERED_STARTS)):
             self._scheduler.served(event.target, event.package)
 
-    def _relate(self, targets: set[str]) -> None:
-        """Tell what packages declare: of a target that is new at once, of the others now and then."""
+    def _relate(self, targets: set[str], queued: set[str]) -> None:
+        """Tell what packages declare: of a target with more in the queue at once, of the others now and then.
+
+        What a new commit declares is recorded before it is queued.
+        """
         now = time.monotonic()
         due = now - self._related_at > RELATIONS_SECONDS
-        chosen = targets | self._targets if due else targets - self._targets
+        chosen = targets | self._targets if due else queued | (targets - self._targets)
         self._targets |= targets
         if due:
             self._related_at = now
@@ -88,3 +94,7 @@ class QueueReader:
         for _, package in gone:
             self._scheduler.relate(target, package, None)
         self._related = (self._related - gone) | {(target, package) for package in found}
+
+
+def _queued(items: Iterable[QueueItem]) -> set[str]:
+    return {item.target for item in items if item.state is State.QUEUED}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from conveyor.pipeline.watching import Watched, Watcher
+from conveyor.pipeline.watching import Foresee, Watched, Watcher
 from conveyor.ports import Queue, Store, Watch
 from conveyor.upstream.hardening import host_of, rewritten
 from conveyor.upstream.mirror import GitMirrors
@@ -18,7 +18,14 @@ if TYPE_CHECKING:
 
 
 def make_watcher(
-    settings: Settings, repos: Repos, *, queue: Queue, watch: Watch, store: Store, stop: threading.Event
+    settings: Settings,
+    repos: Repos,
+    *,
+    queue: Queue,
+    watch: Watch,
+    store: Store,
+    foresee: Foresee = lambda *_: {},
+    stop: threading.Event,
 ) -> Watcher:
     """What polls the repositories of a site's packages.
 
@@ -28,6 +35,7 @@ def make_watcher(
         queue: takes what is new.
         watch: what polls know.
         store: what was built.
+        foresee: what a commit's packaging declares, by target.
         stop: once it is set, nothing is waited for any more, not even a server.
     """
     git = GitMirrors(
@@ -46,5 +54,6 @@ def make_watcher(
         clock=SystemClock(),
         tag_version=lambda url, name: version_of_tag(name, package_of(url)),
         host_of=lambda url: host_of(rewritten(url, settings.rewrites)),
+        foresee=foresee,
     )
     return Watcher(watched, repos.packages, settings.polling, stop=stop)

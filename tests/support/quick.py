@@ -10,6 +10,9 @@ What a build does says the file `behaviour` of the upstream's commit, a word and
     need FILE       it errors while the data directory has no such file: a mirror that is gone
     binary NAME     its package is called so
     large MIB       its package is that large
+    provides NAMES  its package provides this: several names are separated by commas
+
+The root holds, of what the packaging build-depends on, what the trunk has; what begins with "trunk-" has to be there.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ from functools import partial
 from pathlib import Path
 
 from conveyor.config import Repos, Settings
-from conveyor.errors import BuildFailed, MirrorUnreachable
+from conveyor.errors import BuildDependencyMissing, BuildFailed, MirrorUnreachable
 from conveyor.model.provenance import InstalledPackage
 from conveyor.model.target import BuilderKind, Target
 from conveyor.ports import BuildPlan, PreparedRoot, Progress, SourcePlan, Trunk
@@ -42,7 +45,7 @@ Package: {name}
 Version: {version}
 Architecture: all
 Maintainer: Ada <ada@example.org>
-Section: misc
+{provides}Section: misc
 Priority: optional
 Description: A greeting
  Says hello.
@@ -55,6 +58,7 @@ Architecture: all
 Version: {version}
 Maintainer: Ada <ada@example.org>
 Standards-Version: 4.6.2
+Build-Depends: {needs}
 Checksums-Sha256:
 {checksums}
 Files:
@@ -91,12 +95,22 @@ class QuickBuilder:
         )
         files = "\n".join(f" {hashlib.md5(p.read_bytes()).hexdigest()} {p.stat().st_size} {p.name}" for p in made)
         dsc = results / f"{name}_{version}.dsc"
-        dsc.write_text(DSC.format(name=name, version=version, checksums=checksums, files=files))
+        control = next(file.content.decode() for file in plan.files if file.path == "debian/control")
+        needs = re.search(r"^Build-Depends: (.*)$", control, re.MULTILINE)
+        listed = needs[1] if needs else "base-files"
+        dsc.write_text(DSC.format(name=name, version=version, needs=listed, checksums=checksums, files=files))
         return tuple(sorted([dsc, *made]))
 
     def prepare(self, target: Target, requirements: Sequence[str], trunk: Trunk | None, log: Path) -> PreparedRoot:
-        del requirements, trunk, log
-        return PreparedRoot(target=target, packages=PACKAGES)
+        del log
+        made = {artifact.name: artifact.version for artifact in (trunk.binaries if trunk else ())}
+        missing = [name for name in requirements if name.startswith("trunk-") and name not in made]
+        if missing:
+            raise BuildDependencyMissing(f"a dependency cannot be satisfied on {target.name}", cause=missing[0])
+        installed = (
+            InstalledPackage(name=name, version=made[name], architecture="all") for name in requirements if name in made
+        )
+        return PreparedRoot(target=target, packages=(*PACKAGES, *installed))
 
     def build(
         self, root: PreparedRoot, plan: BuildPlan, source: Sequence[Path], results: Path, log: Path, keep: Path | None
@@ -106,7 +120,7 @@ class QuickBuilder:
         name, version = dsc.stem.split("_", 1)
         with log.open("a") as file:
             file.write(f"building {name} {version}\n")
-        told = {"binary": name, "large": "0"}
+        told = {"binary": name, "large": "0", "provides": ""}
         with tarfile.open(next(path for path in source if ".orig." in path.name)) as archive:
             for member in archive:
                 if member.name.endswith("/behaviour"):
@@ -117,7 +131,7 @@ class QuickBuilder:
                         else:
                             self._behave(word, *arguments)
         deb = results / f"{told['binary']}_{version}_all.deb"
-        deb.write_bytes(_deb(told["binary"], version, int(told["large"])))
+        deb.write_bytes(_deb(told["binary"], version, int(told["large"]), told["provides"]))
         return (deb,)
 
     def check_install(
@@ -172,8 +186,9 @@ def _listed(paths: Sequence[Path], algorithm: str) -> str:
     )
 
 
-def _deb(name: str, version: str, mebibytes: int) -> bytes:
-    control = _tar({"./control": CONTROL.format(name=name, version=version).encode()}, "gz")
+def _deb(name: str, version: str, mebibytes: int, provides: str) -> bytes:
+    field = f"Provides: {provides}\n" if provides else ""
+    control = _tar({"./control": CONTROL.format(name=name, version=version, provides=field).encode()}, "gz")
     ballast = {f"./usr/share/{name}/ballast": os.urandom(mebibytes * 2**20)} if mebibytes else {}
     data = _tar({f"./usr/share/{name}/greeting": version.encode(), **ballast}, "gz")
     members = {"debian-binary": b"2.0\n", "control.tar.gz": control, "data.tar.gz": data}

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from conveyor.model.build import Build, Outcome, State
 from conveyor.model.event import Event, EventKind
 from conveyor.model.package import Following, Package, PackagingFolder, PackagingRepository, VersionScheme
-from conveyor.model.queue import Priority
+from conveyor.model.queue import Priority, Relations
 from conveyor.model.watch import Polling
 from conveyor.pipeline.watching import Watched, Watcher
 from conveyor.ports import Events, Git, PackagingSource, Queue, Store, Watch
@@ -131,6 +131,9 @@ class Site:
             clock=self.clock,
             tag_version=lambda url, name: version_of_tag(name, package_of(url)),
             host_of=lambda url: urlsplit(url).netloc,
+            foresee=lambda package, commit: {
+                target: Relations(requires=(commit.upstream.subject,), provides=()) for target in package.targets
+            },
         )
         return Watcher(watched, dict(self.packages), self._polling, stop=stop, patience=patience, chance=lambda: 0.5)
 

@@ -26,6 +26,7 @@ from conveyor.pipeline.provenance import Statements
 from conveyor.pipeline.publish import Publisher
 from conveyor.pipeline.queued import QueuedBuilds
 from conveyor.pipeline.recover import Recovery
+from conveyor.pipeline.relating import Declarations
 from conveyor.pipeline.run import Report, Runner
 from conveyor.ports import Events, Ledger, Progress, Queue, Repository, Store, Votes
 from tests.fakes.builder import FakeBuilder
@@ -125,6 +126,7 @@ class Workshop:
         policies: Sequence[PromotionPolicy] = (),
         progress: Progress | None = None,
         stages_only: Callable[[], AbstractContextManager[None]] = nullcontext,
+        lacking: Callable[[Package, str], tuple[str, ...]] = lambda *_: (),
     ) -> None:
         self.world = world
         self.builder = FakeBuilder(["python3", "libgood"])
@@ -140,12 +142,14 @@ class Workshop:
         statements = Statements(self._repository, describers, "https://trunk.example.org")
         components = {target.name: dict.fromkeys(configured or names, "main") for target in targets}
         self.publisher = Publisher(self._store, self._repository, self.pointers, world.data, components, statements)
+        toolchains = {Format.DEB: FakeToolchain()}
+        self.declarations = Declarations(world.queue, toolchains)
         self.parts = Parts(
             git=self.git,
             packaging=world.packaging,
             upstream_version=self._version,
             renderer=FakeRenderer(),
-            toolchains={Format.DEB: FakeToolchain()},
+            toolchains=toolchains,
             describers=describers,
             builders={BuilderKind.OVERLAY: self.builder},
             repository=self._repository,
@@ -154,6 +158,8 @@ class Workshop:
             progress=progress or self.progress,
             configured={target.name: configured or names for target in targets},
             builds=world.data / "builds",
+            declared=self.declarations.record_first,
+            lacking=lacking,
         )
         self.knowledge = Knowledge(
             self._store,

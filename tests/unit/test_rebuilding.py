@@ -10,12 +10,13 @@ import pytest
 from conveyor.model.build import Build, Outcome, State
 from conveyor.model.event import EventKind
 from conveyor.model.package import Following, RebuildPolicy
-from conveyor.model.queue import Priority, ReasonKind
+from conveyor.model.queue import Change, Priority, ReasonKind
 from conveyor.model.target import Format
+from conveyor.pipeline.circles import Bootstrap
 from conveyor.pipeline.interfaces import Interfaces
 from conveyor.pipeline.rebuilding import Rebuilds
+from conveyor.queue import find_cycles
 from tests.fakes.describer import FakeDescriber
-from tests.fakes.queue import MemoryQueue
 from tests.fakes.store import MemoryStore
 from tests.fakes.toolchain import FakeToolchain
 from tests.support.workshop import TARGET, Workshop, new_world, package_of
@@ -32,7 +33,7 @@ class Bench:
         self.workshop = Workshop(self.world)
         assert isinstance(self.world.store, MemoryStore)
         self.store = self.world.store
-        self.queue = MemoryQueue(self.store)
+        self.queue = self.world.queue
         self.world.packaging.recipes[PROGRAM] += f"needs {LIBRARY}\n"
         self.workshop.builder.available |= {LIBRARY, PROGRAM}
         self.packages = {name: package_of(name) for name in (LIBRARY, PROGRAM)}
@@ -69,6 +70,7 @@ class Bench:
             toolchains={Format.DEB: FakeToolchain()},
             interfaces=Interfaces(self.store, self.world.repository, {Format.DEB: FakeDescriber()}),
             packages=self.packages,
+            bootstrap=Bootstrap(self.store, self.queue, self.packages, find_cycles),
             limit=LIMIT,
         )
         return list(rebuilds.plan(TARGET, self.world.clock.now()))
@@ -81,6 +83,7 @@ class Bench:
             toolchains={},
             interfaces=Interfaces(self.store, self.world.repository, {}),
             packages=self.packages,
+            bootstrap=Bootstrap(self.store, self.queue, self.packages, find_cycles),
             limit=LIMIT,
         )
         return list(rebuilds.order(build, "ada@host", self.world.clock.now()))
@@ -230,3 +233,51 @@ def test_packages_of_other_targets_are_left_alone(bench: Bench) -> None:
     bench.packages[PROGRAM] = replace(bench.packages[PROGRAM], targets=("other",))
     bench.change(LIBRARY)
     assert bench.plan() == []
+
+
+def test_a_superseded_build_says_nothing(bench: Bench) -> None:
+    bench.workshop.push(PROGRAM, "More")
+    other = bench.store.queue(bench.workshop.commit(PROGRAM), TARGET.name, retry=False)
+    bench.queue.apply(Change(superseded={other.id: "a newer one"}), bench.world.clock.now())
+    bench.change(LIBRARY)
+    (number,) = bench.plan()
+    assert bench.store.build(number).commit == bench.first.commit.rebuilt(1)
+
+
+def test_a_rebuild_that_was_given_up_is_not_the_last(bench: Bench) -> None:
+    bench.change(LIBRARY)
+    (number,) = bench.plan()
+    bench.queue.apply(Change(superseded={number: "in the way"}), bench.world.clock.now())
+    (other,) = bench.plan()
+    assert bench.store.build(other).commit == bench.first.commit.rebuilt(2)
+    assert len(bench.store.events.newest(kinds=[EventKind.QUEUED])) == 2
+
+
+def test_what_was_cancelled_is_left_alone_until_something_changes(bench: Bench) -> None:
+    bench.change(LIBRARY)
+    (number,) = bench.plan()
+    claimed = bench.workshop.claims.take(number)
+    assert claimed is not None
+    assert claimed.claim is not None
+    bench.store.finish(
+        number,
+        claimed.claim.token,
+        outcome=Outcome.CANCELLED,
+        at=bench.world.clock.now(),
+        version=None,
+        cause=None,
+        stages=(),
+        entry=None,
+    )
+    assert bench.plan() == []
+    bench.change(LIBRARY)
+    assert bench.plan() == [number]
+
+
+def test_nobody_builds_with_what_is_not_in_the_trunk_yet(bench: Bench) -> None:
+    library = bench.change(LIBRARY)
+    record = bench.store.records[library.id]
+    published, record.published_at = record.published_at, None
+    assert bench.plan() == []
+    record.published_at = published
+    assert len(bench.plan()) == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -13,7 +13,7 @@ from conveyor.errors import ConveyorError, HostUnreachable, StoreUnusable, Upstr
 from conveyor.model.build import Outcome, State
 from conveyor.model.event import EventKind
 from conveyor.model.package import CommitPolicy, Following, PackagingRepository
-from conveyor.model.queue import Priority, ReasonKind
+from conveyor.model.queue import Change, Priority, ReasonKind
 from conveyor.model.watch import RemoteRefs, Side
 from conveyor.pipeline.intake import LOOKED_AT
 from tests.support.site import wait_for
@@ -39,6 +39,21 @@ class TestNews:
         assert (priority, reason.kind) == (Priority.FRESH, ReasonKind.NEW_PACKAGE)
         assert build.commit.packaging_sha == site.folders.load(site.packages["nova"]).sha
         assert site.watch.heads()["nova", Side.UPSTREAM].sha == newest
+
+    def test_what_the_newest_declares_is_recorded_before_it_is_queued(
+        self, site: FakeSite, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        apply, known = site.queue.apply, []
+
+        def applied(change: Change, at: datetime) -> tuple[int, ...]:
+            known.append(site.queue.relations(DEB))
+            return apply(change, at)
+
+        monkeypatch.setattr(site.queue, "apply", applied)
+        for subject in ("Second", "Third"):
+            site.upstream().commit(subject)
+            site.poll()
+        assert [each["nova"].requires for each in known] == [("Second",), ("Third",)]
 
     def test_nothing_new_costs_one_question(self, site: FakeSite) -> None:
         site.poll()
