@@ -1,19 +1,22 @@
-"""`conveyor cancel`, `retry`, `prioritize`, `pause`, `resume` and `poll`: act on the queue."""
+"""`conveyor cancel`, `retry`, `rebuild`, `prioritize`, `pause`, `resume` and `poll`: act on the queue."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from conveyor.cli.context import Context
+from conveyor.cli.results import FORMAT_VERSION, build_as_json
 from conveyor.cli.text import say
 from conveyor.errors import ConveyorError, UserError
+from conveyor.model.build import State
 from conveyor.model.queue import Priority, Scope, ScopeKind
-from conveyor.pipeline.controls import Cancelled, Controls, Ending
+from conveyor.pipeline.controls import Cancelled, Controls, Ending, Rebuilt
 from conveyor.pipeline.why_words import listed, named, paused
 from conveyor.wiring import make_controls
 
@@ -30,7 +33,7 @@ _ENDINGS = {
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (cancel, retry, prioritize, pause, resume, poll):
+    for command in (cancel, retry, rebuild, prioritize, pause, resume, poll):
         app.command()(command)
 
 
@@ -61,7 +64,7 @@ def cancel(
         if not numbers:
             say(given.output, f"nothing of {package} waits{'' if waiting else ' or runs'}")
         refused = [error for number in numbers if (error := _cancel(given, controls, number, who)) is not None]
-    _raise(refused)
+    _raise(refused, "builds were not cancelled")
 
 
 def _cancel(given: Context, controls: Controls, number: int, actor: str) -> ConveyorError | None:
@@ -82,14 +85,12 @@ def _cancelled(cancelled: Cancelled) -> str:
     return f"{named(build)} {_ENDINGS[cancelled.ending]}{before}"
 
 
-def _raise(errors: Sequence[ConveyorError]) -> None:
+def _raise(errors: Sequence[ConveyorError], what: str) -> None:
     """End with what was refused, if anything was; what was not refused is done."""
     if len(errors) == 1:
         raise errors[0]
     if errors:
-        raise UserError(
-            f"{len(errors)} builds were not cancelled", details=[error.summary for error in errors], hint=errors[0].hint
-        )
+        raise UserError(f"{len(errors)} {what}", details=[error.summary for error in errors], hint=errors[0].hint)
 
 
 def retry(
@@ -108,6 +109,52 @@ def retry(
         for queued in controls.retry(build, where, who):
             say(given.output, f"{named(queued)} waits to be tried again, attempt {queued.attempt + 1}")
         _tell_daemon(given, controls)
+
+
+def rebuild(
+    context: typer.Context,
+    builds: Annotated[list[str], typer.Argument(metavar="BUILD|PACKAGE...", help="Numbers of builds, or packages.")],
+    target: OneTarget = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    actor: Actor = None,
+) -> None:
+    """Build good builds anew, with the build dependencies of now: some, or packages' newest ones."""
+    given: Context = context.obj
+    who = given.operator(actor)
+    for name in builds:
+        if not name.isdigit():
+            given.configuration.package(name)
+    where = given.configuration.target(target).name if target else None
+    with _controls(given) as controls:
+        done: list[Rebuilt] = []
+        refused: list[ConveyorError] = []
+        for name in dict.fromkeys(builds):
+            try:
+                done += controls.rebuild(name, where, who)
+            except UserError as error:
+                refused.append(error)
+        if as_json:
+            typer.echo(json.dumps(rebuilt_as_json(done), indent=2))
+        else:
+            for each in done:
+                say(given.output, _rebuilt(each))
+        _tell_daemon(given, controls)
+    _raise(refused, "were not built anew")
+
+
+def _rebuilt(each: Rebuilt) -> str:
+    if each.is_new:
+        return f"{named(each.rebuild)} waits to be built anew, as build {each.good.id} was"
+    return (
+        f"{named(each.rebuild)} {'waits' if each.rebuild.state is State.QUEUED else 'runs'} already: it is build "
+        f"{each.good.id} anew"
+    )
+
+
+def rebuilt_as_json(done: Sequence[Rebuilt]) -> dict[str, Any]:
+    """The document that `conveyor rebuild --json` prints."""
+    rebuilds = [{"build": build_as_json(each.rebuild), "of": each.good.id, "is_new": each.is_new} for each in done]
+    return {"format_version": FORMAT_VERSION, "rebuilds": rebuilds}
 
 
 def prioritize(

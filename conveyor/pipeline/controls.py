@@ -1,4 +1,4 @@
-"""What people ask of the queue: cancel, retry, pause, resume, prioritize, poll. For the command line and the API."""
+"""What people ask of the queue: cancel, retry, rebuild, pause, and so on. For the command line and the API."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from conveyor.model.lease import DAEMON
 from conveyor.model.package import Package
 from conveyor.model.queue import Pause, Priority, Reason, ReasonKind, Scope, ScopeKind
 from conveyor.pipeline.holders import DaemonState, daemon_state, interrupt, is_here
+from conveyor.pipeline.rebuilding import order, unfinished_rebuild
 from conveyor.pipeline.why_words import named
 from conveyor.ports import Clock, Leases, Queue, Store, Watch
 
@@ -39,6 +40,21 @@ class Cancelled:
     build: Build
     ending: Ending
     again: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rebuilt:
+    """A build that is to be built anew.
+
+    Attributes:
+        good: the good build.
+        rebuild: the one that is made of it once more, as it is now.
+        is_new: whether it was put into the queue now; else it waited or ran already.
+    """
+
+    good: Build
+    rebuild: Build
+    is_new: bool
 
 
 class Controls:
@@ -168,11 +184,70 @@ class Controls:
                 f"{named(build)} is not part of the trunk: the daemon does not build it",
                 hint="run the same 'conveyor build' again",
             )
+        self._check_configured(build)
+
+    def _check_configured(self, build: Build) -> None:
+        package = build.commit.package
         if package not in self._packages or build.target not in self._packages[package].targets:
             raise NotPossible(
                 f"repos.yaml does not build {package} for {build.target} any more",
                 hint="add it there, then try again",
             )
+
+    def rebuild(self, asked: str, target: str | None, actor: str) -> tuple[Rebuilt, ...]:
+        """Build something good anew: a build, or the newest good ones of a package.
+
+        Args:
+            asked: a build's number, or a package's name.
+            target: of a package only for this target; None for all.
+            actor: who asks.
+
+        Raises:
+            UnknownName: there is no such build or package.
+            NotPossible: there is nothing good that could be built anew.
+        """
+        if asked.isascii() and asked.isdigit():
+            chosen: tuple[Build, ...] = (self._newest_good(self._store.build(int(asked)), target),)
+        else:
+            chosen = tuple(self._good(asked, target))
+            if not chosen:
+                raise _never_good(asked, tuple(self._latest(asked, target)))
+        return tuple(self._rebuild(build, actor) for build in chosen)
+
+    def _good(self, package: str, target: str | None) -> Iterator[Build]:
+        """A package's newest good build on each of its targets."""
+        for one in self._packages[package].targets if target is None else (target,):
+            number = self._store.newest_builds(one).get(package)
+            if number is not None:
+                yield self._store.build(number)
+
+    def _newest_good(self, build: Build, target: str | None) -> Build:
+        """The build, if it can be built anew."""
+        package = build.commit.package
+        if target not in {None, build.target}:
+            raise NotPossible(f"build {build.id} is for {build.target}", hint="leave out --target")
+        self._check_configured(build)
+        newest = self._store.newest_builds(build.target).get(package)
+        if newest is None:
+            raise _never_good(package, (build,))
+        if newest != build.id:
+            raise NotPossible(
+                f"{named(build)} is not the newest good build of {package} for {build.target}",
+                hint=f"build that one anew: conveyor rebuild {newest}",
+            )
+        return build
+
+    def _rebuild(self, good: Build, actor: str) -> Rebuilt:
+        now = self._clock.now()
+        made = order(self._store, self._queue, good, actor, now)
+        if made:
+            return Rebuilt(good=good, rebuild=self._store.build(made[0]), is_new=True)
+        waiting = unfinished_rebuild(self._store, good)
+        if waiting is None:
+            raise NotPossible(f"{named(good)} is being built anew by somebody else", hint="'conveyor queue' shows it")
+        if waiting.state is State.QUEUED and self._store.reason(waiting.id)[0] > Priority.REQUEST:
+            waiting = self._queue.prioritize(waiting.id, Priority.REQUEST, actor, now)
+        return Rebuilt(good=good, rebuild=waiting, is_new=False)
 
     def pause(self, scope: Scope, note: str, actor: str) -> tuple[Pause, bool]:
         """Take no builds from a part of the queue: what holds it now, and whether that is this pause.
@@ -222,3 +297,12 @@ def _nothing_to_retry(package: str, builds: Sequence[Build]) -> NotPossible:
     if not builds:
         told, hint = "it was never built", f"conveyor build {package}"
     return NotPossible(f"no build of {package} is to be tried again: {told}", hint=hint)
+
+
+def _never_good(package: str, builds: Sequence[Build]) -> NotPossible:
+    told = ", ".join(f"build {build.id} for {build.target} {build.outcome or build.state}" for build in builds)
+    ended = any(build.state is State.FINISHED for build in builds)
+    hint = f"try that again: conveyor retry {package}" if ended else f"conveyor why {builds[0].id}" if builds else ""
+    return NotPossible(
+        f"{package} was never built well: {told or 'it was never built'}", hint=hint or f"conveyor build {package}"
+    )

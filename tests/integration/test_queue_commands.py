@@ -349,6 +349,87 @@ class TestRetry:
         assert told in site("retry", *arguments, expected=2)
 
 
+class TestFlaky:
+    def test_another_outcome_for_the_same_input_is_shown(self, site: Site) -> None:
+        number = site.queue("nova", "1")
+        for outcome in (Outcome.FAILED, Outcome.SUCCEEDED):
+            if outcome is Outcome.SUCCEEDED:
+                site("retry", str(number))
+            build = site.start(number)
+            assert build.claim is not None
+            site.books.store.set_buildroot(number, build.claim.token, "a" * 64)
+            good = outcome is Outcome.SUCCEEDED
+            site.books.store.finish(
+                number,
+                build.claim.token,
+                outcome=outcome,
+                at=datetime.now(UTC),
+                version="1-1",
+                cause=None if good else sample.CAUSE,
+                stages=sample.STAGES,
+                entry=sample.entry(build, datetime.now(UTC)) if good else None,
+            )
+        assert site.json("status")["flaky"] == [number]
+        assert "(flaky)" in site("status")
+        assert "flaky: attempt 1 failed and attempt 2 succeeded" in site("why", str(number))
+
+
+class TestRebuild:
+    def test_the_newest_good_builds_of_a_package(self, site: Site) -> None:
+        site.end(site.queue("nova", "1"), Outcome.SUCCEEDED)
+        good = site.queue("nova", "2")
+        site.end(good, Outcome.SUCCEEDED)
+        site.end(site.queue("nova", "3"), Outcome.FAILED)
+        said = site("rebuild", "nova")
+        (build,) = site.books.store.builds(package="nova", limit=1)
+        assert f"build {build.id} of nova" in said
+        assert f"as build {good} was" in said
+        assert "no daemon is running" in said
+        assert build.commit == site.books.store.build(good).commit.rebuilt(1)
+        priority, reason = site.books.store.reason(build.id)
+        assert (priority, reason.kind, reason.build) == (Priority.REQUEST, ReasonKind.REQUESTED, good)
+        assert f"ann@{platform.node()}" in reason.detail
+
+    def test_one_that_waits_already_goes_before_others(self, site: Site) -> None:
+        site.daemon()
+        good = site.queue("nova", "1")
+        site.end(good, Outcome.SUCCEEDED)
+        site("rebuild", str(good))
+        (build,) = site.books.store.builds(package="nova", limit=1)
+        site("prioritize", str(build.id), "--rebuild")
+        assert "waits already" in site("rebuild", "nova")
+        assert site.books.store.reason(build.id)[0] is Priority.REQUEST
+        assert site.books.store.builds(package="nova", limit=1) == (site.books.store.build(build.id),)
+
+    def test_as_a_document(self, site: Site) -> None:
+        site.daemon()
+        good = site.queue("nova", "1")
+        site.end(good, Outcome.SUCCEEDED)
+        (shown,) = site.json("rebuild", "nova")["rebuilds"]
+        assert (shown["of"], shown["is_new"], shown["build"]["state"]) == (good, True, "queued")
+
+    @pytest.mark.parametrize(
+        ("arguments", "told"),
+        [
+            (["1"], "conveyor rebuild 2"),
+            (["2", "--target", OTHER], f"is for {TARGET}"),
+            (["3"], "oslo.utils was never built well: build 3"),
+            (["oslo.utils"], "conveyor retry oslo.utils"),
+            (["glance"], "conveyor build glance"),
+            (["4"], "repos.yaml does not build gone"),
+            (["nowa"], "unknown package 'nowa'"),
+            (["77"], "there is no build 77"),
+            (["77", "glance"], "2 were not built anew"),
+        ],
+    )
+    def test_what_is_refused(self, site: Site, arguments: list[str], told: str) -> None:
+        site.end(site.queue("nova", "1"), Outcome.SUCCEEDED)
+        site.end(site.queue("nova", "2"), Outcome.SUCCEEDED)
+        site.end(site.queue("oslo.utils", "1"), Outcome.FAILED)
+        site.end(site.queue("gone", "1"), Outcome.SUCCEEDED)
+        assert told in site("rebuild", *arguments, expected=2)
+
+
 class TestPause:
     @pytest.mark.parametrize(
         ("arguments", "scope", "resume"),

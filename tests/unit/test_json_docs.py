@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from conveyor.buildroot.stock import StockItem, StockKind
 from conveyor.cli.buildroot import stock_as_json
 from conveyor.cli.collect import Collected, collected_as_json, scrubbed_as_json
+from conveyor.cli.control import rebuilt_as_json
 from conveyor.cli.events import event_as_json
 from conveyor.cli.key import ALSO, RETIRED, SIGNS, key_as_json
 from conveyor.cli.ledger import entries_as_json
@@ -44,6 +45,7 @@ from conveyor.model.waiting import Cycle
 from conveyor.model.why import Subject as SubjectOfWhy
 from conveyor.model.why import Why
 from conveyor.pipeline.compare import Comparison, Difference, Likeness, Part
+from conveyor.pipeline.controls import Rebuilt
 from conveyor.pipeline.holders import DaemonState
 from conveyor.pipeline.mirror import MirrorStanding
 from conveyor.pipeline.queueview import QueueState, RunningBuild, WaitingBuild
@@ -186,6 +188,13 @@ def test_the_document_of_the_queue_is_described() -> None:
         assert list(table(heading)) == list(shown)
     assert words(table("A pause")["scope"]) == set(ScopeKind)
     assert words(table("A waiting build")["priority"]) == {priority.name.lower() for priority in Priority}
+
+
+def test_the_document_of_rebuilds_is_described() -> None:
+    document = json.loads(json.dumps(rebuilt_as_json([Rebuilt(good=a_build(), rebuild=a_build(), is_new=True)])))
+    assert list(table("conveyor rebuild --json")) == list(document)
+    (shown,) = document["rebuilds"]
+    assert list(table("A rebuild")) == list(shown)
 
 
 def test_events_are_described() -> None:
