@@ -20,7 +20,7 @@ _JUDGED = (Outcome.SUCCEEDED, Outcome.FAILED)
 _ATTEMPTS = 10
 _WHOSE = {
     Fault.PACKAGE: "the package's fault",
-    Fault.USER: "a mistake in the configuration or the command",
+    Fault.USER: "a mistake in the command or the configuration",
     Fault.OURS: "Conveyor's or this machine's fault",
     Fault.NETWORK: "the network's fault",
 }
