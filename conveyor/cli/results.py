@@ -14,6 +14,7 @@ from conveyor.cli.table import print_table
 from conveyor.cli.text import plain
 from conveyor.errors import EXIT_CODES, ConveyorError, Fault
 from conveyor.model.build import Build, Cause, Outcome
+from conveyor.pipeline.why_build import whose as whose_fault
 
 FORMAT_VERSION = 1
 HEADINGS = ("package", "target", "version", "outcome", "seconds", "repository")
@@ -23,12 +24,6 @@ COLOURS = {
     Outcome.ERRORED: "yellow",
     Outcome.CANCELLED: "dim",
     Outcome.SUPERSEDED: "dim",
-}
-WHOSE = {
-    Fault.PACKAGE: "the package's fault",
-    Fault.USER: "a mistake in the command or the configuration",
-    Fault.OURS: "Conveyor's or this machine's fault",
-    Fault.NETWORK: "the network's fault",
 }
 SUPERSEDED = "nobody's fault, a newer commit is published"
 
@@ -180,7 +175,7 @@ def print_failure(console: Console, result: Result, targets: str) -> None:
     summary, hint, details = _told(result)
     cause = result.build.cause if result.build else None
     stage = f" in {cause.stage}" if cause and cause.stage else ""
-    whose = SUPERSEDED if result.outcome is Outcome.SUPERSEDED else WHOSE[fault]
+    whose = SUPERSEDED if result.outcome is Outcome.SUPERSEDED else whose_fault(fault)
     console.print(f"[bold red]{result.package} for {targets}{stage}[/bold red]: {whose}", highlight=False)
     console.print(f"  {plain(summary)}", highlight=False, markup=False, soft_wrap=True)
     for line in details:

@@ -19,7 +19,7 @@ from conveyor.pipeline.why_words import NO_DAEMON, START_DAEMON, because_of, goe
 _ATTEMPTS = 10
 _WHOSE = {
     Fault.PACKAGE: "the package's fault",
-    Fault.USER: "a mistake in the configuration or the command",
+    Fault.USER: "a mistake in the command or the configuration",
     Fault.OURS: "Conveyor's or this machine's fault",
     Fault.NETWORK: "the network's fault",
 }
