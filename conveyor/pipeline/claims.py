@@ -19,7 +19,7 @@ from conveyor.pipeline.holders import is_gone
 from conveyor.ports import Clock, Events, Store
 
 KILLED = "the process that built it was killed"
-# As in the settings, for who has none.
+# What dies with its worker so often may be what kills it: it is not built again at once any more.
 RETRIES = 3
 LOST = "the machine that built it was not heard of any more"
 
@@ -33,7 +33,7 @@ class Claims:
         happenings: says it.
         clock: the time.
         builds: folder with a folder for each build's attempts.
-        retries: how often a build whose process died is built anew by itself: it may be what kills them.
+        retries: how often a build whose process died is built anew at once: it may be what kills them.
     """
 
     def __init__(

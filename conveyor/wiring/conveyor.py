@@ -16,7 +16,7 @@ from conveyor.formats.deb.describe import DebDescriber
 from conveyor.formats.deb.metadata import DebIndexWriter
 from conveyor.formats.deb.toolchain import DebToolchain
 from conveyor.model.target import Format, IndexOptions
-from conveyor.pipeline.claims import Claims
+from conveyor.pipeline.claims import RETRIES, Claims
 from conveyor.pipeline.happenings import Happenings
 from conveyor.pipeline.orders import Orders
 from conveyor.pipeline.parts import Parts
@@ -275,7 +275,7 @@ def open_conveyor(
         happenings=happenings,
         clock=clock,
         builds=parts.builds,
-        retries=settings.daemon.retries,
+        retries=min(settings.daemon.retries, RETRIES),
     )
     runner = Runner(parts, publisher, happenings, data, promoter.follow, stages_only)
     return Conveyor(
