@@ -222,6 +222,8 @@ def main(open_: Opener | None = None) -> None:
     except ConveyorError as error:
         voice.say(Said(kind=SaidKind.BROKEN, text=str(error)))
         sys.exit(EXIT_BROKEN)
+    except BrokenPipeError:  # the daemon was killed while this process started: nobody listens
+        os._exit(EXIT_BROKEN)
     except Exception:  # noqa: BLE001 - the outermost loop: the daemon hears of it, and releases the build
         voice.say(Said(kind=SaidKind.BROKEN, text=traceback.format_exc()))
         sys.exit(EXIT_BROKEN)
