@@ -271,7 +271,6 @@ def open_conveyor(
     happenings = Happenings(books.events, store)
     claims = Claims(
         store,
-        events=books.events,
         happenings=happenings,
         clock=clock,
         builds=parts.builds,
