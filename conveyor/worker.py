@@ -213,7 +213,10 @@ def main(open_: Opener | None = None) -> None:
     interruptions.install()
     voice = Voice(_own_output())
     try:
-        settings, repos = handover.from_line(sys.stdin.readline())
+        configuration = sys.stdin.readline()
+        if not configuration:  # the daemon was killed while this process started
+            return
+        settings, repos = handover.from_line(configuration)
         conveyor = (open_ or _open)(settings, repos, voice, interruptions.open)
         try:
             _work(Worker(conveyor, voice, interruptions), voice, interruptions)
