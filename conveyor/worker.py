@@ -217,7 +217,10 @@ def main(open_: Opener | None = None) -> None:
     interruptions.install()
     voice = Voice(_own_output())
     try:
-        settings, repos = handover.from_line(sys.stdin.readline())
+        configuration = sys.stdin.readline()
+        if not configuration:  # the daemon was killed while this process started
+            return
+        settings, repos = handover.from_line(configuration)
         conveyor = (open_ or _open)(settings, repos, voice, interruptions.open)
         try:
             _work(Worker(conveyor, voice, interruptions), voice, interruptions)
@@ -226,6 +229,8 @@ def main(open_: Opener | None = None) -> None:
     except ConveyorError as error:
         voice.say(Said(kind=SaidKind.BROKEN, text=str(error)))
         sys.exit(EXIT_BROKEN)
+    except BrokenPipeError:  # the daemon was killed while this process started: nobody listens
+        os._exit(EXIT_BROKEN)
     except Exception:  # noqa: BLE001 - the outermost loop: the daemon hears of it, and releases the build
         voice.say(Said(kind=SaidKind.BROKEN, text=traceback.format_exc()))
         sys.exit(EXIT_BROKEN)

@@ -77,7 +77,7 @@ class DaemonEntry(Entry):
     """The daemon's settings as they are written."""
 
     workers: Count | None = Field(None, examples=["4"])
-    retries: int = Field(3, ge=0, le=100, examples=["3"])
+    retries: int = Field(12, ge=0, le=100, examples=["12"])
     retry_wait: Duration = Field(5 * 60, examples=["5m"])
     stop_within: Duration = Field(60, examples=["60s"])
     lost_after: Duration = Field(2 * 60, examples=["2m"])

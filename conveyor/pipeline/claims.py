@@ -16,10 +16,10 @@ from conveyor.model.build import Build, Claim, Outcome
 from conveyor.pipeline.attempt import cause_of, folder_of, throw_away
 from conveyor.pipeline.happenings import Happenings
 from conveyor.pipeline.holders import is_gone
-from conveyor.ports import Clock, Events, Store
+from conveyor.ports import Clock, Store
 
 KILLED = "the process that built it was killed"
-# As in the settings, for who has none.
+# What dies with its worker so often may be what kills it: it is not built again at once any more.
 RETRIES = 3
 LOST = "the machine that built it was not heard of any more"
 
@@ -29,25 +29,22 @@ class Claims:
 
     Args:
         store: what happened.
-        events: are told of builds that start.
         happenings: says it.
         clock: the time.
         builds: folder with a folder for each build's attempts.
-        retries: how often a build whose process died is built anew by itself: it may be what kills them.
+        retries: how often a build whose process died is built anew at once: it may be what kills them.
     """
 
     def __init__(
         self,
         store: Store,
         *,
-        events: Events,
         happenings: Happenings,
         clock: Clock,
         builds: Path,
         retries: int = RETRIES,
     ) -> None:
         self._store = store
-        self._events = events
         self._happenings = happenings
         self._clock = clock
         self._builds = builds
@@ -63,10 +60,7 @@ class Claims:
             process_started=process_started(pid) or 0,
             heartbeat_at=self._clock.now(),
         )
-        claimed = self._store.claim(build_id, claim)
-        if claimed is not None:
-            self._events.record(self._happenings.started(claimed), claim.heartbeat_at)
-        return claimed
+        return self._store.claim(build_id, claim, events=self._happenings.started)
 
     def release_dead(self) -> None:
         """Put builds whose process on this machine is gone back into the queue."""

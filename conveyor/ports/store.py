@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -28,8 +28,13 @@ class Store(Protocol):
                 waits before those that nobody asked for; its errors are forgotten.
         """
 
-    def claim(self, build_id: int, claim: Claim) -> Build | None:
-        """Take a queued build and start its next attempt; None when it is not queued (any more)."""
+    def claim(
+        self, build_id: int, claim: Claim, *, events: Callable[[Build], Sequence[NewEvent]] | None = None
+    ) -> Build | None:
+        """Take a queued build and start its next attempt; None when it is not queued (any more).
+
+        What `events` makes of the claimed build is recorded with it.
+        """
 
     def heartbeat(self, build_id: int, token: str, at: datetime) -> bool:
         """Say that the claim is alive; False when it was lost."""

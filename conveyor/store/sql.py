@@ -42,12 +42,16 @@ class SqlStore:
             build_id = builds.queue(connection, commit, target, self._now(), retry=retry)
             return builds.get(connection, build_id)
 
-    def claim(self, build_id: int, claim: Claim) -> Build | None:
+    def claim(
+        self, build_id: int, claim: Claim, *, events: Callable[[Build], Sequence[NewEvent]] | None = None
+    ) -> Build | None:
         """See the port. The attempt starts when the claim was last heard of."""
         with self._database.writing() as connection:
             if not builds.claim(connection, build_id, claim):
                 return None
-            return builds.get(connection, build_id)
+            claimed = builds.get(connection, build_id)
+            append_events(connection, events(claimed) if events else (), claim.heartbeat_at)
+            return claimed
 
     def heartbeat(self, build_id: int, token: str, at: datetime) -> bool:
         """See the port."""

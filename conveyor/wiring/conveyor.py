@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from conveyor.errors import DiskFailed, DiskFull, UserError
 from conveyor.model.target import Format, IndexOptions
 from conveyor.pipeline.circles import Bootstrap
-from conveyor.pipeline.claims import Claims
+from conveyor.pipeline.claims import RETRIES, Claims
 from conveyor.pipeline.happenings import Happenings
 from conveyor.pipeline.interfaces import Interfaces
 from conveyor.pipeline.orders import Orders
@@ -286,11 +286,10 @@ def open_conveyor(
     happenings = Happenings(books.events, store)
     claims = Claims(
         store,
-        events=books.events,
         happenings=happenings,
         clock=clock,
         builds=parts.builds,
-        retries=settings.daemon.retries,
+        retries=min(settings.daemon.retries, RETRIES),
     )
     runner = Runner(parts, publisher, happenings, data, promoter.follow, stages_only)
     return Conveyor(

@@ -481,6 +481,20 @@ class TestPutBack:
         assert kept.store.build(number) == running
 
 
+class TestClaim:
+    def test_what_is_told_of_it_comes_with_it(self, kept: Kept) -> None:
+        (number,) = kept.new("1")
+
+        def told(claimed: Build) -> tuple[NewEvent, ...]:
+            return (NewEvent(kind=EventKind.STARTED, summary=f"attempt {claimed.attempt}", build=claimed.id),)
+
+        assert kept.store.claim(number, claim("t", minute(1)), events=told) is not None
+        assert kept.store.claim(number, claim("u", minute(2)), events=told) is None
+        assert [(one.kind, one.build, one.summary, one.at) for one in kept.events.after(0)] == [
+            (EventKind.STARTED, number, "attempt 1", minute(1))
+        ]
+
+
 class TestCancel:
     def test_what_waits_ends_at_once(self, kept: Kept) -> None:
         (number,) = kept.new("1")

@@ -18,12 +18,9 @@ from conveyor.model.queue import Change, NewBuild, Priority, Reason, ReasonKind
 from conveyor.store import Books, open_books
 from conveyor.store.tables import metadata
 from tests.fakes import postgresql
+from tests.fakes.postgresql import end_connections
 from tests.fakes.store_samples import CAUSE, NOON, TARGET, artifact, claim, commit, entry, minute, provenance
 
-END_ALL = text(
-    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-    " WHERE pid <> pg_backend_pid() AND datname = current_database() AND backend_type = 'client backend'"
-)
 NEW = NewBuild(commit=commit("new"), target=TARGET, priority=Priority.FRESH, reason=Reason(kind=ReasonKind.NEW_COMMIT))
 HAPPENED = NewEvent(kind=EventKind.FAILED, summary="it failed")
 LEASE = Lease(name="daemon", token="t", host="hub", pid=1, process_started=1, since=NOON, heartbeat_at=NOON)
@@ -38,14 +35,6 @@ def books(emptied_postgresql_url: str) -> Iterator[Books]:
     opened.events.record([HAPPENED], NOON)
     yield opened
     opened.store.close()
-
-
-def end_connections(url: str) -> None:
-    """What a restart of the server does to everybody."""
-    engine = create_engine(url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(END_ALL).all()
-    engine.dispose()
 
 
 def everything(url: str) -> dict[str, list[str]]:

@@ -18,6 +18,10 @@ from conveyor.command import run
 
 VARIABLE = "CONVEYOR_TEST_POSTGRESQL"
 SUPERUSER = "postgres"
+END_ALL = text(
+    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+    " WHERE pid <> pg_backend_pid() AND datname = current_database() AND backend_type = 'client backend'"
+)
 
 
 @contextmanager
@@ -93,3 +97,11 @@ def fresh_database(of_server: URL) -> Iterator[str]:
             connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
     finally:
         engine.dispose()
+
+
+def end_connections(url: str) -> None:
+    """What a restart of the server does to everybody."""
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(END_ALL).all()
+    engine.dispose()

@@ -103,7 +103,9 @@ class MemoryStore:
         self.change(self.records[build.id])
         return self.records[build.id]
 
-    def claim(self, build_id: int, claim: Claim) -> Build | None:
+    def claim(
+        self, build_id: int, claim: Claim, *, events: Callable[[Build], Sequence[NewEvent]] | None = None
+    ) -> Build | None:
         record = self.records.get(build_id)
         if record is None or record.build.state is not State.QUEUED:
             return None
@@ -111,7 +113,7 @@ class MemoryStore:
             raise ValueError(f"token {claim.token} was used before")
         self._tokens.add(claim.token)
         record.attempts.append(_begun(record.build, claim))
-        return self.change(
+        claimed = self.change(
             record,
             state=State.RUNNING,
             attempt=record.build.attempt + 1,
@@ -123,6 +125,8 @@ class MemoryStore:
             claim=claim,
             not_before=None,
         )
+        self.events.record(events(claimed) if events else (), claim.heartbeat_at)
+        return claimed
 
     def heartbeat(self, build_id: int, token: str, at: datetime) -> bool:
         record = self.claimed(build_id, token)

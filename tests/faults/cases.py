@@ -1,4 +1,4 @@
-"""What the suite injects, and what happens: docs/operating.md tells the same."""
+"""What the suites inject, and what happens: docs/operating.md and docs/daemon.md tell the same."""
 
 from __future__ import annotations
 
@@ -65,5 +65,78 @@ CASES = (
         injected="two publishers, a promoter and a collector at once, killed and refused at random",
         happened="not one failure of apt and dnf that read `current` from nginx all the while",
         test="test_no_client_ever_fails",
+    ),
+)
+
+OF_THE_DAEMON = (
+    Case(
+        injected="`kill -9` of a worker before and after each transaction of the store that it makes",
+        happened="its build is built by another worker, or published where it was built",
+        test="test_a_worker_is_killed_around_each_transaction",
+    ),
+    Case(
+        injected="`kill -9` of the daemon before and after each transaction that it makes",
+        happened="its workers die with it; the next start builds what they had",
+        test="test_the_daemon_is_killed_around_each_transaction",
+    ),
+    Case(
+        injected="`kill -9` of daemon and workers at once, at any moment, again and again, while commits are pushed",
+        happened="the next start goes on; in the end all that was pushed is built, in its order",
+        test="test_everything_is_killed_again_and_again_while_commits_arrive",
+    ),
+    Case(
+        injected="a kill right after a change was acknowledged, and a copy of the files as they are on the disk",
+        happened="each change was synced before it was acknowledged, and is in the copy",
+        test="test_what_is_acknowledged_is_on_the_disk",
+    ),
+    Case(
+        injected="all connections to PostgreSQL ended, or its server killed and started again, while builds run",
+        happened="what could not be recorded is built again; the daemon goes on by itself",
+        test="test_postgresql_goes_away",
+    ),
+    Case(
+        injected="the clock set by days, on and back",
+        happened="recorded as an event; nothing waits for a moment that is far ahead, nothing is taken for dead",
+        test="test_the_clock_jumps_both_ways",
+    ),
+    Case(
+        injected="two daemons started at the same moment, in one data directory, or in two with one store",
+        happened="one acts; the other ends with exit code 3, and has started no worker",
+        test="test_two_start_at_the_same_moment",
+    ),
+    Case(
+        injected="a disk that becomes full while a build runs, is stored or is published",
+        happened="what is published stays whole; once there is room, it goes on by itself",
+        test="test_the_disk_is_full",
+    ),
+    Case(
+        injected="a package mirror and the host of an upstream that are gone for a day",
+        happened="asked less and less often, told once, not given up; when they are back, built and polled",
+        test="test_servers_are_gone_for_a_day",
+    ),
+    Case(
+        injected="10,000 commits of one upstream at once, with each policy",
+        happened="in the queue within seconds, or recorded as superseded; built in their order",
+        test="test_10000_commits_arrive_at_once",
+    ),
+    Case(
+        injected="50 commits of each of 200 packages at once",
+        happened="the same",
+        test="test_many_packages_get_many_commits_at_once",
+    ),
+    Case(
+        injected="a store of the version before the daemon, with builds that wait, ran and errored",
+        happened="brought up to date at the start; all of them are built",
+        test="test_a_store_of_the_previous_version_is_gone_on_with",
+    ),
+    Case(
+        injected="mistakes in repos.yaml, an address that is none, a package and a target removed",
+        happened="mistakes are told, and nothing else; what waits of the removed is superseded, what is public stays",
+        test="test_repos_yaml_is_edited_while_it_runs",
+    ),
+    Case(
+        injected="two packages that make the same binary package",
+        happened="the second one fails, and says whose package it is; all others are built",
+        test="test_two_packages_make_the_same_binary_package",
     ),
 )

@@ -231,7 +231,7 @@ class Factory:
         publisher = Publisher(self.store, self.tree, self._pointers, self.data, {})
         events = MemoryEvents()
         happenings = Happenings(events, self.store)
-        claims = Claims(self.store, events=events, happenings=happenings, clock=parts.clock, builds=parts.builds)
+        claims = Claims(self.store, happenings=happenings, clock=parts.clock, builds=parts.builds)
         orders = Orders(parts, claims, Runner(parts, publisher, happenings, self.data))
         package = package_of(name)
         commit = Poll(git, self._sources).find(package, Wanted())

@@ -20,6 +20,7 @@ from conveyor.model.build import Build, State
 from conveyor.model.event import Event, EventKind
 from conveyor.model.watch import Side
 from conveyor.pipeline.poll import Wanted
+from conveyor.ports import Watch
 from conveyor.store import Books, open_books
 from conveyor.wiring import Conveyor, open_conveyor
 from conveyor.wiring.watching import make_watcher
@@ -106,6 +107,11 @@ class QuickSite(Site):
         self.configure()
         return upstream
 
+    def set(self, key: str, value: str) -> None:
+        """Set a key in conveyor.toml, before its tables."""
+        settings = self.folder / "conveyor.toml"
+        settings.write_text(f"{key} = {value}\n{settings.read_text()}")
+
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         """As a site's, with its store."""
         return super().environment({"CONVEYOR_DATABASE": self.database, **(extra or {})})
@@ -134,7 +140,7 @@ class QuickSite(Site):
         return self.queue(repos="good.yaml")
 
     def see(self) -> None:
-        """Have all that was pushed seen, as the daemon's polls do."""
+        """Have all that was pushed seen by a poll of the test's own."""
         with self.opened() as conveyor:
             watcher = make_watcher(
                 conveyor.settings,
@@ -145,11 +151,24 @@ class QuickSite(Site):
                 stop=Flag(),
             )
             conveyor.watch.poke(sorted(self.upstreams), "the test", datetime.now(UTC))
-            wait_for(lambda: watcher.poll(datetime.now(UTC)) == 0 and self._all_seen(conveyor), "all pushes to be seen")
+            wait_for(
+                lambda: watcher.poll(datetime.now(UTC)) == 0 and self._all_seen(conveyor.watch), "all pushes to be seen"
+            )
             watcher.close()
 
-    def _all_seen(self, conveyor: Conveyor) -> bool:
-        heads = conveyor.watch.heads()
+    def seen(self) -> None:
+        """Wait until a daemon has seen all that was pushed."""
+        self.poke()
+        with self.books() as books:
+            wait_for(lambda: self._all_seen(books.watch), "all pushes to be seen")
+
+    def poke(self) -> None:
+        """Ask for a poll of everything."""
+        with self.books() as books:
+            books.watch.poke(sorted(self.upstreams), "the test", datetime.now(UTC))
+
+    def _all_seen(self, watch: Watch) -> bool:
+        heads = watch.heads()
         return all(
             (name, Side.UPSTREAM) in heads and heads[name, Side.UPSTREAM].sha == upstream.head
             for name, upstream in self.upstreams.items()
@@ -203,7 +222,7 @@ class QuickSite(Site):
         self._daemons.append(daemon)
         return daemon
 
-    def built(self, patience: float = 120) -> None:
+    def built(self, patience: float = 60) -> None:
         """Wait until nothing is left to be done: all is built or will not be, and published."""
         with self.books() as books:
             wait_for(lambda: _is_idle(books), "everything to be built", patience)
@@ -244,7 +263,12 @@ class QuickSite(Site):
 
 
 def _is_idle(books: Books) -> bool:
-    return not [*books.queue.changes(0).items, *books.queue.errored(), *books.store.unpublished(), *books.ledger.pending()]
+    return not [
+        *books.queue.changes(0).items,
+        *books.queue.errored(),
+        *books.store.unpublished(),
+        *books.ledger.pending(),
+    ]
 
 
 def alive(pid: int) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -32,16 +31,14 @@ class Point:
         role: what it is: "daemon" or "worker".
         transaction: the method of the store, such as "SqlStore.claim".
         when: before it is committed, or after.
-        count: the how manieth of its process, from 1.
     """
 
     role: str
     transaction: str
     when: str
-    count: int = 1
 
     def __str__(self) -> str:
-        return f"{self.role} {self.transaction} {self.when} {self.count}"
+        return f"{self.role} {self.transaction} {self.when}"
 
 
 class Transactions:
@@ -83,20 +80,17 @@ def obey(role: str) -> None:
         role: what this process is.
     """
     original = Database.writing
-    seen: Counter[str] = Counter()
 
     def writing(self: Database) -> AbstractContextManager[Connection]:
-        name = sys._getframe(1).f_code.co_qualname
-        seen[name] += 1
-        return watched(original(self), f"{role} {name}", seen[name])
+        return watched(original(self), f"{role} {sys._getframe(1).f_code.co_qualname}")
 
     @contextmanager
-    def watched(transaction: AbstractContextManager[Connection], name: str, count: int) -> Iterator[Connection]:
+    def watched(transaction: AbstractContextManager[Connection], name: str) -> Iterator[Connection]:
         with transaction as connection:
             yield connection
-            _die_if_told(f"{name} {BEFORE} {count}")
+            _die_if_told(f"{name} {BEFORE}")
         _note(name)
-        _die_if_told(f"{name} {AFTER} {count}")
+        _die_if_told(f"{name} {AFTER}")
 
     setattr(Database, "writing", writing)  # noqa: B010
 

@@ -24,7 +24,6 @@ ENDS = {
     Outcome.SUCCEEDED: {EventKind.SUCCEEDED, EventKind.WORKS_AGAIN},
     Outcome.FAILED: {EventKind.FAILED, EventKind.FAILED_AGAIN},
     Outcome.ERRORED: {EventKind.ERRORED},
-    Outcome.CANCELLED: {EventKind.CANCELLED},
 }
 
 
@@ -38,7 +37,7 @@ def lost(site: QuickSite) -> list[str]:
     with site.books() as books:
         builds = sorted(books.store.builds(limit=ALL), key=lambda build: build.id)
         told = books.events.after(0, limit=ALL)
-        found = [each for build in builds for each in _of_build(build, books.store.attempts(build.id), told)]
+        found = [each for build in builds for each in _of_build(build, _attempts(books, build), told)]
         found += _of_books(books)
         for name, upstream in site.upstreams.items():
             found += _of_upstream(books, name, upstream, [build for build in builds if build.commit.package == name])
@@ -52,6 +51,10 @@ def left(site: QuickSite) -> list[str]:
     return [*site.left_behind, *(each for folder in folders for each in soundness.left_over(folder))]
 
 
+def _attempts(books: Books, build: Build) -> Sequence[AttemptRecord]:
+    return books.store.attempts(build.id) if build.attempt else ()
+
+
 def _of_build(build: Build, attempts: Sequence[AttemptRecord], told: Sequence[Event]) -> Iterator[str]:
     name = f"build {build.id} ({build.commit.package} {build.commit.short})"
     if build.state is not State.FINISHED:
@@ -60,24 +63,31 @@ def _of_build(build: Build, attempts: Sequence[AttemptRecord], told: Sequence[Ev
         yield f"{name} {build.outcome} without a reason"
     if [attempt.number for attempt in attempts] != list(range(1, build.attempt + 1)):
         yield f"{name} has other attempts than it counts"
-    for attempt in attempts:
-        last = attempt.number == build.attempt
-        if attempt.outcome is None:
-            yield f"{name}: attempt {attempt.number} has no end"
-        elif attempt.outcome is Outcome.SUCCEEDED and not last:
-            yield f"{name} was built again after it had succeeded"
-        elif attempt.outcome is not Outcome.SUCCEEDED and attempt.cause is None and not _put_back(attempt):
-            yield f"{name}: attempt {attempt.number} {attempt.outcome} without a cause"
-    events = [event for event in told if event.build == build.id]
-    kinds = Counter(event.kind for event in events)
+    yield from (f"{name}: attempt {attempt.number} {wrong}" for attempt in attempts for wrong in _wrong(attempt, build))
+    kinds = Counter(event.kind for event in told if event.build == build.id)
+    yield from (f"{name} {wrong}" for wrong in _wrongly_told(build, attempts, kinds))
+
+
+def _wrong(attempt: AttemptRecord, build: Build) -> Iterator[str]:
+    if attempt.outcome is None:
+        yield "has no end"
+    elif attempt.outcome is Outcome.SUCCEEDED:
+        if attempt.number != build.attempt:
+            yield "succeeded, and there was another"
+    elif attempt.cause is None and not _put_back(attempt):
+        yield f"{attempt.outcome} without a cause"
+
+
+def _wrongly_told(build: Build, attempts: Sequence[AttemptRecord], kinds: Mapping[EventKind, int]) -> Iterator[str]:
     if kinds[EventKind.PUBLISHED] != int(build.published):
-        yield f"{name} was told to be published {kinds[EventKind.PUBLISHED]} times"
+        yield f"was told to be published {kinds[EventKind.PUBLISHED]} times"
     if kinds[EventKind.STARTED] != len(attempts):
-        yield f"{name} was told to have started {kinds[EventKind.STARTED]} times, of {len(attempts)} attempts"
+        yield f"was told to have started {kinds[EventKind.STARTED]} times, of {len(attempts)} attempts"
     for outcome, ends in ENDS.items():
-        happened = sum(attempt.outcome is outcome and not _put_back(attempt) for attempt in attempts)
-        if outcome is not Outcome.CANCELLED and sum(kinds[kind] for kind in ends) != happened:
-            yield f"{name} {outcome} {happened} times, and was told so {sum(kinds[kind] for kind in ends)} times"
+        happened = sum(attempt.outcome is outcome for attempt in attempts)
+        times = sum(kinds[kind] for kind in ends)
+        if times != happened:
+            yield f"{outcome} {happened} times, and was told so {times} times"
 
 
 def _reason(build: Build) -> bool:
@@ -138,7 +148,7 @@ def _of_upstream(books: Books, package: str, upstream: GitUpstream, builds: Sequ
 
 def _waited(books: Books, build: Build) -> bool:
     """Whether it errored, and let others pass while it waited."""
-    causes = [attempt.cause for attempt in books.store.attempts(build.id) if attempt.outcome is Outcome.ERRORED]
+    causes = [attempt.cause for attempt in _attempts(books, build) if attempt.outcome is Outcome.ERRORED]
     return any(cause is None or "was killed" not in cause.summary for cause in causes)
 
 
@@ -157,7 +167,9 @@ def _of_tree(books: Books, folder: Path, builds: Sequence[Build]) -> Iterator[st
     listed = _versions(json.loads((current / "manifest.json").read_text()))
     if listed != newest:
         yield f"current has {listed}, and the newest are {newest}"
-    known = {artifact.sha256 for build in builds if build.published for artifact in books.store.entry(build.id).artifacts}
+    known = {
+        artifact.sha256 for build in builds if build.published for artifact in books.store.entry(build.id).artifacts
+    }
     for path in folder.glob("pool/??/*/*"):
         if path.parent.name not in known:
             yield f"{path.name} is in the pool, and no build has it"

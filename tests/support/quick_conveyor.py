@@ -10,8 +10,12 @@ from conveyor.wiring import open_conveyor
 from tests.support.kills import obey
 from tests.support.quick import make_quick_builders
 
+# A clock of the test's own, for workers too.
+CLOCK = ("LD_PRELOAD", "FAKETIME_TIMESTAMP_FILE", "FAKETIME_NO_CACHE", "FAKETIME_DONT_FAKE_MONOTONIC", "NO_FAKE_STAT")
+
 if __name__ == "__main__":
     obey("daemon")
     setattr(context, "open_conveyor", partial(open_conveyor, builders=make_quick_builders))  # noqa: B010
+    setattr(daemon, "KEPT", (*daemon.KEPT, *CLOCK))  # noqa: B010
     daemon.WORKER = ("-m", "tests.support.quick_worker")
     main()

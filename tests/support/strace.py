@@ -22,6 +22,7 @@ WRITING = (
     "mkdirat", "rmdir", "fsync", "fdatasync", "openat", "write", "pwrite64", "ftruncate",
 )  # fmt: skip
 ATTACHING = 20.0
+_CALL_ON_FILE = re.compile(r"(pwrite64|write|ftruncate|fsync|fdatasync)\((\d+)<([^>]*)>(.*)")
 _LINE = re.compile(r"^(?P<name>\w+)\((?P<arguments>.*)$")
 
 
@@ -116,6 +117,36 @@ def _wait_until_attached(tracer: subprocess.Popen[str]) -> None:
         if not line:
             break
     raise AssertionError("strace did not attach")
+
+
+def unsynced(trace: str, database: Path, acknowledged: Sequence[str]) -> list[str]:
+    """What was acknowledged, by a line on standard output, while something of an SQLite database was not synced.
+
+    Args:
+        trace: what `strace -y` told.
+        database: its file; what is beside it counts, too, but for what is shared by processes alone.
+        acknowledged: what was said.
+    """
+    dirty: Counter[str] = Counter()
+    synced, found = 0, []
+    left = list(acknowledged)
+    for line in trace.splitlines():
+        match = _CALL_ON_FILE.search(line)
+        if match is None:
+            continue
+        name, descriptor, path, arguments = match.groups()
+        if path.startswith(str(database)) and not path.endswith("-shm"):
+            if name in {"fsync", "fdatasync"}:
+                synced += 1
+                dirty.pop(path, None)
+            else:
+                dirty[path] += 1
+        elif descriptor == "1" and name == "write" and left and f'"{left[0]}\\n"' in arguments:
+            if dirty or not synced:
+                found.append(f"{left[0]}: {dict(dirty)} not synced, {synced} syncs")
+            synced = 0
+            del left[0]
+    return [*found, *(f"{name} was not seen" for name in left)]
 
 
 def sampled(calls: Sequence[SystemCall], most: int) -> tuple[SystemCall, ...]:

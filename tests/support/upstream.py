@@ -98,6 +98,19 @@ class GitUpstream:
         git(self.folder, "fast-import", "--quiet", "--done", "--force", content=b"".join(stream))
         return git(self.folder, "rev-parse", f"refs/heads/{branch}")
 
+    def flood(self, count: int) -> list[str]:
+        """So many commits at once on master; their shas, the oldest first."""
+        before = self.head
+        stream = []
+        for number in range(count):
+            at = FIRST_COMMIT_AT + 60 * self._commits
+            self._commits += 1
+            stream.append(f"commit refs/heads/master\ncommitter Ada <ada@example.org> {at} +0000\ndata 2\nx\n".encode())
+            stream += [f"from {before}\n".encode()] if number == 0 else []
+            stream.append(b'M 100644 inline "number"\ndata %d\n%d\n' % (len(str(number)), number))
+        git(self.folder, "fast-import", "--quiet", "--done", "--force", content=b"".join([*stream, b"done\n"]))
+        return git(self.folder, "rev-list", "--reverse", f"{before}..master").split()
+
     def tag(self, name: str, sha: str, *, annotated: bool = True) -> None:
         """As in `Upstream`; the name may be one that `git tag` refuses."""
         if annotated:

@@ -178,7 +178,7 @@ class Workshop:
         )
         self.happenings = Happenings(world.events, self._store)
         self.claims = claims = Claims(
-            self._store, events=world.events, happenings=self.happenings, clock=world.clock, builds=self.parts.builds
+            self._store, happenings=self.happenings, clock=world.clock, builds=self.parts.builds
         )
         runner = Runner(self.parts, self.publisher, self.happenings, world.data, self.promoter.follow, stages_only)
         self.orders = Orders(self.parts, claims, runner)

@@ -73,7 +73,7 @@ def test_nothing_needs_to_be_set(folder: Path) -> None:
         ),
         daemon=DaemonSettings(
             workers=default_workers(),
-            retries=3,
+            retries=12,
             retry_wait=300,
             stop_within=60,
             lost_after=120,

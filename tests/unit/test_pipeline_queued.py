@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from conveyor.config.daemon import DaemonEntry, daemon_settings
 from conveyor.errors import Interrupted, LimitExceeded, MirrorUnreachable
 from conveyor.model.build import Build, Claim, Outcome, State
 from conveyor.model.event import EventKind
@@ -238,6 +239,13 @@ class TestRetries:
         for failures, wait in enumerate(waits[:5], 1):
             assert 0.8 <= wait / (FIVE_MINUTES * 2 ** (failures - 1)) <= 1.2
         assert max(waits) <= LONGEST_WAIT * 1.2
+
+    def test_a_mirror_that_is_gone_for_a_day_costs_no_build(self) -> None:
+        settings = daemon_settings(DaemonEntry())
+        first = timedelta(seconds=settings.retry_wait)
+        for build in range(100):
+            waits = [backoff(first, failures, str(build)) for failures in range(1, settings.retries + 1)]
+            assert sum(waits, timedelta()) > timedelta(days=1)
 
     def test_many_that_errored_at_once_are_not_tried_again_at_once(self) -> None:
         waits = {backoff(FIVE_MINUTES, 1, str(build)) for build in range(1000)}
