@@ -126,7 +126,7 @@ OF_THE_DAEMON = (
     ),
     Case(
         injected="a store of the version before the daemon, with builds that wait, ran and errored",
-        happened="brought up to date at the start; all of them are built",
+        happened="brought up to date at the start, and built; what had errored waits until somebody asks for it",
         test="test_a_store_of_the_previous_version_is_gone_on_with",
     ),
     Case(

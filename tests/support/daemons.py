@@ -101,7 +101,7 @@ class QuickSite(Site):
     def add(self, package: str) -> GitUpstream:
         """One more package, with an upstream of its own."""
         upstream = GitUpstream(self.folder / f"upstream/{package}.git")
-        upstream.commit("Begin", files={"hello.sh": b"echo hello\n"})
+        upstream.commit("Begin", files={"hello.sh": f"echo {package}\n".encode()})
         self.packages[package] = f'{{upstream: "{upstream.url}", packaging: specs/hello}}'
         self.upstreams[package] = upstream
         self.configure()
@@ -160,7 +160,10 @@ class QuickSite(Site):
         """Wait until a daemon has seen all that was pushed."""
         self.poke()
         with self.books() as books:
-            wait_for(lambda: self._all_seen(books.watch), "all pushes to be seen")
+            try:
+                wait_for(lambda: self._all_seen(books.watch), "all pushes to be seen", 60)
+            except AssertionError as error:
+                raise AssertionError(f"{books.watch.pokes()} {books.watch.remotes()} {books.watch.heads()}") from error
 
     def poke(self) -> None:
         """Ask for a poll of everything."""

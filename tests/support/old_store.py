@@ -56,7 +56,7 @@ def _insert(
         "failed": AT if outcome == "errored" else None,
         "finished": AT if outcome else None,
         "host": platform.node(),
-        **(CAUSE if outcome == "errored" else dict.fromkeys(CAUSE)),
+        **(CAUSE if outcome else dict.fromkeys(CAUSE)),
     }
     statements = [
         """

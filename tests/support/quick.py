@@ -6,6 +6,7 @@ What a build does says the file `behaviour` of the upstream's commit, a word and
     fail            the build fails: the package's fault
     error           it errors: nobody knows why
     error-until N   it errors in the first attempts: as long as the data directory has less than N files `tried-*`
+    error-once NAME it errors the first time that any build is told this name
     die             the process is killed
     need FILE       it errors while the data directory has no such file: a mirror that is gone
     binary NAME     its package is called so
@@ -24,12 +25,12 @@ import os
 import re
 import signal
 import tarfile
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from threading import Event
 
 from conveyor.config import Repos, Settings
 from conveyor.errors import BuildDependencyMissing, BuildFailed, MirrorUnreachable
@@ -146,7 +147,7 @@ class QuickBuilder:
     def _behave(self, word: str, argument: str = "") -> None:  # noqa: C901 - a row for each word
         match word:
             case "sleep":
-                Event().wait(float(argument))  # libfaketime has no time.sleep() of Python's while it is set
+                time.sleep(float(argument))
             case "fail":
                 raise BuildFailed("the build failed with code 1", cause="it was told to")
             case "error":
@@ -155,6 +156,11 @@ class QuickBuilder:
                 tried = len(list(self._data.glob("tried-*")))
                 (self._data / f"tried-{tried}").touch()
                 if tried < int(argument):
+                    raise MirrorUnreachable("the mirror does not answer")
+            case "error-once":
+                erred = self._data / f"erred-{argument}"
+                if not erred.exists():
+                    erred.touch()
                     raise MirrorUnreachable("the mirror does not answer")
             case "die":
                 os.kill(os.getpid(), signal.SIGKILL)

@@ -7,6 +7,7 @@ from functools import partial
 from conveyor.cli import context, daemon
 from conveyor.cli.main import main
 from conveyor.wiring import open_conveyor
+from tests.support.clocks import mend_sleep
 from tests.support.kills import obey
 from tests.support.quick import make_quick_builders
 
@@ -14,6 +15,7 @@ from tests.support.quick import make_quick_builders
 CLOCK = ("LD_PRELOAD", "FAKETIME_TIMESTAMP_FILE", "FAKETIME_NO_CACHE", "FAKETIME_DONT_FAKE_MONOTONIC", "NO_FAKE_STAT")
 
 if __name__ == "__main__":
+    mend_sleep()
     obey("daemon")
     setattr(context, "open_conveyor", partial(open_conveyor, builders=make_quick_builders))  # noqa: B010
     setattr(daemon, "KEPT", (*daemon.KEPT, *CLOCK))  # noqa: B010
