@@ -153,6 +153,7 @@ def _waited(books: Books, build: Build) -> bool:
 
 
 def _of_tree(books: Books, folder: Path, builds: Sequence[Build]) -> Iterator[str]:
+    """Files that attempts left in the pool are for retention."""
     published = {build.commit.id for build in builds if build.published}
     there = {path.name: path for path in folder.glob("??/??/*_*")}
     yield from (f"{commit} is published, and not there" for commit in sorted(published - {*there}))
@@ -167,12 +168,6 @@ def _of_tree(books: Books, folder: Path, builds: Sequence[Build]) -> Iterator[st
     listed = _versions(json.loads((current / "manifest.json").read_text()))
     if listed != newest:
         yield f"current has {listed}, and the newest are {newest}"
-    known = {
-        artifact.sha256 for build in builds if build.published for artifact in books.store.entry(build.id).artifacts
-    }
-    for path in folder.glob("pool/??/*/*"):
-        if path.parent.name not in known:
-            yield f"{path.name} is in the pool, and no build has it"
 
 
 def _versions(manifest: Mapping[str, object]) -> dict[str, str]:
