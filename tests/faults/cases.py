@@ -85,6 +85,11 @@ OF_THE_DAEMON = (
         test="test_everything_is_killed_again_and_again_while_commits_arrive",
     ),
     Case(
+        injected="`kill -9` of the daemon, and of a worker, while a real build runs in its sandbox",
+        happened="the sandbox dies with it; the build is built again in the same root",
+        test="test_killed_while_a_real_build_runs",
+    ),
+    Case(
         injected="a kill right after a change was acknowledged, and a copy of the files as they are on the disk",
         happened="each change was synced before it was acknowledged, and is in the copy",
         test="test_what_is_acknowledged_is_on_the_disk",

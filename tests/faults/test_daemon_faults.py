@@ -33,18 +33,21 @@ from tests.fakes import postgresql
 from tests.support import soundness
 from tests.support.acknowledging import ACKNOWLEDGED
 from tests.support.clocks import FakedClock
-from tests.support.daemons import Daemon, QuickSite
+from tests.support.daemons import Daemon, QuickSite, RealSite
 from tests.support.disks import fill, mount_memory
 from tests.support.kills import AFTER, BEFORE, Point, Transactions
 from tests.support.nothing_lost import amiss, left, lost
 from tests.support.old_store import make_old_store
-from tests.support.site import DEB, holding, wait_for
+from tests.support.published import need
+from tests.support.site import CACHE, DEB, holding, wait_for
 from tests.support.strace import need_strace, unsynced
 
 pytestmark = pytest.mark.integration
 
 ALL = os.environ.get("CONVEYOR_TEST_ALL_FAULTS", "") not in {"", "0"}
 NO_POLL = "--no-poll"
+# What a real deb target needs.
+PROGRAMS = ("git", "bwrap", "setpriv", "unshare", "mkfs.ext4", "mmdebstrap", "apt-get", "dpkg")
 KILLS = 25 if ALL else 5
 # Enough for a daemon to do everything that it does once.
 ROUND_SECONDS = 6.0
@@ -247,6 +250,40 @@ def test_servers_are_gone_for_a_day(site: QuickSite, clock: FakedClock) -> None:
     wait_for(lambda: site.events(EventKind.REACHABLE), "the upstream to answer again")
     site.seen()
     assert ends_well(site, daemon) == []
+
+
+@pytest.mark.parametrize("killed", ["daemon", "worker"])
+def test_killed_while_a_real_build_runs(killed: str) -> None:
+    """Its sandbox dies with it, and the next build is in the same root."""
+    if os.geteuid() != 0:
+        pytest.skip("building needs root")
+    need(*PROGRAMS)
+    buildroots = CACHE / "test-buildroots"
+    buildroots.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="daemon-", dir=CACHE))
+    site = RealSite(folder, buildroots)
+    try:
+        made = site.run("build", "hello", patience=1200)
+        if made.code == 3:
+            pytest.skip(f"the buildroots cannot be made: {made.err}")
+        site.stall("build", 5)
+        site.commit_packaging()
+        (number,) = site.queue_pushed("sleep 0")
+        daemon = site.daemon(NO_POLL)
+        site.running(number)
+        if killed == "daemon":
+            daemon.kill()
+            daemon = site.daemon(NO_POLL)
+        else:
+            for pid in daemon.workers():
+                os.kill(pid, signal.SIGKILL)
+        site.wait(number, lambda build: build.attempt == 2, "the second attempt")
+        assert ends_well(site, daemon) == []
+        assert site.one(number).published
+    finally:
+        defects = site.close()
+        shutil.rmtree(folder)
+    assert defects == []
 
 
 def test_what_is_acknowledged_is_on_the_disk(site: QuickSite) -> None:

@@ -89,9 +89,10 @@ class QuickSite(Site):
 
     program = "tests.support.quick_conveyor"
 
-    def __init__(self, folder: Path, data: Path | None = None) -> None:
-        (folder / "buildroots").mkdir()
-        super().__init__(folder, folder / "buildroots", data)
+    def __init__(self, folder: Path, data: Path | None = None, buildroots: Path | None = None) -> None:
+        own = folder / "buildroots"
+        own.mkdir()
+        super().__init__(folder, buildroots or own, data)
         self.targets = {DEB: TARGETS[DEB]}
         self.upstreams = {"hello": self.upstream}
         self.database = f"sqlite:///{self.data}/conveyor.db"
@@ -272,6 +273,20 @@ def _is_idle(books: Books) -> bool:
         *books.store.unpublished(),
         *books.ledger.pending(),
     ]
+
+
+class RealSite(QuickSite):
+    """The same with the real builder.
+
+    Args:
+        folder: as a site's.
+        buildroots: shared folder of layers.
+    """
+
+    program = "conveyor.cli.main"
+
+    def __init__(self, folder: Path, buildroots: Path) -> None:
+        super().__init__(folder, buildroots=buildroots)
 
 
 def alive(pid: int) -> bool:

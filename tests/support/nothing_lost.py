@@ -47,7 +47,8 @@ def lost(site: QuickSite) -> list[str]:
 
 def left(site: QuickSite) -> list[str]:
     """What was left behind."""
-    folders = [path for path in sorted(site.data.iterdir()) if path.is_dir() and path.name != "mirrors"]
+    named_by_others = {"mirrors", "buildroots"}
+    folders = [path for path in sorted(site.data.iterdir()) if path.is_dir() and path.name not in named_by_others]
     return [*site.left_behind, *(each for folder in folders for each in soundness.left_over(folder))]
 
 
