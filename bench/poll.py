@@ -17,8 +17,8 @@ from conveyor.model.commit import Commit, CommitInfo
 from conveyor.model.package import Package, PackagingRepository, VersionScheme
 from conveyor.model.queue import Change, NewBuild, Priority, Reason, ReasonKind
 from conveyor.model.watch import Head, Polling, Side
-from conveyor.pipeline.places import place_of
-from conveyor.pipeline.watching import Watched, Watcher
+from conveyor.pipeline.polling.places import place_of
+from conveyor.pipeline.polling.watching import Watched, Watcher
 from conveyor.store import Books, open_books
 from conveyor.upstream.hardening import host_of
 from conveyor.upstream.mirror import GitMirrors

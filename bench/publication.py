@@ -22,7 +22,7 @@ from conveyor.model.artifact import SnapshotEntry
 from conveyor.model.build import Build, Claim, Outcome
 from conveyor.model.commit import Commit, CommitInfo
 from conveyor.model.target import BuilderKind, Format, Limits, RpmDistribution, Target
-from conveyor.pipeline.pointers import Pointers
+from conveyor.pipeline.pointing.pointers import Pointers
 from conveyor.pipeline.provenance import Statements
 from conveyor.pipeline.publish import Publisher
 from conveyor.ports import Describer, IndexWriter, Store

@@ -15,7 +15,7 @@ from conveyor.cli.table import print_table
 from conveyor.cli.text import human_size, plain
 from conveyor.errors import ConveyorError, Interrupted, UserError
 from conveyor.model.published import Flaw, PoolFinding, PoolReport, PublishedSnapshot, Removal, Retention
-from conveyor.pipeline.repair import Repaired
+from conveyor.pipeline.keeping.repair import Repaired
 from conveyor.wiring import (
     Conveyor,
     gain_root,

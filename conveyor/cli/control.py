@@ -17,7 +17,7 @@ from conveyor.errors import ConveyorError, UserError
 from conveyor.model.build import State
 from conveyor.model.queue import Priority, Scope, ScopeKind
 from conveyor.pipeline.controls import Cancelled, Controls, Ending, Rebuilt
-from conveyor.pipeline.why_words import listed, named, paused
+from conveyor.pipeline.explaining.words import listed, named, paused
 from conveyor.wiring import make_controls
 
 Actor = Annotated[str | None, typer.Option(help="Who does it; you on this machine, if not given.")]

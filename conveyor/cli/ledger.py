@@ -14,7 +14,7 @@ from conveyor.cli.results import FORMAT_VERSION
 from conveyor.cli.table import print_table
 from conveyor.cli.text import plain
 from conveyor.model.promotion import LedgerEntry
-from conveyor.pipeline.verify_ledger import check_head, head_of, verify_ledger
+from conveyor.pipeline.pointing.verify_ledger import check_head, head_of, verify_ledger
 
 HEADINGS = ("entry", "at", "pointer", "target", "from", "to", "why", "who", "note")
 SHOWN_DIGITS = 12

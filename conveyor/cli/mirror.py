@@ -15,7 +15,7 @@ from conveyor.cli.context import Context
 from conveyor.cli.text import human_size, plain
 from conveyor.errors import ConveyorError, Interrupted, UnknownName, UserError
 from conveyor.model.mirror import Mirror
-from conveyor.pipeline.mirror import Brought, Mirroring, MirrorStanding
+from conveyor.pipeline.keeping.mirror import Brought, Mirroring, MirrorStanding
 from conveyor.wiring import Conveyor, Records, make_mirroring
 
 MINUTE = "%Y-%m-%d %H:%M"

@@ -17,8 +17,8 @@ from conveyor.cli.table import print_table
 from conveyor.cli.text import plain
 from conveyor.errors import UserError
 from conveyor.model.promotion import LedgerEntry, PromotionPolicy, Vote
-from conveyor.pipeline.promote import Asked, Plan, check_name
-from conveyor.pipeline.voting import Ballot
+from conveyor.pipeline.pointing.promote import Asked, Plan, check_name
+from conveyor.pipeline.pointing.voting import Ballot
 from conveyor.wiring import make_voting
 
 HEADINGS = ("at", "job", "target", "says", "user", "url", "notes")

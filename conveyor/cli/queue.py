@@ -17,11 +17,11 @@ from conveyor.cli.text import plain, say
 from conveyor.model.build import Build
 from conveyor.model.queue import Pause
 from conveyor.model.waiting import Cycle
+from conveyor.pipeline.explaining.places import daemon_words
+from conveyor.pipeline.explaining.queueview import QueueState, RunningBuild, WaitingBuild
+from conveyor.pipeline.explaining.waits import cycle_hint, cycle_words, few_words
+from conveyor.pipeline.explaining.words import distance, paused, resume_command
 from conveyor.pipeline.holders import DaemonState
-from conveyor.pipeline.queueview import QueueState, RunningBuild, WaitingBuild
-from conveyor.pipeline.why_places import daemon_words
-from conveyor.pipeline.why_waits import cycle_hint, cycle_words, few_words
-from conveyor.pipeline.why_words import distance, paused, resume_command
 from conveyor.wiring import make_queue_view
 
 RUNNING = ("build", "package", "target", "commit", "stage", "seconds", "where")

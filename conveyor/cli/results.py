@@ -14,7 +14,7 @@ from conveyor.cli.table import print_table
 from conveyor.cli.text import plain
 from conveyor.errors import EXIT_CODES, ConveyorError, Fault
 from conveyor.model.build import Build, Cause, Outcome
-from conveyor.pipeline.why_build import whose as whose_fault
+from conveyor.pipeline.explaining.build import whose as whose_fault
 
 FORMAT_VERSION = 1
 HEADINGS = ("package", "target", "version", "outcome", "seconds", "repository")

@@ -12,7 +12,7 @@ from conveyor.cli.context import Context
 from conveyor.cli.ledger import entries_as_json
 from conveyor.cli.text import plain
 from conveyor.model.promotion import LedgerEntry, follows_builds
-from conveyor.pipeline.rollback import Wish
+from conveyor.pipeline.pointing.rollback import Wish
 
 
 def register(parent: typer.Typer) -> None:

@@ -19,7 +19,7 @@ from conveyor.model.artifact import ArtifactKind
 from conveyor.model.manifest import ManifestPackage
 from conveyor.model.promotion import CURRENT
 from conveyor.model.published import PublishedSnapshot
-from conveyor.pipeline.travel import Change, Difference, Held, Listed, Then, Travel, Way
+from conveyor.pipeline.looking.travel import Change, Difference, Held, Listed, Then, Travel, Way
 from conveyor.repository.names import shard
 from conveyor.repository.tree import PublishedTree
 from conveyor.wiring import Records, make_travel

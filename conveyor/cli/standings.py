@@ -10,8 +10,8 @@ from rich.console import Console
 
 from conveyor.cli.table import print_table
 from conveyor.cli.text import plain
-from conveyor.pipeline.evidence import told_seconds
-from conveyor.pipeline.standings import Standing
+from conveyor.pipeline.pointing.evidence import told_seconds
+from conveyor.pipeline.pointing.standings import Standing
 
 HEADINGS = ("target", "pointer", "commit", "published")
 SHOWN_DIGITS = 12

@@ -18,13 +18,13 @@ from conveyor.cli.standings import pointers_as_json, print_standings, standings_
 from conveyor.cli.table import print_table
 from conveyor.cli.text import plain, say
 from conveyor.model.build import Build
+from conveyor.pipeline.explaining.build import stage_words
+from conveyor.pipeline.explaining.places import daemon_words
+from conveyor.pipeline.explaining.queueview import Glance
+from conveyor.pipeline.explaining.words import count, named
 from conveyor.pipeline.flakiness import flaky
-from conveyor.pipeline.mirror import MirrorStanding
-from conveyor.pipeline.queueview import Glance
-from conveyor.pipeline.standings import Standing
-from conveyor.pipeline.why_build import stage_words
-from conveyor.pipeline.why_places import daemon_words
-from conveyor.pipeline.why_words import count, named
+from conveyor.pipeline.keeping.mirror import MirrorStanding
+from conveyor.pipeline.pointing.standings import Standing
 from conveyor.ports import Store
 from conveyor.wiring import make_queue_view, make_standings, unsigned_note
 

@@ -16,9 +16,9 @@ from conveyor.errors import ConveyorError, UnknownName, UserError
 from conveyor.model.build import Build
 from conveyor.model.package import Package
 from conveyor.model.target import Target
-from conveyor.pipeline.compare import Comparison, Likeness, Part
-from conveyor.pipeline.find_snapshot import find_snapshot
-from conveyor.pipeline.verify import Check, Verdict, Verification, check_verifiable
+from conveyor.pipeline.looking.find_snapshot import find_snapshot
+from conveyor.pipeline.verifying.compare import Comparison, Likeness, Part
+from conveyor.pipeline.verifying.verify import Check, Verdict, Verification, check_verifiable
 from conveyor.wiring import Conveyor, gain_root, make_verifier, require_programs, require_room
 
 EXIT_CODES = {Verdict.REPRODUCIBLE: 0, Verdict.DIFFERS: 1, Verdict.DAMAGED: 1, Verdict.NOT_REBUILT: 3}

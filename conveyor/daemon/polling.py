@@ -6,7 +6,7 @@ from threading import Event
 
 from conveyor.daemon.site import Site
 from conveyor.errors import UpstreamUnreachable
-from conveyor.pipeline.watching import Watcher
+from conveyor.pipeline.polling.watching import Watcher
 from conveyor.wiring import make_watcher
 
 # Who pokes all packages in a single pass.

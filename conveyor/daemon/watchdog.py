@@ -11,7 +11,7 @@ from enum import StrEnum
 from conveyor.model.build import State
 from conveyor.model.event import EventKind, NewEvent
 from conveyor.model.queue import Pause, QueueItem, ScopeKind
-from conveyor.pipeline.evidence import told_seconds
+from conveyor.pipeline.pointing.evidence import told_seconds
 from conveyor.ports import Events, Queue, Store, Watch
 
 BUILDING = (

@@ -11,9 +11,9 @@ from conveyor.model.build import Build, Outcome, State
 from conveyor.model.lease import DAEMON
 from conveyor.model.package import Package
 from conveyor.model.queue import Pause, Priority, Reason, ReasonKind, Scope, ScopeKind
+from conveyor.pipeline.explaining.words import named
 from conveyor.pipeline.holders import DaemonState, daemon_state, interrupt, is_here
-from conveyor.pipeline.rebuilding import order, unfinished_rebuild
-from conveyor.pipeline.why_words import named
+from conveyor.pipeline.rebuilds.rebuilding import order, unfinished_rebuild
 from conveyor.ports import Clock, Leases, Queue, Store, Watch
 
 

@@ -14,7 +14,7 @@ from conveyor.model.promotion import CONSISTENT, CURRENT, MoveKind, consistent_o
 from conveyor.model.provenance import Provenance
 from conveyor.model.target import Target
 from conveyor.pipeline import happenings
-from conveyor.pipeline.pointers import ACTOR, Pointers
+from conveyor.pipeline.pointing.pointers import ACTOR, Pointers
 from conveyor.pipeline.provenance import Statements
 from conveyor.ports import Repository, Store
 

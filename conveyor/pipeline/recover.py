@@ -8,7 +8,7 @@ from conveyor.errors import ConveyorError
 from conveyor.model.build import Build
 from conveyor.model.target import Target
 from conveyor.pipeline.claims import Claims
-from conveyor.pipeline.pointers import Pointers
+from conveyor.pipeline.pointing.pointers import Pointers
 from conveyor.pipeline.publish import Publisher
 from conveyor.ports import Repository, Store
 

@@ -13,22 +13,22 @@ from typing import TYPE_CHECKING
 
 from conveyor.errors import DiskFailed, DiskFull, UserError
 from conveyor.model.target import Format, IndexOptions
-from conveyor.pipeline.circles import Bootstrap
 from conveyor.pipeline.claims import RETRIES, Claims
 from conveyor.pipeline.happenings import Happenings
-from conveyor.pipeline.interfaces import Interfaces
 from conveyor.pipeline.orders import Orders
 from conveyor.pipeline.parts import Parts
-from conveyor.pipeline.pointers import Pointers
+from conveyor.pipeline.pointing.pointers import Pointers
+from conveyor.pipeline.pointing.promote import Promoter
+from conveyor.pipeline.pointing.rollback import Rollback
 from conveyor.pipeline.poll import Poll
-from conveyor.pipeline.promote import Promoter
 from conveyor.pipeline.provenance import Statements
 from conveyor.pipeline.publish import Publisher
 from conveyor.pipeline.queued import QueuedBuilds
-from conveyor.pipeline.rebuilding import Rebuilds
+from conveyor.pipeline.rebuilds.circles import Bootstrap
+from conveyor.pipeline.rebuilds.interfaces import Interfaces
+from conveyor.pipeline.rebuilds.rebuilding import Rebuilds
+from conveyor.pipeline.rebuilds.relating import Declarations, Foresight
 from conveyor.pipeline.recover import Recovery
-from conveyor.pipeline.relating import Declarations, Foresight
-from conveyor.pipeline.rollback import Rollback
 from conveyor.pipeline.run import Runner, disk_full
 from conveyor.ports import (
     Clock,

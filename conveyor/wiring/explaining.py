@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from conveyor.model.build import Build
 from conveyor.pipeline.attempt import running_stage
 from conveyor.pipeline.controls import Controls
-from conveyor.pipeline.queueview import QueueView
-from conveyor.pipeline.why import Configured, Explainer, Sources
-from conveyor.pipeline.why_build import Work
+from conveyor.pipeline.explaining.build import Work
+from conveyor.pipeline.explaining.queueview import QueueView
+from conveyor.pipeline.explaining.why import Configured, Explainer, Sources
 from conveyor.wiring.conveyor import Records
 from conveyor.wiring.promotions import make_standings
 from conveyor.wiring.waiting import RecordedLine

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from conveyor.pipeline.collect import Collect
-from conveyor.pipeline.scrub import Scrub
+from conveyor.pipeline.keeping.collect import Collect
+from conveyor.pipeline.keeping.scrub import Scrub
 from conveyor.repository.scrub import TreePoolReader
 from conveyor.wiring.conveyor import Conveyor
 

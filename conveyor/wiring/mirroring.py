@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from conveyor.buildroot import health
 from conveyor.errors import ConfigurationInvalid
 from conveyor.model.health import Finding, Program
-from conveyor.pipeline.mirror import Mirroring
+from conveyor.pipeline.keeping.mirror import Mirroring
 from conveyor.ports import Ledger, MirrorStates, Store
 from conveyor.repository.outgoing import RsyncCopier
 from conveyor.repository.tree import PublishedTree

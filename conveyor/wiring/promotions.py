@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
-from conveyor.pipeline.choose import Chooser
-from conveyor.pipeline.knowledge import Knowledge
-from conveyor.pipeline.pointers import Pointers
-from conveyor.pipeline.promote import Promoter
-from conveyor.pipeline.standings import Standings
-from conveyor.pipeline.voting import Voting
+from conveyor.pipeline.pointing.choose import Chooser
+from conveyor.pipeline.pointing.knowledge import Knowledge
+from conveyor.pipeline.pointing.pointers import Pointers
+from conveyor.pipeline.pointing.promote import Promoter
+from conveyor.pipeline.pointing.standings import Standings
+from conveyor.pipeline.pointing.voting import Voting
 from conveyor.ports import Clock, Ledger, Repository, Store, Votes
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from conveyor.pipeline.travel import Travel
+from conveyor.pipeline.looking.travel import Travel
 from conveyor.ports import Ledger, Store
 from conveyor.repository.tree import PublishedTree
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from conveyor.buildroot import diffoscope
 from conveyor.model.target import BuilderKind
-from conveyor.pipeline.rebuild import Rebuilding
-from conveyor.pipeline.repair import Repair
-from conveyor.pipeline.verify import Verifier
+from conveyor.pipeline.keeping.repair import Repair
+from conveyor.pipeline.verifying.rebuild import Rebuilding
+from conveyor.pipeline.verifying.verify import Verifier
 from conveyor.repository.signing.checker import KeysChecker
 from conveyor.wiring.conveyor import Conveyor
 from conveyor.wiring.signing import open_signer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from conveyor.pipeline.watching import Foresee, Watched, Watcher
+from conveyor.pipeline.polling.watching import Foresee, Watched, Watcher
 from conveyor.ports import Queue, Store, Watch
 from conveyor.upstream.hardening import host_of, rewritten
 from conveyor.upstream.mirror import GitMirrors

@@ -18,7 +18,7 @@ from conveyor.formats.rpm.describe import RpmDescriber
 from conveyor.model.contents import Member
 from conveyor.model.provenance import InstalledPackage
 from conveyor.model.target import Format, RpmDistribution, Target
-from conveyor.pipeline.compare import Difference, Likeness, Part, compare
+from conveyor.pipeline.verifying.compare import Difference, Likeness, Part, compare
 from conveyor.ports import Describer
 from tests.support.published import CONTROL, SPEC, make_deb, make_rpms, need
 from tests.support.workshop import TARGET

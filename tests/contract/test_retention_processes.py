@@ -19,8 +19,8 @@ import pytest
 from conveyor.errors import UnknownName
 from conveyor.model.promotion import MoveKind
 from conveyor.model.published import Removal, Retention
-from conveyor.pipeline.collect import Collect
-from conveyor.pipeline.pointers import Pointers
+from conveyor.pipeline.keeping.collect import Collect
+from conveyor.pipeline.pointing.pointers import Pointers
 from conveyor.repository.collector import TreeCollector
 from conveyor.repository.tree import PublishedTree
 from conveyor.store import Books, open_books

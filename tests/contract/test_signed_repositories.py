@@ -22,7 +22,7 @@ from conveyor.formats.deb.metadata import DebIndexWriter
 from conveyor.formats.rpm.metadata import RpmIndexWriter
 from conveyor.model.artifact import Artifact, ArtifactKind, Snapshot
 from conveyor.model.target import Format
-from conveyor.pipeline.pointers import Pointers
+from conveyor.pipeline.pointing.pointers import Pointers
 from conveyor.pipeline.publish import Publisher
 from conveyor.ports import IndexWriter
 from conveyor.repository.signing.gnupg import KeyHome

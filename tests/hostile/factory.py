@@ -22,7 +22,7 @@ from conveyor.pipeline.claims import Claims
 from conveyor.pipeline.happenings import Happenings
 from conveyor.pipeline.orders import Orders
 from conveyor.pipeline.parts import Parts
-from conveyor.pipeline.pointers import Pointers
+from conveyor.pipeline.pointing.pointers import Pointers
 from conveyor.pipeline.poll import Poll, Wanted
 from conveyor.pipeline.publish import Publisher
 from conveyor.pipeline.run import Runner

@@ -17,8 +17,8 @@ from conveyor.model.build import Claim, Outcome
 from conveyor.model.commit import Commit, CommitInfo
 from conveyor.model.published import Removal, Retention
 from conveyor.model.target import Format, Target
-from conveyor.pipeline.collect import Collect
-from conveyor.pipeline.pointers import Pointers
+from conveyor.pipeline.keeping.collect import Collect
+from conveyor.pipeline.pointing.pointers import Pointers
 from conveyor.pipeline.publish import Publisher
 from conveyor.ports import IndexWriter
 from conveyor.repository.collector import TreeCollector

@@ -19,7 +19,7 @@ from conveyor.cli.main import app
 from conveyor.errors import ConveyorError
 from conveyor.formats.deb.metadata import DebIndexWriter
 from conveyor.model.promotion import MoveKind
-from conveyor.pipeline.pointers import Pointers
+from conveyor.pipeline.pointing.pointers import Pointers
 from conveyor.repository.tree import PublishedTree
 from conveyor.store import open_books
 from tests.support.published import commit_id_of, entry_of, plain_artifact, snapshot_of

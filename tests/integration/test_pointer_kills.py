@@ -17,7 +17,7 @@ from conveyor.formats.deb.metadata import DebIndexWriter
 from conveyor.formats.rpm.metadata import RpmIndexWriter
 from conveyor.model.event import NewEvent
 from conveyor.model.promotion import LedgerEntry, Move, MoveKind
-from conveyor.pipeline.pointers import Pointers
+from conveyor.pipeline.pointing.pointers import Pointers
 from conveyor.ports import IndexWriter, Ledger
 from conveyor.repository.tree import PublishedTree
 from conveyor.store import SqlLedger, open_books

@@ -26,7 +26,7 @@ import sys, threading, time
 from datetime import UTC, datetime
 from pathlib import Path
 from conveyor.model.watch import Polling
-from conveyor.pipeline.watching import Watched, Watcher
+from conveyor.pipeline.polling.watching import Watched, Watcher
 from conveyor.store import open_books
 from conveyor.upstream.mirror import GitMirrors
 from conveyor.upstream.packaging import PackagingSources

@@ -8,7 +8,7 @@ from conveyor.model.artifact import SnapshotEntry
 from conveyor.model.build import Build, Claim, Outcome
 from conveyor.model.commit import Commit, CommitInfo
 from conveyor.model.promotion import LedgerEntry, MoveKind
-from conveyor.pipeline.pointers import Pointers
+from conveyor.pipeline.pointing.pointers import Pointers
 from tests.fakes.clock import NOON, FakeClock
 from tests.fakes.ledger import MemoryLedger
 from tests.fakes.repository import FakeRepository

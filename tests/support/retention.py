@@ -9,8 +9,8 @@ from pathlib import Path
 
 from conveyor.model.build import Build
 from conveyor.model.published import Removal, Retention
-from conveyor.pipeline.collect import Collect
-from conveyor.pipeline.scrub import Scrub
+from conveyor.pipeline.keeping.collect import Collect
+from conveyor.pipeline.keeping.scrub import Scrub
 from conveyor.ports import Ledger, Store
 from conveyor.repository.collector import TreeCollector
 from conveyor.repository.scrub import TreePoolReader

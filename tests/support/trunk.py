@@ -12,7 +12,7 @@ from conveyor.model.artifact import Artifact, SnapshotEntry
 from conveyor.model.build import Build, Claim, Outcome
 from conveyor.model.commit import Commit, CommitInfo
 from conveyor.model.target import Target
-from conveyor.pipeline.pointers import Pointers
+from conveyor.pipeline.pointing.pointers import Pointers
 from conveyor.pipeline.publish import Publisher
 from conveyor.ports import IndexWriter
 from conveyor.repository.tree import PublishedTree

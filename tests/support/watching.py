@@ -15,7 +15,7 @@ from conveyor.model.event import Event, EventKind
 from conveyor.model.package import Following, Package, PackagingFolder, PackagingRepository, VersionScheme
 from conveyor.model.queue import Priority, Relations
 from conveyor.model.watch import Polling
-from conveyor.pipeline.watching import Watched, Watcher
+from conveyor.pipeline.polling.watching import Watched, Watcher
 from conveyor.ports import Events, Git, PackagingSource, Queue, Store, Watch
 from conveyor.upstream.tags import package_of, version_of_tag
 from tests.fakes.clock import FakeClock

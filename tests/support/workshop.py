@@ -13,20 +13,20 @@ from conveyor.model.package import Package, PackagingFolder, VersionScheme
 from conveyor.model.promotion import PromotionPolicy
 from conveyor.model.target import BuilderKind, DebianSuite, Format, Limits, Target
 from conveyor.model.version import SchemeVersion
-from conveyor.pipeline.choose import Chooser
 from conveyor.pipeline.claims import Claims
 from conveyor.pipeline.happenings import Happenings
-from conveyor.pipeline.knowledge import Knowledge
 from conveyor.pipeline.orders import Orders
 from conveyor.pipeline.parts import Parts
-from conveyor.pipeline.pointers import Pointers
+from conveyor.pipeline.pointing.choose import Chooser
+from conveyor.pipeline.pointing.knowledge import Knowledge
+from conveyor.pipeline.pointing.pointers import Pointers
+from conveyor.pipeline.pointing.promote import Promoter
 from conveyor.pipeline.poll import Poll, Wanted
-from conveyor.pipeline.promote import Promoter
 from conveyor.pipeline.provenance import Statements
 from conveyor.pipeline.publish import Publisher
 from conveyor.pipeline.queued import QueuedBuilds
+from conveyor.pipeline.rebuilds.relating import Declarations
 from conveyor.pipeline.recover import Recovery
-from conveyor.pipeline.relating import Declarations
 from conveyor.pipeline.run import Report, Runner
 from conveyor.ports import Events, Ledger, Progress, Queue, Repository, Store, Votes
 from tests.fakes.builder import FakeBuilder

@@ -12,10 +12,10 @@ from conveyor.model.event import EventKind
 from conveyor.model.package import Following
 from conveyor.model.queue import Priority, Reason, ReasonKind, Relations
 from conveyor.model.target import Format
-from conveyor.pipeline.circles import Bootstrap
-from conveyor.pipeline.interfaces import Interfaces
-from conveyor.pipeline.rebuilding import Rebuilds
-from conveyor.pipeline.relating import Foresight
+from conveyor.pipeline.rebuilds.circles import Bootstrap
+from conveyor.pipeline.rebuilds.interfaces import Interfaces
+from conveyor.pipeline.rebuilds.rebuilding import Rebuilds
+from conveyor.pipeline.rebuilds.relating import Foresight
 from conveyor.queue import find_cycles
 from tests.fakes.describer import FakeDescriber
 from tests.fakes.store import MemoryStore

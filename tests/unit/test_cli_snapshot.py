@@ -16,7 +16,7 @@ from conveyor.cli.main import app
 from conveyor.cli.moment import moment_of
 from conveyor.errors import ConveyorError, UserError
 from conveyor.model.artifact import Artifact, ArtifactKind
-from conveyor.pipeline.travel import Way
+from conveyor.pipeline.looking.travel import Way
 from conveyor.upstream.mirror import GitMirrors
 from tests.fakes.index_writer import FakeIndexWriter
 from tests.support.published import artifact_of

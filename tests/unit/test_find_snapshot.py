@@ -9,7 +9,7 @@ import pytest
 
 from conveyor.errors import AmbiguousName, UnknownName
 from conveyor.model.published import PublishedSnapshot
-from conveyor.pipeline.find_snapshot import find_snapshot
+from conveyor.pipeline.looking.find_snapshot import find_snapshot
 from tests.fakes.store_samples import artifact, commit, minute, succeed
 from tests.support.workshop import TARGET, Workshop, new_world
 

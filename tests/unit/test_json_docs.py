@@ -44,15 +44,15 @@ from conveyor.model.target import BuilderKind
 from conveyor.model.waiting import Cycle
 from conveyor.model.why import Subject as SubjectOfWhy
 from conveyor.model.why import Why
-from conveyor.pipeline.compare import Comparison, Difference, Likeness, Part
 from conveyor.pipeline.controls import Rebuilt
+from conveyor.pipeline.explaining.build import Work
+from conveyor.pipeline.explaining.queueview import QueueState, RunningBuild, WaitingBuild
 from conveyor.pipeline.holders import DaemonState
-from conveyor.pipeline.mirror import MirrorStanding
-from conveyor.pipeline.queueview import QueueState, RunningBuild, WaitingBuild
-from conveyor.pipeline.rebuild import Replaced
-from conveyor.pipeline.repair import Repaired
-from conveyor.pipeline.verify import Check, Subject, Verdict, Verification
-from conveyor.pipeline.why_build import Work
+from conveyor.pipeline.keeping.mirror import MirrorStanding
+from conveyor.pipeline.keeping.repair import Repaired
+from conveyor.pipeline.verifying.compare import Comparison, Difference, Likeness, Part
+from conveyor.pipeline.verifying.rebuild import Replaced
+from conveyor.pipeline.verifying.verify import Check, Subject, Verdict, Verification
 from conveyor.repository.records import MANIFEST_VERSION, manifest_json, manifest_line
 from tests.support.published import entry_of, plain_artifact, snapshot_of
 

@@ -10,8 +10,8 @@ import pytest
 from conveyor.errors import MirroringFailed
 from conveyor.model.mirror import Mirror
 from conveyor.model.promotion import MoveKind
-from conveyor.pipeline import mirror as mirroring
-from conveyor.pipeline.mirror import Mirroring, pause
+from conveyor.pipeline.keeping import mirror as mirroring
+from conveyor.pipeline.keeping.mirror import Mirroring, pause
 from tests.fakes.mirrors import FakeCopier, MemoryMirrorStates
 from tests.support.workshop import TARGET, Workshop, new_world
 

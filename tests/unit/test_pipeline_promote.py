@@ -12,9 +12,9 @@ import pytest
 from conveyor.errors import ConveyorError, LimitExceeded, PromotionRefused, SnapshotDamaged, UnknownName
 from conveyor.model.build import Build, Outcome
 from conveyor.model.promotion import LedgerEntry, MoveKind, PromotionPolicy, Vote
+from conveyor.pipeline.pointing.promote import Asked
+from conveyor.pipeline.pointing.standings import Standing, Standings
 from conveyor.pipeline.poll import Wanted
-from conveyor.pipeline.promote import Asked
-from conveyor.pipeline.standings import Standing, Standings
 from tests.support.workshop import TARGET, Workshop, new_world
 
 OTHER = replace(TARGET, name="local-1-x86_64")

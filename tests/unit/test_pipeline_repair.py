@@ -14,8 +14,8 @@ from conveyor.model.artifact import Artifact, ArtifactKind
 from conveyor.model.build import Build
 from conveyor.model.package import Package
 from conveyor.model.published import PoolFinding
-from conveyor.pipeline.rebuild import Rebuilding
-from conveyor.pipeline.repair import Repair, Repaired
+from conveyor.pipeline.keeping.repair import Repair, Repaired
+from conveyor.pipeline.verifying.rebuild import Rebuilding
 from tests.support.retention import Trunk
 from tests.support.workshop import TARGET, package_of, tree_of
 

@@ -8,7 +8,7 @@ import pytest
 
 from conveyor.errors import ConveyorError, PromotionRefused, UnknownName, UserError
 from conveyor.model.promotion import LedgerEntry, MoveKind
-from conveyor.pipeline.rollback import Rollback, Wish
+from conveyor.pipeline.pointing.rollback import Rollback, Wish
 from tests.support.pointers import ONE, TWO, A, B, C, Site
 
 

@@ -17,10 +17,10 @@ from conveyor.errors import BuildFailed, UserError
 from conveyor.model.build import Build, Outcome
 from conveyor.model.provenance import InstalledPackage
 from conveyor.model.target import BuilderKind, Target
-from conveyor.pipeline.compare import Likeness, first_difference
 from conveyor.pipeline.poll import Wanted
-from conveyor.pipeline.rebuild import Rebuilding, Replaced
-from conveyor.pipeline.verify import Subject, Verdict, Verification, Verifier
+from conveyor.pipeline.verifying.compare import Likeness, first_difference
+from conveyor.pipeline.verifying.rebuild import Rebuilding, Replaced
+from conveyor.pipeline.verifying.verify import Subject, Verdict, Verification, Verifier
 from conveyor.ports import BuildPlan, PreparedRoot, Trunk
 from tests.fakes.builder import FakeBuilder
 from tests.fakes.store import MemoryStore

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from conveyor.errors import UnknownName, UserError
-from conveyor.pipeline.voting import MAX_NOTES, Ballot, Voting
+from conveyor.pipeline.pointing.voting import MAX_NOTES, Ballot, Voting
 from tests.support.workshop import TARGET, Workshop, new_world
 
 OTHER = replace(TARGET, name="local-1-x86_64")

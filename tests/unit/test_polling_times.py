@@ -10,9 +10,9 @@ from datetime import timedelta
 import pytest
 
 from conveyor.model.watch import Polling, Remote
-from conveyor.pipeline.crew import Crew, Job, Work
-from conveyor.pipeline.due import Timetable, backoff
-from conveyor.pipeline.hosts import PATIENCE, Hosts
+from conveyor.pipeline.polling.crew import Crew, Job, Work
+from conveyor.pipeline.polling.due import Timetable, backoff
+from conveyor.pipeline.polling.hosts import PATIENCE, Hosts
 from tests.fakes.store_samples import NOON
 
 POLLING = Polling(interval=300, at_once=8, per_host=2, retry_start=60, retry_limit=3600)

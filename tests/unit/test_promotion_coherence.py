@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conveyor.pipeline.coherence import Contents, Difference, alike, differences
+from conveyor.pipeline.pointing.coherence import Contents, Difference, alike, differences
 
 GRID = {"nova": ("a", "b"), "oslo": ("a", "b", "c"), "only-a": ("a",)}
 

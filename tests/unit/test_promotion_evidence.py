@@ -11,7 +11,7 @@ import pytest
 from conveyor.model.build import Build, Outcome, State
 from conveyor.model.promotion import PromotionPolicy, Vote
 from conveyor.model.published import PublishedSnapshot
-from conveyor.pipeline.evidence import Facts, missing, stands_on, told_seconds
+from conveyor.pipeline.pointing.evidence import Facts, missing, stands_on, told_seconds
 from tests.fakes.store import MemoryStore
 from tests.fakes.store_samples import NOON, OTHER_TARGET, TARGET, commit, minute, succeed
 

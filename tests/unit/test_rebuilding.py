@@ -12,9 +12,9 @@ from conveyor.model.event import EventKind
 from conveyor.model.package import Following, RebuildPolicy
 from conveyor.model.queue import Change, Priority, ReasonKind
 from conveyor.model.target import Format
-from conveyor.pipeline.circles import Bootstrap
-from conveyor.pipeline.interfaces import Interfaces
-from conveyor.pipeline.rebuilding import Rebuilds
+from conveyor.pipeline.rebuilds.circles import Bootstrap
+from conveyor.pipeline.rebuilds.interfaces import Interfaces
+from conveyor.pipeline.rebuilds.rebuilding import Rebuilds
 from conveyor.queue import find_cycles
 from tests.fakes.describer import FakeDescriber
 from tests.fakes.store import MemoryStore

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conveyor.model.published import PublishedSnapshot, Retention
-from conveyor.pipeline.retention import Held, outdated
+from conveyor.pipeline.keeping.retention import Held, outdated
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 HOUR = 3600

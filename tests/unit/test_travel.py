@@ -10,8 +10,8 @@ import pytest
 
 from conveyor.errors import UnknownName, UpstreamUnreachable
 from conveyor.model.promotion import Move, MoveKind, Step
-from conveyor.pipeline import travel as travelling
-from conveyor.pipeline.travel import Change, Travel, Way
+from conveyor.pipeline.looking import travel as travelling
+from conveyor.pipeline.looking.travel import Change, Travel, Way
 from tests.fakes.ledger import MemoryLedger
 from tests.support.workshop import TARGET, Workshop, new_world, package_of
 

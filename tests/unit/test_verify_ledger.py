@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from conveyor.errors import LedgerBroken, UserError
-from conveyor.pipeline.verify_ledger import check_head, head_of, verify_ledger
+from conveyor.pipeline.pointing.verify_ledger import check_head, head_of, verify_ledger
 from tests.support.pointers import TWO, A, B, Site
 
 

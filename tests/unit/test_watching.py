@@ -15,7 +15,7 @@ from conveyor.model.event import EventKind
 from conveyor.model.package import CommitPolicy, Following, PackagingRepository
 from conveyor.model.queue import Change, Priority, ReasonKind
 from conveyor.model.watch import RemoteRefs, Side
-from conveyor.pipeline.intake import LOOKED_AT
+from conveyor.pipeline.polling.intake import LOOKED_AT
 from tests.support.site import wait_for
 from tests.support.watching import DEB, LATER, LONG_AFTER, RPM, FakeSite, package, url_of
 

@@ -15,9 +15,9 @@ from conveyor.model.queue import Change, Pause, Priority, Reason, ReasonKind, Sc
 from conveyor.model.waiting import Cycle, HeldByWorkers, Waiting
 from conveyor.model.watch import Head, Side
 from conveyor.model.why import Subject, Why
-from conveyor.pipeline.standings import Standings
-from conveyor.pipeline.why import SEARCHED, Configured, Explainer, Sources
-from conveyor.pipeline.why_build import Work
+from conveyor.pipeline.explaining.build import Work
+from conveyor.pipeline.explaining.why import SEARCHED, Configured, Explainer, Sources
+from conveyor.pipeline.pointing.standings import Standings
 from tests.fakes.leases import MemoryLeases
 from tests.fakes.queue import MemoryQueue
 from tests.fakes.store import MemoryStore

@@ -13,8 +13,8 @@ from conveyor.errors import Fault
 from conveyor.model.build import AttemptRecord, Build, Cause, Claim, Outcome, Stage, State
 from conveyor.model.queue import Priority, Reason, ReasonKind
 from conveyor.model.why import Subject, Why
+from conveyor.pipeline.explaining.build import BuildFacts, Wait, Work, explain_build
 from conveyor.pipeline.flakiness import flaky
-from conveyor.pipeline.why_build import BuildFacts, Wait, Work, explain_build
 from tests.fakes import store_samples as sample
 
 NOW = sample.minute(60)

@@ -7,7 +7,7 @@ import pytest
 from conveyor.errors import AmbiguousName, UnknownName
 from conveyor.model.build import Build
 from conveyor.model.why import Subject
-from conveyor.pipeline.why_names import Asked, Known, find_asked
+from conveyor.pipeline.explaining.names import Asked, Known, find_asked
 from tests.fakes import store_samples as sample
 from tests.fakes.store import MemoryStore
 

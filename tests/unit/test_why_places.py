@@ -13,9 +13,7 @@ from conveyor.model.published import PublishedSnapshot
 from conveyor.model.queue import Pause, Scope, ScopeKind
 from conveyor.model.watch import Side
 from conveyor.model.why import Subject, Why
-from conveyor.pipeline.holders import DaemonState
-from conveyor.pipeline.standings import Standing
-from conveyor.pipeline.why_places import (
+from conveyor.pipeline.explaining.places import (
     MissingFacts,
     PackageFacts,
     PointerFacts,
@@ -27,7 +25,9 @@ from conveyor.pipeline.why_places import (
     explain_pointers,
     explain_target,
 )
-from conveyor.pipeline.why_polling import Followed, Sighting, Whereabouts
+from conveyor.pipeline.explaining.polling import Followed, Sighting, Whereabouts
+from conveyor.pipeline.holders import DaemonState
+from conveyor.pipeline.pointing.standings import Standing
 from tests.fakes import store_samples as sample
 from tests.support.workshop import package_of
 from tests.unit.test_why_polling import GOOD, NEW, SILENT

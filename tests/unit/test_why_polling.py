@@ -9,7 +9,15 @@ import pytest
 
 from conveyor.model.package import CommitPolicy, Following
 from conveyor.model.watch import Head, Poke, Remote, Side
-from conveyor.pipeline.why_polling import Followed, Sighting, Whereabouts, never_built, obstacle, polling, unbuilt
+from conveyor.pipeline.explaining.polling import (
+    Followed,
+    Sighting,
+    Whereabouts,
+    never_built,
+    obstacle,
+    polling,
+    unbuilt,
+)
 from tests.fakes import store_samples as sample
 from tests.support.workshop import package_of
 

@@ -18,7 +18,7 @@ from conveyor.model.waiting import (
     HeldUntil,
     Waiting,
 )
-from conveyor.pipeline.why_waits import NEXT, cycle_hint, cycle_words, few_words, wait_words
+from conveyor.pipeline.explaining.waits import NEXT, cycle_hint, cycle_words, few_words, wait_words
 from tests.fakes import store_samples as sample
 
 NOW = sample.minute(0)

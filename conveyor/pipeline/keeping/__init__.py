@@ -1,0 +1,1 @@
+"""What happens to what was published: retention, bit rot, mirrors."""

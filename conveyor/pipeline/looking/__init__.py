@@ -1,0 +1,1 @@
+"""What was published, found by name and time."""

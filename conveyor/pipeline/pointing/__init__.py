@@ -1,0 +1,1 @@
+"""Pointers: what moves them, on which evidence, and where they stand."""

@@ -1,0 +1,1 @@
+"""From what repositories say to builds in the queue."""

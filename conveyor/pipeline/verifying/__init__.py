@@ -1,0 +1,1 @@
+"""A published build, made again and compared."""
