@@ -33,7 +33,7 @@ class ReasonKind(StrEnum):
     NEW_PACKAGING = "new-packaging"  # the packaging changed
     DEPENDENCY = "dependency"  # a build dependency changed
     RETRY = "retry"  # its last attempt errored, which was not its fault
-    BOOTSTRAP = "bootstrap"  # it was built without what depends on it, which is there now
+    BOOTSTRAP = "bootstrap"  # it is in a circle of packages that build-depend on each other
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

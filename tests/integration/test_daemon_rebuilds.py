@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from conveyor.formats.deb.toolchain import DebToolchain
 from conveyor.model.build import Build, Outcome, State
 from conveyor.model.event import EventKind
 from conveyor.model.queue import ReasonKind
+from conveyor.upstream.stamps import SETTLE_SECONDS
 from tests.support.daemons import QuickSite
 from tests.support.published import need
 from tests.support.site import CACHE, CONTROL, DEB, PACKAGING, wait_for
@@ -45,6 +47,12 @@ class RebuildSite(QuickSite):
         self.commit_packaging()
         self.configure()
         return upstream
+
+    def once(self, env: Mapping[str, str] | None = None) -> int:
+        """One pass of the daemon, which takes up packaging only once it was left alone for a moment."""
+        written = max(path.stat().st_ctime for path in (self.folder / "specs").rglob("*"))
+        wait_for(lambda: time.time() - written > SETTLE_SECONDS, "packaging to be left alone")
+        return super().once(env)
 
     def builds(self, package: str) -> list[Build]:
         """A package's builds, the oldest first."""

@@ -27,7 +27,7 @@ _REASONS = {
     ReasonKind.NEW_PACKAGING: "the packaging changed",
     ReasonKind.DEPENDENCY: "a build dependency changed",
     ReasonKind.RETRY: "its last attempt errored, which was not its fault",
-    ReasonKind.BOOTSTRAP: "it was first built without what depends on it, which is there now",
+    ReasonKind.BOOTSTRAP: "it is in a circle of packages that build-depend on each other",
 }
 
 
