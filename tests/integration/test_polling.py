@@ -253,6 +253,7 @@ def test_texts_of_a_commit_are_harmless_in_events(world: World) -> None:
     upstream.commit("\x1b]0;owned\x07 \u202e subject" + "x" * 3000)
     (event,) = site.poll()
     assert event.summary.isprintable()
+    assert len(event.summary) < 400
 
 
 def many_commits(upstream: GitUpstream, count: int) -> None:

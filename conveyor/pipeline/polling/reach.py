@@ -23,6 +23,8 @@ RESTLESS_SECONDS = 3
 WRITE_SECONDS = 1.0
 # Of many packages an event names so many.
 MOST_TOLD = 20
+# Of what a server says so many characters are kept.
+MOST_SAID = 500
 
 
 class Reach:
@@ -97,7 +99,7 @@ class Reach:
         now = self._clock.now()
         if isinstance(error, HostUnreachable):
             self.hosts.was_silent(place.host, now)
-        cause = error.cause or error.what
+        cause = (error.cause or error.what)[:MOST_SAID]
         remote = self._timetable.failed(place.url, now, cause)
         if remote.failures == UNREACHABLE_AFTER:
             summary = f"{_shown(place)} does not answer: {cause}"

@@ -23,6 +23,8 @@ ALL_COMMITS = 1_000_000
 MOST_TAGS, MOST_NEW_TAGS = 5000, 200
 # Of many tags that moved or went, so many get an event each.
 MOST_EVENTS = 20
+# Of a commit's subject an event tells so many characters.
+MOST_TOLD = 200
 
 TagVersion = Callable[[str, str], str | None]
 
@@ -352,7 +354,7 @@ def _news(now: Head, new: Sequence[CommitInfo]) -> tuple[NewEvent, ...]:
     if not new:
         return ()
     count = "a new commit" if len(new) == 1 else f"{len(new)} new commits"
-    summary = f"{now.package} has {count} on {now.ref}, up to {short(new[-1].sha)}: {new[-1].subject}"
+    summary = f"{now.package} has {count} on {now.ref}, up to {short(new[-1].sha)}: {new[-1].subject[:MOST_TOLD]}"
     detail = _place(now, count=len(new), to=new[-1].sha)
     return (NewEvent(kind=EventKind.NEW_COMMITS, summary=summary, package=now.package, detail=detail),)
 
