@@ -762,6 +762,31 @@ class TestPokes:
         site.poll(SECOND)
         assert site.watch.pokes() == ()
 
+    def test_a_poke_is_not_answered_by_what_was_asked_before_it(
+        self, site: FakeSite, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        site.poll()
+        first = site.upstream().branches["master"]
+        refs, has_answer, may_arrive = site.git.refs, threading.Event(), threading.Event()
+
+        def refs_late(url: str, *, branches: Collection[str] | None = None, tags: bool = True) -> RemoteRefs:
+            answer = refs(url, branches=branches, tags=tags)
+            has_answer.set()
+            may_arrive.wait(10)
+            return answer
+
+        monkeypatch.setattr(site.git, "refs", refs_late)
+        watcher = site.started(patience=0.05)
+        site.clock.advance(LATER)
+        watcher.poll(site.clock.now())
+        assert has_answer.wait(10)
+        second = site.upstream().commit("Second")
+        site.watch.poke(["nova"], "ann", site.clock.now())
+        watcher.poll(site.clock.now())
+        may_arrive.set()
+        wait_for(lambda: watcher.poll(site.clock.now()) == 0 and not site.watch.pokes(), "the poke to be answered")
+        assert site.waiting() == [first, second]
+
     def test_a_newer_poke_is_another_one(self, site: FakeSite) -> None:
         site.poll()
         for _ in range(2):

@@ -151,7 +151,7 @@ class Watcher:
         if self._new_packages is not None:
             self._take_up(self._new_packages)
         pokes = self._watched.watch.pokes()
-        new = [poke for poke in pokes if poke.package in self._packages and self._begun.get(poke.package) != poke]
+        new = [poke for poke in pokes if self._can_begin(poke)]
         self._begun |= {poke.package: poke for poke in new}
         poked = [url for poke in new for url in self._places_of(poke.package)]
         asked = self._ask(poked, now, is_urgent=True) + self._ask(self._reach.due(now), now)
@@ -371,6 +371,12 @@ class Watcher:
             self._watched.watch.poked(answered)
         for poke in answered:
             self._begun.pop(poke.package, None)
+
+    def _can_begin(self, poke: Poke) -> bool:
+        """Whether something is to be done for a poke now. An answer that is under way may be older than the poke."""
+        if poke.package not in self._packages or self._begun.get(poke.package) == poke:
+            return False
+        return not self._asked.keys() & self._places_of(poke.package)
 
     def _is_answered(self, poke: Poke) -> bool:
         under_way = {*self._finding, *self._open, *self._asked}
