@@ -46,6 +46,8 @@ pytestmark = pytest.mark.integration
 
 ALL = os.environ.get("CONVEYOR_TEST_ALL_FAULTS", "") not in {"", "0"}
 NO_POLL = "--no-poll"
+# What a package declares is recorded with its first build alone: no later one can be killed there.
+ONLY_ONCE = "SqlQueue.set_relations"
 # What a real deb target needs.
 PROGRAMS = ("git", "bwrap", "setpriv", "unshare", "mkfs.ext4", "mmdebstrap", "apt-get", "dpkg")
 KILLS = 25 if ALL else 5
@@ -124,12 +126,9 @@ def test_a_worker_is_killed_around_each_transaction(site: QuickSite) -> None:
         site.see()
     daemon = site.daemon(NO_POLL)
     site.built()
-    places = points("worker", of_role(site, "worker"))
+    places = points("worker", [name for name in of_role(site, "worker") if name != ONLY_ONCE])
     assert len({place.transaction for place in places}) >= 6
     for place in places:
-        if place.transaction == "SqlQueue.set_relations":  # recorded when the packaging is another one
-            site.packaging("debian/note", "another\n")
-            site.commit_packaging()
         transactions.die_at(place)
         site.push("fail" if place.transaction.endswith("finish") else "sleep 0")
         site.see()
