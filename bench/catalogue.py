@@ -332,6 +332,7 @@ def _polling(cache: Path, peers: Peers) -> tuple[Series, ...]:
             some.ours,
             _poll_of(POLLED_BY_DLRN),
             Against("poll-dlrn", "DLRN's refresh of each", some.dlrn, peers.without_git_server),
+            slow=True,
         ),
     )
 
