@@ -42,7 +42,7 @@ def without(site: Site, *programs: str) -> dict[str, str]:
     ("arguments", "told"),
     [
         (["build"], ["Missing argument 'packages'", "conveyor build --help"]),
-        (["bild", "hello"], ["No such command 'bild'. Did you mean 'build', 'buildroot'?"]),
+        (["bild", "hello"], ["No such command 'bild'. Did you mean 'build', 'rebuild', 'buildroot'?"]),
         (["build", "hello", "--publish"], ["No such option: --publish", "--no-publish"]),
         (["build", "helo"], ["unknown package 'helo'", "did you mean 'hello'?"]),
         (["build", "hello", "--target", "debian-13"], ["unknown target 'debian-13'", f"did you mean '{DEB}'?"]),

@@ -508,7 +508,7 @@ def test_repos_yaml_is_edited_while_it_runs(site: QuickSite) -> None:
     wait_for(lambda: len(site.events(EventKind.CONFIGURATION_BROKEN)) == 2, "an address that is none to be told")
     told = site.events(EventKind.CONFIGURATION_BROKEN)[-1]
     assert "is no address" in str(told.detail["mistakes"])
-    site.push("sleep 30")
+    site.push("sleep 10")
     site.push("sleep 0")
     for _ in range(2):
         site.push("sleep 0", upstream=other)
