@@ -199,7 +199,9 @@ def signing(room: Path, keys: Keys, releases: tuple[Release, ...]) -> Bench:
 @pytest.mark.parametrize("name", ["rename", "openat", "write"])
 def test_killed_while_signing(signing: Bench, name: str) -> None:
     calls = [call for call in signing.sample(name) if " = -1 E" not in call.text]
-    try_each(signing, calls if ALL else sampled(calls, 10), publishing_meets("signal=KILL"), killed)
+    # The run that was counted may have met folders of other tests that sign, and so be longer than those that follow.
+    certain = calls[: len(calls) - len(calls) // 8]
+    try_each(signing, calls if ALL else sampled(certain, 10), publishing_meets("signal=KILL"), killed)
 
 
 @pytest.mark.parametrize("name", ["rename", "unlink", "rmdir", "pwrite64"])
