@@ -26,7 +26,7 @@ from conveyor.repository.tree import PublishedTree
 from conveyor.store import Books, open_books
 from conveyor.wiring.conveyor import SystemClock
 from tests.fakes.index_writer import FakeIndexWriter
-from tests.fakes.processes import ended, spawn
+from tests.fakes.processes import ended, spawn, wait_for
 from tests.support.retention import NOTHING_BUT_THE_NEWEST, Trunk, broken, listed
 from tests.support.workshop import TARGET, tree_of
 
@@ -210,6 +210,32 @@ class TestRaces:
         assert shared <= trunk.pool()
         assert shared <= listed(trunk.root)
         assert broken(trunk.root) == []
+
+
+def test_two_retentions_at_once_do_not_remove_the_same_folders(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, removing = tmp_path / "data", tmp_path / "removing"
+    shutil.copytree(site, data, symlinks=True)
+    remove: Callable[..., None] = shutil.rmtree
+
+    def slowly(folder: Path, **options: object) -> None:
+        if folder.parent.name == "builds":
+            removing.touch()
+            time.sleep(0.3)
+        remove(folder, **options)
+
+    def collect() -> None:
+        with books_of(data) as books:
+            collect_at(data, books)()
+
+    with monkeypatch.context() as slowed:
+        slowed.setattr(shutil, "rmtree", slowly)
+        first = spawn(collect)
+        wait_for(removing)
+        second = spawn(collect)
+    assert [ended(first), ended(second)] == [0, 0]
+    assert {folder.name for folder in (data / "builds").iterdir()} == {"4"}
 
 
 def test_builds_promotions_and_retention_at_once_never_break_what_pointers_lead_to(tmp_path: Path) -> None:

@@ -110,9 +110,8 @@ class Collect:
             if not dry_run:
                 # Nothing in the tree reaches these any more, and nothing that the store knows of.
                 self._collector.remove(target, removal.files)
-        if not dry_run:
-            for number in removal.builds:
-                shutil.rmtree(self._builds / str(number))
+                for number in removal.builds:
+                    shutil.rmtree(self._builds / str(number))
         return removal
 
     def _clear_tree(
