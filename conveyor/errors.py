@@ -93,6 +93,28 @@ class NotPossible(UserError):
     """What is asked for does not go with the state that something is in; `what` names both."""
 
 
+class SignInNeeded(UserError):
+    """Something needs a permission, and nobody knows who asks."""
+
+    def __init__(self, permission: str) -> None:
+        super().__init__(
+            f"this needs the permission {permission!r}",
+            cause="the request says nothing of who asks",
+            hint="send a token: 'Authorization: Bearer ...' ('conveyor token create' makes one), or sign in",
+        )
+
+
+class Forbidden(UserError):
+    """Somebody may not do what is asked for."""
+
+    def __init__(self, name: str, permission: str) -> None:
+        super().__init__(
+            f"{name} may not do this",
+            cause=f"it needs the permission {permission!r}",
+            hint="an administrator can give a token with it: 'conveyor token create'",
+        )
+
+
 class ExportInvalid(UserError):
     """A file to import is no export of a store, was cut off or changed, or is of another version."""
 

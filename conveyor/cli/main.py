@@ -29,6 +29,7 @@ from conveyor.cli import (
     promote,
     queue,
     rollback,
+    serve,
     snapshot,
     status,
     transfer,
@@ -52,6 +53,7 @@ app = typer.Typer(
 )
 build.register(app)
 daemon.register(app)
+serve.register(app)
 status.register(app)
 why.register(app)
 inspect.register(app)

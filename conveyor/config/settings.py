@@ -17,6 +17,7 @@ from conveyor.config.settings_schema import MirrorEntry, PollingEntry, Scratch, 
 from conveyor.config.settings_sources import Raw, from_environment, from_file
 from conveyor.config.targets import DEFAULT_LIMITS, overridden
 from conveyor.config.telling import read_command, read_mail, read_webhook
+from conveyor.config.web import WebSettings, web_settings
 from conveyor.model.channels import CommandHook, MailSettings, Webhook
 from conveyor.model.mirror import Mirror
 from conveyor.model.target import Limits
@@ -73,6 +74,7 @@ class Settings:
         limits: what one build may use where its target says nothing else.
         signing: keys that sign what is published.
         daemon: how the daemon works.
+        web: how the status page and the API are served.
         polling: how repositories are polled.
         mirrors: where the published tree is copied to.
         mail: how mails are sent, and to whom; None where none are.
@@ -100,6 +102,7 @@ class Settings:
     limits: Limits
     signing: SigningSettings
     daemon: DaemonSettings
+    web: WebSettings
     polling: Polling
     mirrors: tuple[Mirror, ...]
     mail: MailSettings | None
@@ -215,6 +218,7 @@ def _settings(entry: SettingsEntry, data_dir: Path, source: Path | None, around:
         limits=overridden(DEFAULT_LIMITS, entry.limits),
         signing=_signing(entry.signing, data_dir),
         daemon=daemon_settings(entry.daemon),
+        web=web_settings(entry.web),
         polling=_polling(entry.polling),
         mirrors=tuple(_mirror(each) for each in entry.mirrors),
         mail=read_mail(entry.mail),

@@ -24,6 +24,7 @@ from conveyor.config.values import (
     one_of_each,
     whole_path,
 )
+from conveyor.config.web import WebEntry
 from conveyor.model.mirror import Mirror, Transport
 from conveyor.model.watch import Polling
 
@@ -215,6 +216,7 @@ class SettingsEntry(Entry):
     limits: LimitsEntry = Field(LimitsEntry(), examples=["time, memory, disk and processes"])
     signing: SigningEntry = Field(SigningEntry(), examples=["key, home"])
     daemon: DaemonEntry = Field(DaemonEntry(), examples=["workers, retries"])
+    web: WebEntry = Field(WebEntry(), examples=["listen, url"])
     polling: PollingEntry = Field(PollingEntry(), examples=["interval, at_once and per_host"])
     mirrors: Annotated[list[MirrorEntry], AfterValidator(one_of_each)] = Field([], examples=["[[mirrors]]"])
     mail: MailEntry = Field(MailEntry(), examples=["host, sender, operators"])

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from conveyor.config import daemon
+from conveyor.config import daemon, web
 from conveyor.config.files import read_text
 from conveyor.config.mistakes import Loc, Mistake, invalid, place, suggest
 from conveyor.config.schema import Entry, LimitsEntry
@@ -33,8 +33,9 @@ SECTIONS: Mapping[str, type[Entry]] = {
     "mail": MailEntry,
     daemon.SECTION: daemon.DaemonEntry,
     "polling": PollingEntry,
+    web.SECTION: web.WebEntry,
 }
-SWITCHES = {("signing", "unsigned")}
+SWITCHES = {("signing", "unsigned"), *web.SWITCHES}
 NUMBERS = {
     ("sandbox_uid",),
     ("limits", "processes"),

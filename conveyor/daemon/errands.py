@@ -14,11 +14,12 @@ from conveyor.daemon.messages import Loaded, Wake
 from conveyor.daemon.planning import Planner
 from conveyor.daemon.polling import Polling
 from conveyor.daemon.reconcile import Reconciler, Unsettled
-from conveyor.daemon.site import Files, Load, Open, Site, make_site
+from conveyor.daemon.site import Load, Open, Site, make_site
 from conveyor.errors import ConveyorError
 from conveyor.model.event import EventKind, NewEvent
 from conveyor.model.work import Chore
 from conveyor.wiring import make_mirroring, make_teller, upkeep
+from conveyor.wiring.configurationfiles import Files
 
 # Seconds between two times; what is looked at so often is cheap to look at.
 POLL = 1.0
@@ -67,7 +68,7 @@ class Errands:
         self._inbox = inbox
         self._guard = guard
         self._log = log
-        self._files = Files(site)
+        self._files = Files(site.settings, site.read_at)
         self._polling = Polling(site)
         self._jobs: Jobs | None = None
         self.reload = Event()
@@ -207,7 +208,7 @@ class Errands:
         except ConveyorError as error:
             self._tell_broken(error)
             return
-        self._files.watch(site)
+        self._files.watch(site.settings)
         self._inbox.put(Loaded(site=site))
 
     def _tell_broken(self, error: ConveyorError) -> None:

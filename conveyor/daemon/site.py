@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conveyor.errors import ConfigurationInvalid
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
 # Puts a Conveyor together, on a store that is open already if it is given one.
 Open = Callable[["Settings", "Repos", "Books | None"], Conveyor]
 Load = Callable[[], tuple["Settings", "Repos"]]
-# What a file was when it was looked at: time, size and inode; None where there is none.
-Look = tuple[int, int, int] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,51 +73,3 @@ def check_unmoved(old: Settings, new: Settings) -> None:
         raise ConfigurationInvalid(
             f"{' and '.join(moved)} cannot change while the daemon runs", hint="stop it, and start it again"
         )
-
-
-class Files:
-    """Watches the files of the configuration: their time, size and inode.
-
-    Args:
-        site: what was read from them.
-    """
-
-    def __init__(self, site: Site) -> None:
-        self._watched = _files(site)
-        self._known = {path: None if _is_newer(found, site.read_at) else found for path, found in self._looks().items()}
-        self._seen = self._known
-
-    def changed(self) -> bool:
-        """Whether they are others than before, and were the same at the last two looks: nobody is writing them."""
-        before, self._seen = self._seen, self._looks()
-        if self._seen == self._known or self._seen != before:
-            return False
-        self._known = self._seen
-        return True
-
-    def watch(self, site: Site) -> None:
-        """Watch the files of another configuration, as they were at the last look."""
-        self._watched = _files(site)
-        self._known = {path: self._known.get(path) for path in self._watched}
-        self._seen = self._known
-
-    def _looks(self) -> dict[Path, Look]:
-        return {path: look(path) for path in self._watched}
-
-
-def look(path: Path) -> Look:
-    """What a file is now."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
-
-
-def _is_newer(found: Look, than: int) -> bool:
-    return found is not None and found[0] >= than
-
-
-def _files(site: Site) -> tuple[Path, ...]:
-    beside = site.settings.source or site.settings.repos.with_name("conveyor.toml")
-    return (site.settings.repos, beside)

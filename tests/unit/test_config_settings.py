@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from conveyor.config import DaemonSettings, Scratch, Settings, SigningSettings, Surroundings, load_settings
 from conveyor.config.daemon import LogLevel, default_workers
 from conveyor.config.settings_sources import toml_lines, variables
+from conveyor.config.web import WebSettings
 from conveyor.errors import ConfigurationInvalid
 from conveyor.model.mirror import Mirror
 from conveyor.model.target import Limits
@@ -85,6 +86,7 @@ def test_nothing_needs_to_be_set(folder: Path) -> None:
             stale_after=6 * 3600,
             log_level=LogLevel.INFO,
         ),
+        web=WebSettings(listen="127.0.0.1:8080", url=None, open=True),
         polling=Polling(interval=300, at_once=8, per_host=4, time_limit=60, retry_start=60, retry_limit=3600),
         mirrors=(),
         mail=None,
@@ -126,6 +128,11 @@ passphrase_file = "unlock/passphrase"
 workers = 7
 retries = 0
 stop_within = "5m"
+[web]
+listen = "[::1]:8081"
+url = "https://conveyor.example.org/"
+open = false
+
 [polling]
 interval = "2h"
 at_once = 16
@@ -204,6 +211,7 @@ def test_the_file_sets_everything(folder: Path) -> None:
             stale_after=6 * 3600,
             log_level=LogLevel.INFO,
         ),
+        web=WebSettings(listen="[::1]:8081", url="https://conveyor.example.org", open=False),
         polling=Polling(interval=7200, at_once=16, per_host=2, time_limit=30, retry_start=90, retry_limit=86400),
         mirrors=(
             Mirror(

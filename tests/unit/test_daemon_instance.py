@@ -14,12 +14,14 @@ from typing import cast
 import pytest
 
 from conveyor.command import process_started
+from conveyor.config import Settings
 from conveyor.daemon import instance
 from conveyor.daemon.instance import Held, locked
 from conveyor.daemon.log import Log, set_up
-from conveyor.daemon.site import Files, Site, check_unmoved
+from conveyor.daemon.site import check_unmoved
 from conveyor.errors import ConfigurationInvalid, DaemonRunning, StoreUnusable
 from conveyor.model.lease import DAEMON, Lease
+from conveyor.wiring.configurationfiles import Files
 from tests.fakes.clock import NOON, FakeClock
 from tests.fakes.leases import MemoryLeases
 
@@ -158,12 +160,14 @@ class TestFiles:
         os.utime(file, (1, 1))
         return file
 
-    def site(self, repos: Path, *, read_at: int = 10**18) -> Site:
-        settings = SimpleNamespace(source=None, repos=repos)
-        return cast(Site, SimpleNamespace(settings=settings, read_at=read_at))
+    def settings(self, repos: Path) -> Settings:
+        return cast(Settings, SimpleNamespace(source=None, repos=repos))
+
+    def files(self, repos: Path, *, read_at: int = 10**18) -> Files:
+        return Files(self.settings(repos), read_at)
 
     def test_an_edit_counts_once_nobody_writes_any_more(self, repos: Path) -> None:
-        files = Files(self.site(repos))
+        files = self.files(repos)
         assert not files.changed()
         repos.write_text("one, half wri")
         assert not files.changed()
@@ -173,7 +177,7 @@ class TestFiles:
         assert not files.changed()
 
     def test_a_settings_file_may_appear_and_go(self, repos: Path) -> None:
-        files = Files(self.site(repos))
+        files = self.files(repos)
         settings = repos.with_name("conveyor.toml")
         for change in (settings.touch, settings.unlink):
             change()
@@ -181,15 +185,15 @@ class TestFiles:
 
     def test_what_was_edited_while_it_was_read_is_read_again(self, repos: Path) -> None:
         os.utime(repos)
-        files = Files(self.site(repos, read_at=1))
+        files = self.files(repos, read_at=1)
         assert [files.changed(), files.changed(), files.changed()] == [False, True, False]
 
     def test_files_of_another_configuration_are_watched_from_then_on(self, repos: Path, tmp_path: Path) -> None:
-        files = Files(self.site(repos))
+        files = self.files(repos)
         other = tmp_path / "other/repos.yaml"
         other.parent.mkdir()
         other.write_text("two\n")
-        files.watch(self.site(other))
+        files.watch(self.settings(other))
         files.changed()
         files.changed()
         repos.write_text("changed\n")

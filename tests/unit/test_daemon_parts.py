@@ -21,12 +21,12 @@ from conveyor.daemon.jobs import Jobs
 from conveyor.daemon.jumps import Jumps
 from conveyor.daemon.log import Log, set_up
 from conveyor.daemon.room import Room
-from conveyor.daemon.site import look
 from conveyor.daemon.stop import Phase, Stop
 from conveyor.errors import Interrupted, StoreUnusable
 from conveyor.model.build import Outcome, Stage
 from conveyor.model.event import EventKind
 from conveyor.model.work import Chore, Said, SaidKind, Task, to_line, to_said, to_task
+from conveyor.wiring.configurationfiles import look
 
 Usage = namedtuple("Usage", "total used free")
 

@@ -1,0 +1,30 @@
+"""All that is answered, put together."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from conveyor import __version__
+from conveyor.web import health, problems
+from conveyor.web.headers import SafeHeaders
+from conveyor.web.site import Sites
+
+
+def make_app(sites: Sites) -> FastAPI:
+    """What answers requests.
+
+    Args:
+        sites: what it answers from; the caller closes it.
+    """
+    app = FastAPI(
+        title="Conveyor",
+        version=__version__,
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.sites = sites
+    app.add_middleware(SafeHeaders)
+    problems.register(app)
+    app.include_router(health.router)
+    return app

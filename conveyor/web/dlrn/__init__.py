@@ -1,0 +1,1 @@
+"""DLRN's API: /api."""

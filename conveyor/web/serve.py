@@ -1,0 +1,58 @@
+"""Serves the application until it is stopped."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+
+import uvicorn
+
+from conveyor.errors import UserError
+from conveyor.web.app import make_app
+from conveyor.web.site import Sites
+
+# How long a client may keep a connection open without asking for anything, and how long answers may take to end when
+# the server stops, in seconds.
+KEEP_ALIVE = 30
+STOP_WITHIN = 5
+
+
+def serve(sites: Sites, listen: str) -> None:
+    """Answer requests until SIGTERM or Ctrl-C.
+
+    Args:
+        sites: what it answers from; closed at the end.
+        listen: `host:port`; the host of IPv6 in brackets.
+
+    Raises:
+        UserError: it cannot listen there.
+    """
+    listening = _listening(listen)
+    options = uvicorn.Config(
+        make_app(sites),
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=STOP_WITHIN,
+    )
+    try:
+        # It has answered what it had begun, and raises the signal once more.
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(options).run(sockets=[listening])
+    finally:
+        listening.close()
+        sites.close()
+
+
+def _listening(listen: str) -> socket.socket:
+    host, _, port = listen.rpartition(":")
+    family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
+    try:
+        return socket.create_server((host.strip("[]"), int(port)), family=family, backlog=128)
+    except OSError as error:
+        raise UserError(
+            f"the page cannot be served on {listen}",
+            cause=error.strerror or str(error),
+            hint="name another address: --listen, or 'listen' in [web] in conveyor.toml",
+        ) from error
