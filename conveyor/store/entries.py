@@ -52,11 +52,13 @@ class NewestBuild(NamedTuple):
     """A package's newest successful build of a trunk commit.
 
     Attributes:
+        package: the package's name.
         build_id: the build.
         succeeded_at: when it ended, as the database has it.
         failed_since: whether a newer build of its package failed.
     """
 
+    package: str
     build_id: int
     succeeded_at: object
     failed_since: bool
@@ -201,13 +203,7 @@ def newest(connection: Connection, target: str) -> list[NewestBuild]:
 
 def newest_by_package(connection: Connection, target: str) -> dict[str, int]:
     """For each package of the target the number of its newest successful build."""
-    newest_ids = [build.build_id for build in newest(connection, target)]
-    found: dict[str, int] = {}
-    for start in range(0, len(newest_ids), _BUILDS_AT_ONCE):
-        wanted = newest_ids[start : start + _BUILDS_AT_ONCE]
-        statement = select(entry.c.package, entry.c.build_id).where(entry.c.build_id.in_(wanted))
-        found.update((package, build_id) for package, build_id in connection.execute(statement))
-    return found
+    return {build.package: build.build_id for build in newest(connection, target)}
 
 
 def of_builds(connection: Connection, builds: Sequence[int]) -> dict[int, SnapshotEntry]:
@@ -361,7 +357,7 @@ def _select_newest(target: BindParameter[str]) -> Select[*tuple[Any, ...]]:
     others = select(*_of_package(following)).join(newest, following.c.build_id == next_id)
     found = newest.union_all(others)
     # The moment as the database has it: it is only compared.
-    return select(found.c.build_id, type_coerce(found.c.succeeded_at, Text), _failed_since(found))
+    return select(found.c.package, found.c.build_id, type_coerce(found.c.succeeded_at, Text), _failed_since(found))
 
 
 def _of_package(of: FromClause) -> tuple[ColumnElement[Any], ...]:
