@@ -12,6 +12,7 @@ from pathlib import Path
 from bench import bare, gitserver, mock, processes
 from bench.claims import Budget, Claim
 from bench.dlrn import Dlrn, Figures
+from bench.history import BUILDS
 from bench.latency import Latency
 from bench.mock import Mock
 from bench.pbuilder import Pbuilder
@@ -38,6 +39,8 @@ MICROSECONDS = "us"
 # So many packages a trunk has that is published.
 TRUNKS = (100, 1000, 5000)
 BUDGETED = 1000
+# Every package has some builds in it.
+SHORT_HISTORY = 5000
 # So many packages are polled, and so many beside DLRN, which takes long.
 POLLED, POLLED_BY_DLRN = 1000, 100
 # So many builds wait.
@@ -311,6 +314,20 @@ def _growth(cache: Path) -> tuple[Series, ...]:
         fewer = Publishing(cache, package_format, few)
         against = Against(f"publish-{package_format}-growth", f"ours among {few:,}", fewer.peer(fewer.again))
         return _series(target, Publishing(cache, package_format, many).ours, _among(many), against)
+
+    return one(RPM, Format.RPM), one(DEB, Format.DEB), *_history(cache)
+
+
+def _history(cache: Path) -> tuple[Series, ...]:
+    """What a long history costs beyond a short one, the packages being as many."""
+
+    def one(target: str, package_format: Format) -> Series:
+        short = Publishing(cache, package_format, BUDGETED, SHORT_HISTORY)
+        against = Against(
+            f"publish-{package_format}-history", f"ours, {SHORT_HISTORY:,} builds", short.peer(short.again)
+        )
+        what = f"{_among(BUDGETED)}, {BUILDS:,} builds in the store"
+        return _series(target, Publishing(cache, package_format, BUDGETED).ours, what, against)
 
     return one(RPM, Format.RPM), one(DEB, Format.DEB)
 

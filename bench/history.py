@@ -59,14 +59,15 @@ class History:
         return self.folder / "data/repos"
 
 
-def kept(folder: Path, package_format: Format, target: str, count: int) -> History:
-    """The history in a folder, made if it is not there: so many packages, BUILDS builds.
+def kept(folder: Path, package_format: Format, target: str, count: int, builds: int = BUILDS) -> History:
+    """The history in a folder, made if it is not there.
 
     Args:
         folder: keeps it between runs.
         package_format: the target's.
         target: the target's name.
         count: how many packages.
+        builds: how many builds of them.
     """
     packages = _packages(packages_folder(folder), package_format, count)
     history = History(folder=folder, target=target, packages=packages)
@@ -74,7 +75,7 @@ def kept(folder: Path, package_format: Format, target: str, count: int) -> Histo
     if not ready.exists():
         shutil.rmtree(folder / "data", ignore_errors=True)
         _fill_pool(history)
-        _fill_store(history)
+        _fill_store(history, builds)
         ready.touch()
     return history
 
@@ -117,12 +118,12 @@ def _fill_pool(history: History) -> None:
             final.hardlink_to(path)
 
 
-def _fill_store(history: History) -> None:
+def _fill_store(history: History, builds: int) -> None:
     open_store(history.database).close()
     database = Database(history.database, patience=30)
     try:
         with database.writing() as connection, _batches(connection) as add:
-            numbers = package_of_each(BUILDS, len(history.packages))
+            numbers = package_of_each(builds, len(history.packages))
             newest = {package: number for number, package in enumerate(numbers)}
             for number, package in enumerate(numbers):
                 chosen, is_newest = history.packages[package], newest[package] == number

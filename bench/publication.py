@@ -1,4 +1,4 @@
-"""Publishes new builds of a kept history in a process of its own: FOLDER FORMAT COUNT FILE."""
+"""Publishes new builds of a kept history in a process of its own: FOLDER FORMAT COUNT BUILDS FILE."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ class SystemClock:
 
 def main() -> int:
     """Publish, and write down what it took."""
-    folder, word, count, figures = sys.argv[1:]
+    folder, word, count, builds, figures = sys.argv[1:]
     package_format = Format(word)
-    made = history.kept(Path(folder), package_format, TARGET, int(count))
+    made = history.kept(Path(folder), package_format, TARGET, int(count), int(builds))
     Path(figures).write_text(json.dumps(publish(made, package_format)), encoding="utf-8")
     return 0
 

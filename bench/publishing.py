@@ -49,18 +49,21 @@ class Publishing:
         cache: keeps the histories and repositories between runs, and DLRN.
         package_format: what is published.
         count: how many packages.
+        builds: how many builds of them are in the store.
     """
 
-    def __init__(self, cache: Path, package_format: Format, count: int) -> None:
+    def __init__(self, cache: Path, package_format: Format, count: int, builds: int = history.BUILDS) -> None:
         self._cache = cache
         self._format = package_format
         self._count = count
-        self._folder = cache / f"publishing/{package_format}-{count}"
+        self._builds = builds
+        name = f"{package_format}-{count}" if builds == history.BUILDS else f"{package_format}-{count}-{builds}"
+        self._folder = cache / "publishing" / name
         self._last: tuple[Sample, Callable[[], Figures], Figures] | None = None
 
     def ours(self, _workshop: Workshop, _target: Target) -> Sample:
         """A new version of one package, the second that is published by a process of its own."""
-        figures = self._in_process(OURS, str(self._folder), self._format.value, str(self._count))
+        figures = self.again()
         return Sample(value=figures[TIME], figures=figures)
 
     def peer(self, tool: Callable[[], Figures], figure: str = TIME) -> Peer:
@@ -74,8 +77,8 @@ class Publishing:
         return theirs
 
     def again(self) -> Figures:
-        """Our own figures, for comparing numbers of packages."""
-        return self._in_process(OURS, str(self._folder), self._format.value, str(self._count))
+        """Our own figures, for comparing numbers of packages and of builds."""
+        return self._in_process(OURS, str(self._folder), self._format.value, str(self._count), str(self._builds))
 
     def createrepo(self) -> Figures:
         """createrepo_c over all packages."""
