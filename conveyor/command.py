@@ -119,30 +119,20 @@ def run(
             )
     except FileNotFoundError as error:
         raise _missing(argv[0]) from error
-    try:
+    output = b""
+    with _ending(process, argv[0], timeout):
         if log is None:
             output = _captured(process, timeout, stop)
         else:
-            output = b""
             _pump(process, log, timeout)
-    except subprocess.TimeoutExpired as error:
-        _kill_session(process)
-        raise _timed_out(argv[0], timeout) from error
-    except BaseException:
-        _kill_session(process)
-        raise
-    finally:
-        _end(process)
     completed = Completed(
         argv=tuple(argv),
         returncode=process.returncode,
-        output=(output or b"").decode("utf-8", "replace"),
+        output=output.decode("utf-8", "replace"),
         seconds=time.monotonic() - started,
     )
     if check and completed.returncode != 0:
-        raise CommandFailed(
-            f"{argv[0]} ended with code {completed.returncode}", details=completed.output.splitlines()[-TAIL_LINES:]
-        )
+        raise _failed(argv[0], completed.returncode, completed.output)
     return completed
 
 
@@ -184,7 +174,7 @@ class Process:
                 start_new_session=True,
             )
         except FileNotFoundError as error:
-            raise CommandMissing(f"{argv[0]} is not installed") from error
+            raise _missing(argv[0]) from error
         self.pid = self._process.pid
         self.started = process_started(self.pid)
 
@@ -269,19 +259,10 @@ def ask(
         )
     except FileNotFoundError as error:
         raise _missing(argv[0]) from error
-    try:
+    with _ending(process, argv[0], timeout):
         output, complaint = _listen(process, _Patience(process, timeout, stop), limit)
-    except subprocess.TimeoutExpired as error:
-        _kill_session(process)
-        raise _timed_out(argv[0], timeout) from error
-    except BaseException:
-        _kill_session(process)
-        raise
-    finally:
-        _end(process)
     if process.returncode != 0:
-        lines = complaint.decode("utf-8", "replace").splitlines()
-        raise CommandFailed(f"{argv[0]} ended with code {process.returncode}", details=lines[-TAIL_LINES:])
+        raise _failed(argv[0], process.returncode, complaint.decode("utf-8", "replace"))
     return output
 
 
@@ -295,7 +276,7 @@ def become(argv: Sequence[str]) -> NoReturn:
     try:
         os.execvp(argv[0], list(argv))  # noqa: S606 - an argv list, as everywhere
     except FileNotFoundError as error:
-        raise CommandMissing(f"{argv[0]} is not installed") from error
+        raise _missing(argv[0]) from error
 
 
 def attach(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
@@ -398,8 +379,27 @@ def _missing(program: str) -> CommandMissing:
     return CommandMissing(f"{program} is not installed", hint="run 'conveyor doctor': it names the package to install")
 
 
-def _timed_out(program: str, timeout: float) -> CommandTimedOut:
-    return CommandTimedOut(f"{program} took longer than {timeout:g} s and was killed")
+def _failed(program: str, code: int, told: str) -> CommandFailed:
+    return CommandFailed(f"{program} ended with code {code}", details=told.splitlines()[-TAIL_LINES:])
+
+
+@contextmanager
+def _ending(process: subprocess.Popen[bytes], program: str, timeout: float) -> Iterator[None]:
+    """The command has ended when the block has; with all its children where the block raises.
+
+    Raises:
+        CommandTimedOut: the block's waiting took too long.
+    """
+    try:
+        yield
+    except subprocess.TimeoutExpired as error:
+        _kill_session(process)
+        raise CommandTimedOut(f"{program} took longer than {timeout:g} s and was killed") from error
+    except BaseException:
+        _kill_session(process)
+        raise
+    finally:
+        _end(process)
 
 
 def _pump(process: subprocess.Popen[bytes], log: IO[bytes], timeout: float) -> None:
