@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from queue import SimpleQueue
 from threading import Thread
 
@@ -13,10 +14,10 @@ from conveyor.command import Process
 from conveyor.daemon.log import Log
 from conveyor.model.queue import QueueItem
 from conveyor.model.work import Said, SaidKind, Task, to_line, to_said
+from conveyor.pipeline.growingwait import growing_wait
 
 # A worker that cannot start is tried again after a second, then after twice as long each time.
-LONGEST_PAUSE = 60.0
-MOST_DOUBLINGS = 20
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(minutes=1)
 CLOSING_SECONDS = 5.0
 # A signal that was lost in a place where Python drops what handlers raise is sent again.
 AGAIN_SECONDS = 30.0
@@ -205,7 +206,8 @@ class Workers:
 
     def _wait_longer(self) -> None:
         self._failures += 1
-        self._not_before = time.monotonic() + min(2.0 ** min(self._failures, MOST_DOUBLINGS) / 2, LONGEST_PAUSE)
+        pause = growing_wait(FIRST_PAUSE, self._failures, LONGEST_PAUSE)
+        self._not_before = time.monotonic() + pause.total_seconds()
 
     def dismiss(self) -> None:
         """Start no workers any more, and have those end that have no build."""

@@ -6,11 +6,11 @@ import hashlib
 from datetime import datetime, timedelta
 
 from conveyor.model.build import Build
+from conveyor.pipeline.growingwait import growing_wait
 from conveyor.ports import Clock, Queue
 
 LONGEST_WAIT = timedelta(hours=6)
 JITTER = 0.2
-MOST_DOUBLINGS = 20
 
 
 class Retries:
@@ -49,7 +49,7 @@ def backoff(wait: timedelta, failures: int, who: str) -> timedelta:
 
     The same arguments give the same time, and many that failed at once are not tried again at once.
     """
-    longer = min(wait * (1 << min(max(failures - 1, 0), MOST_DOUBLINGS)), max(LONGEST_WAIT, wait))
+    longer = growing_wait(wait, failures, max(LONGEST_WAIT, wait))
     digest = hashlib.sha256(f"{who} {failures}".encode()).digest()
     fraction = int.from_bytes(digest[:4]) / 2**32
     return longer * (1 - JITTER + 2 * JITTER * fraction)

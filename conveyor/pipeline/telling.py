@@ -17,6 +17,7 @@ from typing import NamedTuple
 from conveyor.errors import ChannelDown, ConveyorError, NoticeFailed, NoticeRefused
 from conveyor.model.event import EventKind, NewEvent
 from conveyor.model.notice import Channel, Notice
+from conveyor.pipeline.growingwait import growing_wait
 from conveyor.pipeline.notices import Facts, NoticeMaker
 from conveyor.ports import Events, Letters, Notifier, Outbox
 
@@ -170,7 +171,7 @@ class Teller:
 
     def _wait(self, notice: Notice, asked: float = 0) -> timedelta:
         """How long until a notice is tried again; longer where the other side asks for it."""
-        backoff = min(FIRST_WAIT * int(GROWTH ** min(notice.tries, MAX_TRIES)), LONGEST_WAIT)
+        backoff = growing_wait(FIRST_WAIT, notice.tries + 1, LONGEST_WAIT, factor=GROWTH)
         wanted = min(timedelta(seconds=asked), LONGEST_WAIT)
         jitter: float = self._random.uniform(*JITTER)
         return max(backoff * jitter, wanted)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from conveyor.errors import ConveyorError, Interrupted, MirroringFailed
 from conveyor.model.mirror import Copied, Mirror, MirrorState
+from conveyor.pipeline.growingwait import growing_wait
 from conveyor.ports import Clock, Copier, Ledger, MirrorStates, Repository, Store
 
 # A mirror that fails is left alone for a minute, then for twice as long each time, at most this long.
@@ -210,4 +211,4 @@ class Mirroring:
 
 def pause(failures: int) -> timedelta:
     """How long a mirror is left alone after so many failures in a row."""
-    return min(FIRST_PAUSE * (1 << min(failures - 1, 20)), LONGEST_PAUSE)
+    return growing_wait(FIRST_PAUSE, failures, LONGEST_PAUSE)

@@ -7,11 +7,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from conveyor.model.watch import Polling, Remote
+from conveyor.pipeline.growingwait import growing_wait
 
 # By how much of it an interval is shorter or longer, so that what was due at once drifts apart.
 SPREAD = 0.1
-# Beyond this the limit counts in any case.
-MOST_DOUBLINGS = 30
 
 
 class Timetable:
@@ -105,5 +104,5 @@ class Timetable:
 
 def backoff(polling: Polling, failures: int, chance: float) -> timedelta:
     """How long to wait after so many failures in a row: twice as long after each, and never all for the same time."""
-    doubled = polling.retry_start * 2 ** min(failures - 1, MOST_DOUBLINGS)
-    return timedelta(seconds=min(doubled, polling.retry_limit) * (1 + chance) / 2)
+    first, longest = timedelta(seconds=polling.retry_start), timedelta(seconds=polling.retry_limit)
+    return growing_wait(first, failures, longest) * ((1 + chance) / 2)
