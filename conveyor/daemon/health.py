@@ -24,6 +24,9 @@ class Readiness:
         vitals: what the daemon's threads know.
         lost_after: seconds after which a lease that was not renewed counts as lost.
         polls: whether the daemon polls.
+
+    Attributes:
+        lost_after: may be set to another time.
     """
 
     def __init__(
@@ -33,7 +36,7 @@ class Readiness:
         self._watch = watch
         self._clock = clock
         self._vitals = vitals
-        self._lost_after = timedelta(seconds=lost_after)
+        self.lost_after = lost_after
         self._polls = polls
 
     def reasons(self) -> tuple[str, ...]:
@@ -59,6 +62,6 @@ class Readiness:
         holder = self._leases.holder(DAEMON)
         if self._vitals.lease_lost or holder is None or (holder.host, holder.pid) != (platform.node(), os.getpid()):
             return "another daemon has the lease, or none"
-        if self._clock.now() - holder.heartbeat_at > self._lost_after:
+        if self._clock.now() - holder.heartbeat_at > timedelta(seconds=self.lost_after):
             return "the lease was not renewed for too long"
         return ""

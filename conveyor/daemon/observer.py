@@ -62,7 +62,7 @@ class Observer:
             polls=polls,
         )
         self._vitals.stale = self._watchdog.stale
-        readiness = Readiness(
+        self._readiness = Readiness(
             leases=conveyor.leases,
             watch=conveyor.watch,
             clock=conveyor.clock,
@@ -71,7 +71,9 @@ class Observer:
             polls=polls,
         )
         listen = settings.daemon.listen if serves else None
-        self._server = HttpServer(listen, make_app(make_wsgi_app(registry), readiness.reasons)) if listen else None
+        self._server = (
+            HttpServer(listen, make_app(make_wsgi_app(registry), self._readiness.reasons)) if listen else None
+        )
 
     def begin(self, jobs: Jobs) -> None:
         """Answer from now on, and put the jobs on the clock."""
@@ -86,6 +88,8 @@ class Observer:
         """Look at this from now on."""
         if site.settings.daemon.listen != self._site.settings.daemon.listen:
             self._log.warning("'listen' has changed: that takes effect at the next start")
+        self._watchdog.stale_after = site.settings.daemon.stale_after
+        self._readiness.lost_after = site.settings.daemon.lost_after
         self._site = site
 
     def ready(self) -> None:

@@ -68,6 +68,9 @@ class Watchdog:
         stale_after: seconds without a sign of life after which work counts as standing still.
         polls: whether the daemon polls.
         monotonic: the clock.
+
+    Attributes:
+        stale_after: may be set to another time.
     """
 
     def __init__(
@@ -85,7 +88,7 @@ class Watchdog:
         self._watch = watch
         self._events = events
         self._store = store
-        self._stale_after = stale_after
+        self.stale_after = stale_after
         self._polls = polls
         self._monotonic = monotonic
         self._seen: dict[Work, _Seen] = {}
@@ -118,7 +121,7 @@ class Watchdog:
             was_stale = seen.stale
             self._seen[work] = _Seen(mark, self._monotonic(), stale=False)
             return _event(work, EventKind.STALE_NO_MORE, waited) if was_stale else None
-        if seen.stale or waited <= self._stale_after or not self._should(work, now):
+        if seen.stale or waited <= self.stale_after or not self._should(work, now):
             return None
         seen.stale = True
         return _event(work, EventKind.STALE, waited)
