@@ -18,6 +18,7 @@ from conveyor.pipeline.rebuilds.rebuilding import Rebuilds
 from conveyor.queue import find_cycles
 from tests.fakes.describer import FakeDescriber
 from tests.fakes.store import MemoryStore
+from tests.fakes.store_samples import CAUSE
 from tests.fakes.toolchain import FakeToolchain
 from tests.support.workshop import TARGET, Workshop, new_world, package_of
 
@@ -251,6 +252,47 @@ def test_a_rebuild_that_was_given_up_is_not_the_last(bench: Bench) -> None:
     (other,) = bench.plan()
     assert bench.store.build(other).commit == bench.first.commit.rebuilt(2)
     assert len(bench.store.events.newest(kinds=[EventKind.QUEUED])) == 2
+
+
+def fails_to_install(bench: Bench, number: int, *details: str) -> None:
+    claimed = bench.workshop.claims.take(number)
+    assert claimed is not None
+    assert claimed.claim is not None
+    bench.store.finish(
+        number,
+        claimed.claim.token,
+        outcome=Outcome.FAILED,
+        at=bench.world.clock.now(),
+        version=None,
+        cause=replace(CAUSE, kind="NotInstallable", summary="the packages cannot be installed", details=details),
+        stages=(),
+        entry=None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("told", "again"),
+    [
+        (f"nothing provides {LIBRARY} >= 1.2 needed by {PROGRAM}-1.1-1.noarch", True),
+        (f"{PROGRAM} : Depends: {LIBRARY} (>= 1.2) but it is not going to be installed", True),
+        (f"nothing provides {LIBRARY}-extras needed by {PROGRAM}-1.1-1.noarch", False),
+    ],
+)
+def test_what_could_not_be_installed_is_tried_again_when_what_it_lacked_came(
+    tmp_path: Path, told: str, again: bool
+) -> None:
+    bench = Bench(tmp_path, RebuildPolicy.NEVER)
+    bench.workshop.push(PROGRAM, "More of it")
+    waiting = bench.order(bench.first)[0]
+    fails_to_install(bench, waiting, told)
+    assert bench.plan() == []
+    bench.change(LIBRARY)
+    assert bench.plan() == ([waiting] if again else [])
+    if again:
+        _, reason = bench.store.reason(waiting)
+        assert reason.detail == f"it could not be installed before there was {LIBRARY} 1.2-1"
+        fails_to_install(bench, waiting, told)
+        assert bench.plan() == []
 
 
 def test_what_was_cancelled_is_left_alone_until_something_changes(bench: Bench) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from conveyor.errors import BuildDependencyMissing
+from conveyor.errors import BuildDependencyMissing, NotInstallable
 from conveyor.model.build import Build, Outcome, State
 from conveyor.model.event import EventKind, NewEvent
 from conveyor.model.package import Package, RebuildPolicy
@@ -20,6 +21,9 @@ from conveyor.pipeline.rebuilds.trunk_state import Contents, TrunkState
 from conveyor.ports import Events, Queue, Store, Toolchain
 
 MISSING = BuildDependencyMissing.__name__
+NOT_INSTALLABLE = NotInstallable.__name__
+# Names of packages: Debian Policy, 5.6.7, and what Fedora's naming guidelines allow beside it.
+PACKAGE_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9+._-]*[A-Za-z0-9+])?")
 # What ends so stays so until somebody or something asks for it.
 FINAL = (Outcome.FAILED, Outcome.CANCELLED)
 # So many of a package's newest builds for a target are looked at.
@@ -58,6 +62,14 @@ class Case:
         """Whether its latest build failed because something that it builds with was not there."""
         cause = self.latest.cause
         return self.latest.outcome is Outcome.FAILED and cause is not None and cause.kind == MISSING
+
+    @property
+    def named_when_installed(self) -> frozenset[str]:
+        """What the package manager named, names of packages among it, when the packages could not be installed."""
+        cause = self.latest.cause
+        if self.latest.outcome is not Outcome.FAILED or cause is None or cause.kind != NOT_INSTALLABLE:
+            return frozenset()
+        return frozenset(PACKAGE_NAME.findall("\n".join([cause.summary, *cause.details])))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +158,13 @@ class Rebuilds:
             return ()
         good = state.contents.newest.get(package.name)
         case = Case(package=package, target=target, latest=latest, good=good, state=state, circles=circles)
-        wish = self._full(case) or self._first(case) or self._complete(case) or self._by_policy(case, at)
+        wish = (
+            self._full(case)
+            or self._first(case)
+            or self._complete(case)
+            or self._installed(case)
+            or self._by_policy(case, at)
+        )
         if wish is None:
             return ()
         if not wish.retry:
@@ -191,11 +209,21 @@ class Rebuilds:
         if not case.lacks_dependency:
             return None
         providers = case.circles.providers(case.package.name, case.state.contents.newest)
-        new = [name for name in providers if case.state.since(name, case.latest.started_at)]
+        return self._with(case, providers, "it could not be built before there was")
+
+    def _installed(self, case: Case) -> Wish | None:
+        """Once more where it could not be installed, and packages that were named in that came since."""
+        makers = case.state.contents.makers
+        named = {makers[name][0].package for name in case.named_when_installed if name in makers}
+        return self._with(case, sorted(named - {case.package.name}), "it could not be installed before there was")
+
+    def _with(self, case: Case, packages: Sequence[str], why: str) -> Wish | None:
+        """The latest build once more, where some of these packages came since."""
+        new = [name for name in packages if case.state.since(name, case.latest.started_at)]
         if not new:
             return None
         came = ", ".join(f"{name} {case.state.contents.entries[name].version}" for name in new)
-        reason = self._reason(case, ReasonKind.DEPENDENCY, new, f"it could not be built before there was {came}")
+        reason = self._reason(case, ReasonKind.DEPENDENCY, new, f"{why} {came}")
         return Wish(reason=reason, priority=None, retry=True)
 
     def _by_policy(self, case: Case, at: datetime) -> Wish | None:
