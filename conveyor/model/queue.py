@@ -10,7 +10,7 @@ from enum import IntEnum, StrEnum
 from conveyor.model.build import State
 from conveyor.model.commit import Commit
 from conveyor.model.event import NewEvent
-from conveyor.model.watch import Head
+from conveyor.model.watch import Head, Tags
 
 
 class Priority(IntEnum):
@@ -84,6 +84,7 @@ class Change:
         superseded: builds that need not be built any more, by number, and why; those that run or have ended stay.
         cancelled: builds to cancel though they run, by number, and why.
         heads: what is followed from now on.
+        tags: what the version tags of upstreams are from now on, by package; those packages have heads.
         events: what happened, in order.
     """
 
@@ -91,6 +92,7 @@ class Change:
     superseded: Mapping[int, str] = field(default_factory=dict)
     cancelled: Mapping[int, str] = field(default_factory=dict)
     heads: tuple[Head, ...] = ()
+    tags: Mapping[str, Tags] = field(default_factory=dict)
     events: tuple[NewEvent, ...] = ()
 
 

@@ -40,7 +40,6 @@ class Head:
         sha: the newest commit that was seen; None where the branch is gone. Of a folder the hash of its content.
         packaging_sha: of packaging: what commits are built with, which is not `sha` where an archetype is part of it;
             where the branch is gone, what it was. Empty for upstream.
-        tags: of a package that follows tags: sha by tag name; empty for others.
         at: when it was last seen to change, with zone.
     """
 
@@ -50,8 +49,20 @@ class Head:
     ref: str
     sha: str | None
     packaging_sha: str = ""
-    tags: Mapping[str, str] = field(default_factory=dict)
     at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tags:
+    """The tags of a package's upstream that stand for versions, as they were last seen, and all told that came before.
+
+    Attributes:
+        shas: sha of the commit (or other object) that each leads to in the end, by its name.
+        followed: whether the commits that they lead to are those to build; else only versions depend on them.
+    """
+
+    shas: Mapping[str, str] = field(default_factory=dict)
+    followed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

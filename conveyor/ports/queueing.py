@@ -10,7 +10,7 @@ from conveyor.model.build import Build
 from conveyor.model.event import Event, EventKind, NewEvent
 from conveyor.model.lease import Lease
 from conveyor.model.queue import Change, Pause, Priority, QueueChanges, QueueSize, Reason, Relations, Scope
-from conveyor.model.watch import Head, Poke, Remote, Side
+from conveyor.model.watch import Head, Poke, Remote, Side, Tags
 
 
 class Queue(Protocol):
@@ -112,6 +112,9 @@ class Watch(Protocol):
 
     def heads(self) -> Mapping[tuple[str, Side], Head]:
         """What was last seen of each package, by its name and side."""
+
+    def tags(self, packages: Collection[str]) -> Mapping[str, Tags]:
+        """The version tags that were last seen of packages, by the package's name, of those with a head upstream."""
 
     def remotes(self) -> Mapping[str, Remote]:
         """How polling goes, by URL."""

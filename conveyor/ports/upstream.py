@@ -58,6 +58,12 @@ class Git(Protocol):
     def merge_base(self, url: str, *, one: str, other: str) -> str | None:
         """The best commit that is in the ancestry of two; None where there is none, or one of them is not known."""
 
+    def tags(self, url: str) -> Mapping[str, str]:
+        """What each tag in the mirror of `url` leads to in the end: the sha of a commit, or of another object, by name.
+
+        Names are upstream's text, and need not be UTF-8.
+        """
+
     def history(self, url: str, sha: str) -> History:
         """What version schemes need to know of the past of `sha`."""
 

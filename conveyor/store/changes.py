@@ -38,6 +38,7 @@ def apply(connection: Connection, change: Change, at: datetime) -> tuple[int, ..
     _change_each(connection, _END_WAITING, {**change.superseded, **change.cancelled}, number)
     _change_each(connection, _CANCEL_RUNNING, change.cancelled, number)
     watch.set_heads(connection, change.heads)
+    watch.set_tags(connection, change.tags)
     events.append(connection, change.events, at)
     return made
 

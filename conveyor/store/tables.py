@@ -422,7 +422,8 @@ head = Table(
     Column("ref", HarmlessText, nullable=False),  # the followed branch; empty for a packaging folder
     Column("sha", HarmlessText),  # null where the branch is gone
     Column("packaging_sha", HarmlessText, nullable=False),  # of packaging: what commits are built with
-    Column("tags", JSON, nullable=False),  # sha by tag name, of packages that follow tags
+    # Version tags of the upstream: sha by name where they are followed; else a list of [name, sha].
+    Column("tags", JSON, nullable=False),
     Column("at", UtcDateTime, nullable=False),  # when it was last seen to change
     PrimaryKeyConstraint("package", "side"),
     _one_of("side", Side, "side"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Table
@@ -14,13 +14,20 @@ if TYPE_CHECKING:
 Row = Mapping[str, object]
 
 
-def put(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    """Make rows, or change those with the same primary key. All rows name the same columns."""
+def put(connection: Connection, table: Table, rows: Sequence[Row], kept: Collection[str] = ()) -> None:
+    """Make rows, or change those with the same primary key. All rows name the same columns.
+
+    Args:
+        connection: with a transaction.
+        table: where.
+        rows: the rows.
+        kept: columns that stay as they are in rows that are there already.
+    """
     if not rows:
         return
     keys = [column.name for column in table.primary_key]
     new = _insert(connection, table)
-    changed = {name: new.excluded[name] for name in rows[0] if name not in keys}
+    changed = {name: new.excluded[name] for name in rows[0] if name not in {*keys, *kept}}
     connection.execute(new.on_conflict_do_update(index_elements=keys, set_=changed), [dict(row) for row in rows])
 
 

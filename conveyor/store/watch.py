@@ -6,13 +6,16 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy import Connection, bindparam, delete, select, update
 
-from conveyor.model.watch import Head, Poke, Remote, Side
+from conveyor.model.watch import Head, Poke, Remote, Side, Tags
 from conveyor.store import upsert
 from conveyor.store.database import Database
 from conveyor.store.tables import head, poke, remote
-from conveyor.store.types import harmless_object
+from conveyor.store.types import harmless
+
+# All of a head but the tags, of which there may be hundreds.
+_HEAD = [column for column in head.c if column is not head.c.tags]
 
 
 class SqlWatch:
@@ -30,9 +33,16 @@ class SqlWatch:
     def heads(self) -> Mapping[tuple[str, Side], Head]:
         """See the port."""
         with self._database.reading() as connection:
-            rows = connection.execute(select(head)).mappings().all()
+            rows = connection.execute(select(*_HEAD)).mappings().all()
         found = (Head(**{**row, "side": Side(row["side"])}) for row in rows)
         return {(one.package, one.side): one for one in found}
+
+    def tags(self, packages: Collection[str]) -> Mapping[str, Tags]:
+        """See the port. Packages are asked for one by one: of thousands, few follow tags."""
+        statement = select(head.c.tags).where(head.c.package == bindparam("of"), head.c.side == Side.UPSTREAM)
+        with self._database.reading() as connection:
+            found = {package: connection.execute(statement, {"of": package}).scalar() for package in packages}
+        return {package: _to_tags(stored) for package, stored in found.items() if stored is not None}
 
     def remotes(self) -> Mapping[str, Remote]:
         """See the port."""
@@ -88,7 +98,7 @@ class SqlWatch:
 
 def set_heads(connection: Connection, heads: Sequence[Head]) -> None:
     """What is followed from now on; of two of one package and side the last counts. The caller's transaction."""
-    rows = {
+    rows: dict[tuple[str, Side], upsert.Row] = {
         (one.package, one.side): {
             "package": one.package,
             "side": one.side,
@@ -96,12 +106,29 @@ def set_heads(connection: Connection, heads: Sequence[Head]) -> None:
             "ref": one.ref,
             "sha": one.sha,
             "packaging_sha": one.packaging_sha,
-            "tags": harmless_object(one.tags),
+            "tags": [],
             "at": one.at,
         }
         for one in heads
     }
-    upsert.put(connection, head, _in_order(rows))
+    upsert.put(connection, head, _in_order(rows), kept=["tags"])
+
+
+def set_tags(connection: Connection, tags: Mapping[str, Tags]) -> None:
+    """What the version tags of packages are from now on, by package. The caller's transaction."""
+    of_one = update(head).where(head.c.package == bindparam("of"), head.c.side == Side.UPSTREAM)
+    for package in sorted(tags):
+        connection.execute(of_one.values(tags=_from_tags(tags[package])), {"of": package})
+
+
+def _from_tags(tags: Tags) -> object:
+    """Tags as they are stored; a list of those that are not followed, which the schema once did not know."""
+    shas = {harmless(name): sha for name, sha in tags.shas.items()}
+    return shas if tags.followed else [*shas.items()]
+
+
+def _to_tags(stored: Mapping[str, str] | Sequence[tuple[str, str]]) -> Tags:
+    return Tags(shas=dict(stored), followed=isinstance(stored, Mapping))
 
 
 def _in_order(rows: Mapping[Any, upsert.Row]) -> list[upsert.Row]:

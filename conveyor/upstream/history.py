@@ -56,7 +56,7 @@ def read_history(queries: Queries, sha: str, package: str) -> History:
     is forgotten with the next tag. pbr takes the first tagged commit in the order of dates, which clocks can disturb.
     """
     (commit,) = read_commits(queries, "--max-count=1", sha)
-    tags = _tags(queries)
+    tags = read_tags(queries)
     versions = {name: version for name in tags if (version := version_of_tag(name, package)) is not None}
     tag = _nearest(queries, sha, tags, versions)
     # Full names: a branch or tag may have any name, options and other tags' shas included.
@@ -73,7 +73,7 @@ def read_history(queries: Queries, sha: str, package: str) -> History:
     )
 
 
-def _tags(queries: Queries) -> dict[str, str]:
+def read_tags(queries: Queries) -> dict[str, str]:
     """The commit, or other object, that each tag leads to in the end, by the tag's name."""
     output = queries.try_ask("show-ref", "--tags", "--dereference")
     tags = {}

@@ -22,7 +22,7 @@ from conveyor.model.watch import RemoteRefs
 from conveyor.upstream.archive import compress, contents, members
 from conveyor.upstream.fetch import Writer, locked, make_bare
 from conveyor.upstream.hardening import cleaned, environment, folder_name, protocol_of, rewritten, shown
-from conveyor.upstream.history import read_commits, read_history
+from conveyor.upstream.history import read_commits, read_history, read_tags
 from conveyor.upstream.queries import Queries
 from conveyor.upstream.refs import ask_refs
 from conveyor.upstream.tags import package_of
@@ -127,6 +127,10 @@ class GitMirrors:
             return None
         found = queries.try_ask("merge-base", one, other)
         return found.decode().strip() if found else None
+
+    def tags(self, url: str) -> Mapping[str, str]:
+        """As in the port."""
+        return read_tags(self._queries(url))
 
     def history(self, url: str, sha: str) -> History:
         """As in the port; how the tag is found is told at `conveyor.upstream.history.read_history`."""

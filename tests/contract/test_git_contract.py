@@ -184,6 +184,20 @@ def test_what_a_repository_has(world: World) -> None:
         world.git.refs(NOWHERE)
 
 
+def test_the_tags_of_a_mirror_are_those_that_were_fetched(world: World) -> None:
+    assert world.git.tags(world.url) == {}
+    first = world.upstream.commit("one")
+    second = world.upstream.commit("two")
+    world.upstream.tag("1.0", first)
+    world.upstream.tag("$(reboot)", second, annotated=False)
+    assert world.git.tags(world.url) == {}
+    world.git.update(world.url)
+    assert world.git.tags(world.url) == {"1.0": first, "$(reboot)": second}
+    world.upstream.tag("1.0", second)
+    world.git.update(world.url)
+    assert world.git.tags(world.url)["1.0"] == second
+
+
 def test_a_branch_that_is_deleted(world: World) -> None:
     sha = world.upstream.commit("one")
     world.upstream.set_branch("topic", sha)

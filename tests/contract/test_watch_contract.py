@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from conveyor.model.queue import Change
-from conveyor.model.watch import Head, Poke, Remote, Side
+from conveyor.model.watch import Head, Poke, Remote, Side, Tags
 from conveyor.ports import Queue, Watch
 from conveyor.store import open_books
 from tests.fakes.queue import MemoryQueue
@@ -18,9 +18,7 @@ from tests.fakes.store_samples import NOON, minute, sha1
 from tests.fakes.watch import MemoryWatch
 
 URL = "https://git.example.org/nova"
-HEAD = Head(
-    package="nova", side=Side.UPSTREAM, url=URL, ref="master", sha=sha1("1"), tags={"1.0": sha1("1.0")}, at=NOON
-)
+HEAD = Head(package="nova", side=Side.UPSTREAM, url=URL, ref="master", sha=sha1("1"), at=NOON)
 REMOTE = Remote(url=URL, polled_at=NOON, answered_at=NOON, failures=0, cause="", next_at=minute(5))
 
 
@@ -54,14 +52,43 @@ class TestHeads:
         kept.queue.apply(Change(heads=(HEAD, packaging)), NOON)
         assert kept.watch.heads() == {("nova", Side.UPSTREAM): HEAD, ("nova", Side.PACKAGING): packaging}
 
-        gone = replace(HEAD, sha=None, tags={}, at=minute(1))
+        gone = replace(HEAD, sha=None, at=minute(1))
         kept.queue.apply(Change(heads=(replace(gone, ref="old"), gone)), NOON)
         assert kept.watch.heads() == {("nova", Side.UPSTREAM): gone, ("nova", Side.PACKAGING): packaging}
 
-    def test_names_of_tags_are_made_harmless(self, kept: Kept) -> None:
-        kept.queue.apply(Change(heads=(replace(HEAD, tags={"\udcff": sha1("t")}),)), NOON)
 
-        assert kept.watch.heads()["nova", Side.UPSTREAM].tags == {"\ufffd": sha1("t")}
+class TestTags:
+    @pytest.mark.parametrize("followed", [True, False])
+    def test_they_stay_until_there_are_others(self, kept: Kept, followed: bool) -> None:
+        packaging = replace(HEAD, side=Side.PACKAGING)
+        tags = Tags(shas={"1.0": sha1("1.0"), "1.1": sha1("1.1")}, followed=followed)
+        kept.queue.apply(Change(heads=(HEAD, packaging), tags={"nova": tags}), NOON)
+        assert kept.watch.tags(["nova", "glance"]) == {"nova": tags}
+
+        kept.queue.apply(Change(heads=(replace(HEAD, sha=sha1("2")), packaging)), NOON)
+        assert kept.watch.tags(["nova"]) == {"nova": tags}
+
+        none = Tags(shas={}, followed=followed)
+        kept.queue.apply(Change(tags={"nova": none}), NOON)
+        assert kept.watch.tags(["nova"]) == {"nova": none}
+
+    def test_of_what_is_followed_on_no_side_there_are_none(self, kept: Kept) -> None:
+        kept.queue.apply(Change(heads=(HEAD,)), NOON)
+        assert kept.watch.tags([]) == {}
+        assert kept.watch.tags(["nova", "glance"]) == {"nova": Tags()}
+
+        kept.queue.apply(Change(tags={"nova": Tags(shas={"1.0": sha1("1")})}), NOON)
+        kept.watch.forget(["nova"], [])
+        assert kept.watch.tags(["nova"]) == {}
+        kept.queue.apply(Change(heads=(HEAD,)), NOON)
+        assert kept.watch.tags(["nova"]) == {"nova": Tags()}
+
+    @pytest.mark.parametrize("followed", [True, False])
+    def test_names_are_made_harmless(self, kept: Kept, followed: bool) -> None:
+        tags = Tags(shas={"\udcff": sha1("t")}, followed=followed)
+        kept.queue.apply(Change(heads=(HEAD,), tags={"nova": tags}), NOON)
+
+        assert kept.watch.tags(["nova"])["nova"].shas == {"\ufffd": sha1("t")}
 
 
 class TestRemotes:

@@ -163,6 +163,10 @@ class FakeGit:
         # A commit was made before those that have it in their ancestry.
         return next((sha for sha in reversed(mirror.objects) if sha in common), None)
 
+    def tags(self, url: str) -> Mapping[str, str]:
+        """As in the port."""
+        return dict(self._mirror(url).tags)
+
     def history(self, url: str, sha: str) -> History:
         """As in the port, for tags that are plain versions or have a "v" before them."""
         mirror = self._mirror(url, sha)

@@ -56,6 +56,7 @@ class MemoryQueue:
             if record is not None and not record.build.cancelled_by:
                 self._store.change(record, cancelled_by=harmless(why))
         self._watch.set_heads(change.heads)
+        self._watch.set_tags(change.tags)
         self._events.record(change.events, at)
         return made
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from conveyor.model.watch import Head, Poke, Remote, Side
+from conveyor.model.watch import Head, Poke, Remote, Side, Tags
 from conveyor.store.types import harmless, utc
 
 
@@ -15,17 +15,27 @@ class MemoryWatch:
 
     def __init__(self) -> None:
         self._heads: dict[tuple[str, Side], Head] = {}
+        self._tags: dict[str, Tags] = {}
         self._remotes: dict[str, Remote] = {}
         self._pokes: dict[str, Poke] = {}
 
     def set_heads(self, heads: Sequence[Head]) -> None:
         """What is followed from now on."""
         for head in heads:
-            tags = {harmless(name): sha for name, sha in head.tags.items()}
-            self._heads[head.package, head.side] = replace(head, ref=harmless(head.ref), tags=tags, at=utc(head.at))
+            self._heads[head.package, head.side] = replace(head, ref=harmless(head.ref), at=utc(head.at))
+
+    def set_tags(self, tags: Mapping[str, Tags]) -> None:
+        """What version tags are from now on."""
+        for package, found in tags.items():
+            shas = {harmless(name): sha for name, sha in found.shas.items()}
+            self._tags[package] = Tags(shas=shas, followed=found.followed)
 
     def heads(self) -> Mapping[tuple[str, Side], Head]:
         return dict(self._heads)
+
+    def tags(self, packages: Collection[str]) -> Mapping[str, Tags]:
+        known = {name for name, side in self._heads if side is Side.UPSTREAM}
+        return {name: self._tags.get(name, Tags()) for name in packages if name in known}
 
     def remotes(self) -> Mapping[str, Remote]:
         return dict(self._remotes)
@@ -52,5 +62,6 @@ class MemoryWatch:
 
     def forget(self, packages: Collection[str], urls: Collection[str]) -> None:
         self._heads = {key: head for key, head in self._heads.items() if head.package not in packages}
+        self._tags = {package: tags for package, tags in self._tags.items() if package not in packages}
         self._pokes = {package: poke for package, poke in self._pokes.items() if package not in packages}
         self._remotes = {url: remote for url, remote in self._remotes.items() if url not in urls}

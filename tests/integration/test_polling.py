@@ -11,7 +11,7 @@ import pytest
 
 from conveyor.model.event import EventKind
 from conveyor.model.package import CommitPolicy, Following, PackagingFolder, PackagingRepository
-from conveyor.model.watch import Polling, Side
+from conveyor.model.watch import Polling
 from conveyor.store import open_books
 from conveyor.upstream.mirror import GitMirrors
 from conveyor.upstream.packaging import PackagingSources
@@ -25,6 +25,7 @@ pytestmark = pytest.mark.integration
 
 POLLING = Polling(interval=300, at_once=4, per_host=4, time_limit=1, retry_start=60, retry_limit=3600)
 LIMIT = 60.0
+HOSTILE_TAGS = ("1.0;x", "$(reboot)", "-1.1", "--upload-pack=x")
 
 
 @dataclass(kw_only=True)
@@ -146,15 +147,49 @@ def test_tags(world: World) -> None:
     second = upstream.commit("Second")
     upstream.commit("Third")
     upstream.tag("nova-1.1", second)
-    for name in ("1.0;x", "$(reboot)", "-1.1", "--upload-pack=x"):
+    for name in HOSTILE_TAGS:
         upstream.tag(name, second)
     assert site.kinds() == [EventKind.NEW_COMMITS]
     assert site.waiting() == [first, second]
-    assert site.watch.heads()["nova", Side.UPSTREAM].tags == {"v1.0": first, "nova-1.1": second}
+    assert site.watch.tags(["nova"])["nova"].shas == {"v1.0": first, "nova-1.1": second}
     upstream.tag("v1.0", second, annotated=False)
     git(upstream.folder, "update-ref", "-d", "refs/tags/nova-1.1")
     assert site.kinds() == [EventKind.TAG_GONE, EventKind.TAG_MOVED, EventKind.NEW_COMMITS]
     assert site.waiting() == [first, second]
+
+
+def test_tags_that_move_or_go_under_a_package_that_follows_its_branch(world: World) -> None:
+    upstream = world.upstream()
+    first = git(upstream.folder, "rev-parse", "master")
+    for name in ("v1.0", "nova-1.1", *HOSTILE_TAGS):
+        upstream.tag(name, first)
+    site = world.site(targets=(DEB, RPM))
+    assert site.kinds() == [EventKind.FIRST_SEEN]
+    asked = len(world.server.asked)
+    assert site.kinds() == []
+    assert len(world.server.asked) - asked == 2
+    second = upstream.commit("Second")
+    for name in ("v1.0", *HOSTILE_TAGS):
+        upstream.tag(name, second, annotated=False)
+    git(upstream.folder, "update-ref", "-d", "refs/tags/nova-1.1")
+    gone, moved, new = site.poll()
+    assert (gone.kind, gone.detail["tag"], gone.detail["from"], gone.detail["to"]) == (
+        EventKind.TAG_GONE,
+        "nova-1.1",
+        first,
+        None,
+    )
+    assert (moved.kind, moved.detail["tag"], moved.detail["from"], moved.detail["to"]) == (
+        EventKind.TAG_MOVED,
+        "v1.0",
+        first,
+        second,
+    )
+    assert new.kind is EventKind.NEW_COMMITS
+    assert site.waiting() == site.waiting(target=RPM) == [first, second]
+    site.restart()
+    upstream.commit("Third")
+    assert site.kinds() == [EventKind.NEW_COMMITS]
 
 
 def test_packaging_in_a_folder_and_in_a_repository(world: World) -> None:

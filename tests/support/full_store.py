@@ -7,7 +7,7 @@ from conveyor.model.event import EventKind, NewEvent
 from conveyor.model.notice import Channel, NewNotice
 from conveyor.model.promotion import Move, MoveKind, Step, Vote
 from conveyor.model.queue import Change, NewBuild, Pause, Priority, Reason, ReasonKind, Relations, Scope, ScopeKind
-from conveyor.model.watch import Head, Remote, Side
+from conveyor.model.watch import Head, Remote, Side, Tags
 from conveyor.store import Books
 from tests.fakes.store_samples import (
     CAUSE,
@@ -56,10 +56,9 @@ def _queue(books: Books) -> None:
         NewBuild(commit=commit(name), target=TARGET, priority=Priority.REBUILD, reason=reason, superseded=why)
         for name, why in (("waits", ""), ("old", HOSTILE), ("cancelled", ""))
     )
-    head = Head(
-        package="nova", side=Side.UPSTREAM, url="u", ref=HOSTILE, sha=None, tags={"1.0": sha1("1.0")}, at=minute(9)
-    )
-    made = books.queue.apply(Change(builds=builds, heads=(head,)), minute(9))
+    head = Head(package="nova", side=Side.UPSTREAM, url="u", ref=HOSTILE, sha=None, at=minute(9))
+    tags = {"nova": Tags(shas={"1.0": sha1("1.0"), HOSTILE: sha1("x")})}
+    made = books.queue.apply(Change(builds=builds, heads=(head,), tags=tags), minute(9))
     books.queue.cancel(made[-1], "ada", minute(10))
     books.queue.pause(Pause(scope=Scope(kind=ScopeKind.PACKAGE, name="heat"), actor="ada", note="", at=minute(11)))
     books.queue.set_relations(TARGET, "nova", Relations(requires=("a", "b"), provides=("c",), fingerprint="f"))

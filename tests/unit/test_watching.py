@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import cast
 
 import pytest
 
@@ -15,12 +17,14 @@ from conveyor.model.event import EventKind
 from conveyor.model.package import CommitPolicy, Following, PackagingRepository
 from conveyor.model.queue import Change, Priority, ReasonKind
 from conveyor.model.watch import RemoteRefs, Side
+from conveyor.pipeline.polling import tidings
 from conveyor.pipeline.polling.intake import LOOKED_AT
 from tests.support.site import wait_for
 from tests.support.watching import DEB, LATER, LONG_AFTER, RPM, FakeSite, package, url_of
 
 SECOND = timedelta(seconds=1)
 DISTGIT = PackagingRepository(url="https://git.example.org/nova-distgit", branch="master")
+HOSTILE_NAMES = ("$(reboot)", "--upload-pack=x", "1.0;x", "\x1b[2J", "v", "1.0\n", "\u202e1", "9" * 5000)
 
 
 @pytest.fixture
@@ -550,6 +554,139 @@ class TestPolicies:
         assert len(site.builds()) == 3
 
 
+class TestTagsOfThoseWhoFollowBranches:
+    @pytest.fixture
+    def site(self) -> FakeSite:
+        site = FakeSite(package())
+        upstream = site.upstream()
+        upstream.tag("1.0", upstream.branches["master"])
+        upstream.tag("1.1", upstream.commit("Second"))
+        upstream.tag("nightly", upstream.branches["master"])
+        return site
+
+    def test_those_of_the_first_clone_are_no_news(self, site: FakeSite) -> None:
+        assert site.kinds() == [EventKind.FIRST_SEEN]
+        assert site.watch.tags(["nova"])["nova"].shas.keys() == {"1.0", "1.1"}
+        assert site.kinds() == []
+
+    def test_one_that_moves_or_goes_is_told_once_when_something_is_fetched(self, site: FakeSite) -> None:
+        site.poll()
+        upstream = site.upstream()
+        first = upstream.tags["1.0"]
+        gone = upstream.tags.pop("1.1")
+        new = upstream.commit("Third")
+        upstream.tag("1.0", new)
+        upstream.tag("1.2", new)
+        upstream.tag("nightly", new)
+        events = site.poll()
+        assert [event.kind for event in events] == [EventKind.TAG_MOVED, EventKind.TAG_GONE, EventKind.NEW_COMMITS]
+        assert [(event.detail["tag"], event.detail["from"], event.detail["to"]) for event in events[:2]] == [
+            ("1.0", first, new),
+            ("1.1", gone, None),
+        ]
+        upstream.commit("Fourth")
+        assert site.kinds() == [EventKind.NEW_COMMITS]
+
+    def test_a_poll_asks_for_no_tags(self, site: FakeSite) -> None:
+        site.poll()
+        asked, fetched = len(site.git.asked), len(site.git.updated)
+        site.upstream().tag("1.0", site.upstream().tags["1.1"])
+        assert site.kinds() == []
+        assert (len(site.git.asked) - asked, len(site.git.updated) - fetched) == (1, 0)
+
+    def test_one_that_moved_while_nobody_looked_is_told_by_the_next_process(self, site: FakeSite) -> None:
+        site.poll()
+        site.upstream().tag("1.0", site.upstream().tags["1.1"])
+        site.git.update(site.packages["nova"].upstream)  # as 'conveyor build' does
+        site.restart()
+        site.upstream().commit("Third")
+        assert site.kinds() == [EventKind.TAG_MOVED, EventKind.NEW_COMMITS]
+        site.restart()
+        site.upstream().commit("Fourth")
+        assert site.kinds() == [EventKind.NEW_COMMITS]
+
+    def test_while_nothing_can_be_built_none_is_told(self, site: FakeSite) -> None:
+        site.poll()
+        del site.folders.recipes["nova"]
+        site.upstream().tag("1.0", site.upstream().commit("Third"))
+        assert EventKind.TAG_MOVED not in site.kinds()
+        site.folders.recipes["nova"] = "first"
+        assert site.kinds(LONG_AFTER) == [EventKind.TAG_MOVED, EventKind.NEW_COMMITS]
+
+    def test_each_package_of_an_upstream_is_told(self) -> None:
+        names = ("nova", "nova-next")
+        site = FakeSite(*(package(name, url=url_of("nova")) for name in names))
+        upstream = site.upstream()
+        upstream.tag("1.0", upstream.branches["master"])
+        site.poll()
+        upstream.tag("1.0", upstream.commit("Second"))
+        moved = [event.package for event in site.poll() if event.kind is EventKind.TAG_MOVED]
+        assert sorted(moved) == [*names]
+
+    def test_another_repository_begins_anew(self, site: FakeSite) -> None:
+        site.poll()
+        other = site.git.upstreams[url_of("other")] = copy.deepcopy(site.upstream())
+        other.tag("1.0", other.commit("Third"))
+        del other.tags["1.1"]
+        site.change(upstream=url_of("other"))
+        assert site.kinds() == [EventKind.NEW_COMMITS]
+        other.tag("1.0", other.commit("Fourth"))
+        assert site.kinds() == [EventKind.TAG_MOVED, EventKind.NEW_COMMITS]
+
+    def test_another_repository_whose_branch_comes_later(self, site: FakeSite) -> None:
+        site.poll()
+        other = site.git.upstreams[url_of("other")] = copy.deepcopy(site.upstream())
+        other.delete_branch("master")
+        other.tags.clear()
+        site.change(upstream=url_of("other"))
+        assert site.kinds() == [EventKind.BRANCH_GONE]
+        other.commit("Anew")
+        assert EventKind.TAG_GONE not in site.kinds()
+
+    def test_of_many_some_are_told_one_by_one(self, site: FakeSite) -> None:
+        upstream = site.upstream()
+        for number in range(300):
+            upstream.tag(f"2.{number}", upstream.branches["master"])
+        site.poll()
+        new = upstream.commit("Third")
+        for number in range(300):
+            upstream.tag(f"2.{number}", new)
+        moved = [event for event in site.poll() if event.kind is EventKind.TAG_MOVED]
+        assert len(moved) == tidings.MOST_EVENTS + 1
+        assert moved[-1].summary == "nova: 280 more tags were moved or are gone"
+        assert (moved[-1].detail["count"], len(cast(list[str], moved[-1].detail["tags"]))) == (280, 200)
+
+    def test_many_that_went(self, site: FakeSite) -> None:
+        upstream = site.upstream()
+        for number in range(30):
+            upstream.tag(f"2.{number}", upstream.branches["master"])
+        site.poll()
+        upstream.tags.clear()
+        upstream.commit("Third")
+        assert site.kinds() == [*[EventKind.TAG_GONE] * (tidings.MOST_EVENTS + 1), EventKind.NEW_COMMITS]
+
+    def test_names_are_hostile_text(self, site: FakeSite) -> None:
+        upstream = site.upstream()
+        for name in HOSTILE_NAMES:
+            upstream.tag(name, upstream.branches["master"])
+        site.poll()
+        new = upstream.commit("Third")
+        for name in HOSTILE_NAMES:
+            upstream.tag(name, new)
+        assert site.kinds() == [EventKind.NEW_COMMITS]
+        assert site.watch.tags(["nova"])["nova"].shas.keys() == {"1.0", "1.1"}
+
+    def test_who_no_longer_follows_tags_is_told_of_them(self, site: FakeSite) -> None:
+        site.poll()
+        site.change(following=Following(commits=CommitPolicy.TAGS))
+        site.poll()
+        site.change(following=Following())
+        assert site.kinds() == []
+        upstream = site.upstream()
+        upstream.tag("1.0", upstream.commit("Third"))
+        assert EventKind.TAG_MOVED in site.kinds()
+
+
 class TestTags:
     @pytest.fixture
     def site(self) -> FakeSite:
@@ -565,7 +702,7 @@ class TestTags:
         upstream.tag("2.0.0", stable)
         assert site.kinds() == [EventKind.FIRST_SEEN]
         assert site.waiting() == [tagged]
-        assert site.watch.heads()["nova", Side.UPSTREAM].tags.keys() == {"1.9.0", "v1.10.0", "2.0.0"}
+        assert site.watch.tags(["nova"])["nova"].shas.keys() == {"1.9.0", "v1.10.0", "2.0.0"}
         assert site.poll() == []
 
     def test_new_tags_are_built_in_the_order_of_their_versions(self, site: FakeSite) -> None:
@@ -659,11 +796,11 @@ class TestTags:
     def test_names_are_hostile_text(self, site: FakeSite) -> None:
         upstream = site.upstream()
         first = upstream.branches["master"]
-        for name in ("$(reboot)", "--upload-pack=x", "1.0;x", "\x1b[2J", "v", "1.0\n", "\u202e1", "9" * 5000):
+        for name in HOSTILE_NAMES:
             upstream.tag(name, first)
         site.poll()
         assert site.builds() == []
-        assert site.watch.heads()["nova", Side.UPSTREAM].tags == {}
+        assert site.watch.tags(["nova"])["nova"].shas == {}
 
 
 class TestUnreachable:
@@ -885,8 +1022,10 @@ class TestKilled:
         self, site: FakeSite, after: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """As if the process had been killed before or after the change."""
+        site.upstream().tag("1.0", site.upstream().branches["master"])
         site.poll()
         new = site.upstream().commit("Second")
+        site.upstream().tag("1.0", new)
         apply = site.queue.apply
 
         def fail(*arguments: object) -> None:
@@ -899,7 +1038,7 @@ class TestKilled:
         with pytest.raises(StoreUnusable):
             site.watcher.poll(site.clock.now())
         monkeypatch.undo()
-        site.poll(SECOND)
+        assert site.kinds(SECOND) == [EventKind.TAG_MOVED, EventKind.NEW_COMMITS]
         assert site.waiting()[1:] == [new]
         assert len(site.builds()) == 2
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from conveyor.errors import UnknownName
 from conveyor.model.build import Build, Outcome
+from conveyor.model.event import EventKind, NewEvent
 from conveyor.model.package import Following, PackagingRepository
 from conveyor.model.promotion import CONSISTENT, CURRENT, PromotionPolicy, Vote
 from conveyor.model.queue import Change, Pause, Priority, Reason, ReasonKind, Scope, ScopeKind
@@ -16,7 +18,7 @@ from conveyor.model.waiting import Cycle, HeldByWorkers, Waiting
 from conveyor.model.watch import Head, Side
 from conveyor.model.why import Subject, Why
 from conveyor.pipeline.explaining.build import Work
-from conveyor.pipeline.explaining.why import SEARCHED, Configured, Explainer, Sources
+from conveyor.pipeline.explaining.why import LATELY, MOVED_TAGS, SEARCHED, Configured, Explainer, Sources
 from conveyor.pipeline.pointing.standings import Standings
 from tests.fakes.leases import MemoryLeases
 from tests.fakes.queue import MemoryQueue
@@ -232,6 +234,11 @@ class TestBuilds:
         assert site.why(str(build.id)).because == ()
 
 
+def told_tags(why: Why) -> list[str]:
+    """What an answer tells of tags."""
+    return [line for line in why.lines if "versions come from tags" in line]
+
+
 class TestPackages:
     def test_what_repos_yaml_has_no_more(self, site: Site) -> None:
         site.workshop.build("nova")
@@ -244,6 +251,33 @@ class TestPackages:
         why = site.why("nova")
         assert (why.state, why.because[0].state) == ("not built", "not built")
         assert "no daemon is running" in why.because[0].summary
+
+    def test_tags_that_moved_lately_are_told(self, site: Site) -> None:
+        moved = [
+            NewEvent(kind=EventKind.TAG_MOVED, summary=f"nova: the tag 1.{number} was moved", package="nova")
+            for number in range(MOVED_TAGS + 1)
+        ]
+        now = site.world.clock.now()
+        site.store.events.record(moved[:2], now - LATELY)
+        assert told_tags(site.why("nova")) == []
+        site.store.events.record(moved, now - timedelta(days=1))
+        told = told_tags(site.why("nova"))
+        assert len(told) == MOVED_TAGS
+        assert told[0].startswith("nova: the tag 1.3 was moved, seen at ")
+        assert "1 d" in told[0]
+        assert told_tags(site.why("glance")) == []
+
+    def test_a_version_that_went_backwards_names_them(self, site: Site) -> None:
+        site.workshop.build("nova")
+        site.store.events.record(
+            [NewEvent(kind=EventKind.TAG_GONE, summary="nova: the tag 2.0 is gone", package="nova")],
+            site.world.clock.now(),
+        )
+        failed = site.fail("nova")
+        assert told_tags(site.why(str(failed.id))) == []
+        record = site.store.records[failed.id]
+        record.build = replace(failed, cause=replace(CAUSE, kind="VersionWentBackwards"))
+        assert len(told_tags(site.why(str(failed.id)))) == 1
 
     def test_packaging_of_its_own_is_followed_too(self, site: Site) -> None:
         packaging = PackagingRepository(url="https://git.example.org/nova-packaging", branch="rpm")

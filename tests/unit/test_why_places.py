@@ -61,6 +61,7 @@ PACKAGE = PackageFacts(
     followed=(GOOD,),
     poke=None,
     pauses=(),
+    moved_tags=(),
     daemon=True,
     builds=(built("succeeded"),),
     pointers=(),

@@ -9,6 +9,7 @@ from typing import assert_never
 
 from conveyor.errors import Fault
 from conveyor.model.build import AttemptRecord, Build, Cause, Outcome, Stage, State
+from conveyor.model.event import Event
 from conveyor.model.queue import Priority, Reason
 from conveyor.model.why import Subject, Why
 from conveyor.pipeline.explaining.words import (
@@ -19,6 +20,7 @@ from conveyor.pipeline.explaining.words import (
     is_rebuild,
     listed,
     moment,
+    moved_tag,
     times,
 )
 from conveyor.pipeline.flakiness import flaky, flaky_words
@@ -80,6 +82,7 @@ class BuildFacts:
         retries: how often a build that errored is tried again by itself.
         newer: the newest build of its package on its target, where that is a later one of the trunk.
         led_by: the builds that led to it, nearest first, and why they were there.
+        moved_tags: of one whose version went backwards, tags of its upstream that moved or went lately.
     """
 
     build: Build
@@ -94,6 +97,7 @@ class BuildFacts:
     retries: int = 0
     newer: Build | None = None
     led_by: tuple[tuple[Build, Reason], ...] = ()
+    moved_tags: tuple[Event, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,7 +237,8 @@ def _succeeded(facts: BuildFacts) -> _Answer:
 
 def _failed(facts: BuildFacts) -> _Answer:
     build = facts.build
-    lines = (_fault(build.cause), f"that is final until something changes: {_changes(facts)}", *_later(facts))
+    tags = [moved_tag(event, facts.now) for event in facts.moved_tags]
+    lines = (_fault(build.cause), *tags, f"that is final until something changes: {_changes(facts)}", *_later(facts))
     hint = (build.cause.hint if build.cause else "") or _log(build)
     return _Answer(state="failed", summary=_told(build), lines=lines, log=_details(build), hint=hint)
 

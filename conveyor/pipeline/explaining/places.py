@@ -16,7 +16,16 @@ from conveyor.model.queue import Pause
 from conveyor.model.watch import Poke
 from conveyor.model.why import Subject, Why
 from conveyor.pipeline.explaining.polling import Followed, Sighting, never_built, obstacle, polling, silence, unbuilt
-from conveyor.pipeline.explaining.words import NO_DAEMON, START_DAEMON, count, listed, moment, paused, resume_command
+from conveyor.pipeline.explaining.words import (
+    NO_DAEMON,
+    START_DAEMON,
+    count,
+    listed,
+    moment,
+    moved_tag,
+    paused,
+    resume_command,
+)
 from conveyor.pipeline.holders import DaemonState
 from conveyor.pipeline.pointing.standings import Standing
 
@@ -46,6 +55,7 @@ class PackageFacts:
         followed: the git repositories that it follows.
         poke: who wants it polled; None for nobody.
         pauses: what holds its builds back.
+        moved_tags: tags of its upstream that moved or went lately.
         daemon: whether a daemon runs.
         builds: why its latest builds are as they are, one for each target.
         pointers: why it is not in `consistent`, for each target where it is not.
@@ -57,6 +67,7 @@ class PackageFacts:
     followed: tuple[Followed, ...]
     poke: Poke | None
     pauses: tuple[Pause, ...]
+    moved_tags: tuple[Event, ...]
     daemon: bool
     builds: tuple[Why, ...]
     pointers: tuple[Why, ...]
@@ -72,7 +83,11 @@ def explain_package(facts: PackageFacts) -> Why:
         name=facts.name,
         state=state,
         summary=summary,
-        lines=(*(paused(pause, facts.now) for pause in facts.pauses), *polls),
+        lines=(
+            *(paused(pause, facts.now) for pause in facts.pauses),
+            *polls,
+            *(moved_tag(event, facts.now) for event in facts.moved_tags),
+        ),
         hint=hint,
         because=(*facts.builds, *facts.pointers),
     )

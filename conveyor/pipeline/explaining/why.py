@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Protocol
 
-from conveyor.errors import RevisionMissing, SnapshotDamaged, UnknownName, UpstreamEmpty
+from conveyor.errors import RevisionMissing, SnapshotDamaged, UnknownName, UpstreamEmpty, VersionWentBackwards
 from conveyor.model.build import Build, Outcome, State
 from conveyor.model.event import Event, EventKind
 from conveyor.model.lease import DAEMON
@@ -48,6 +48,8 @@ HOLDING = 10
 SEARCHED = 200
 # How many of the last words on what stands still are looked through.
 STALE = 20
+# Of the tags of an upstream that moved or went within so long, so many are told.
+MOVED_TAGS, LATELY = 3, timedelta(days=30)
 
 
 class Waits(Protocol):
@@ -225,8 +227,14 @@ class _Answering:
                 retries=self.configured.retries,
                 newer=self._newer(build),
                 led_by=self._led_by(reason, {build.id}),
+                moved_tags=self._moved_tags(build.commit.package) if _went_backwards(build) else (),
             )
         )
+
+    def _moved_tags(self, package: str) -> tuple[Event, ...]:
+        kinds = (EventKind.TAG_MOVED, EventKind.TAG_GONE)
+        newest = self.sources.events.newest(package=package, kinds=kinds, limit=MOVED_TAGS)
+        return tuple(event for event in newest if self.now - event.at < LATELY)
 
     def _wait(self, build: Build) -> Wait | None:
         waiting = self.waits.of(build.id)
@@ -355,6 +363,7 @@ class _Answering:
                 followed=followed,
                 poke=self.pokes.get(name),
                 pauses=tuple(pause for pause in self.pauses if self._concerns(pause, name, targets)),
+                moved_tags=self._moved_tags(name),
                 daemon=self.daemon.runs,
                 builds=tuple(builds),
                 pointers=self._not_in_consistent(name, targets),
@@ -475,3 +484,7 @@ class _Answering:
         packages = self.sources.standings.holding(standing.target, standing.pointer)[:HOLDING]
         latest = (self._latest(name, standing.target) for name in packages)
         return tuple(self.build(build) for build in latest if build is not None)
+
+
+def _went_backwards(build: Build) -> bool:
+    return build.cause is not None and build.cause.kind == VersionWentBackwards.__name__

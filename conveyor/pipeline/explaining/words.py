@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from conveyor.model.build import Build
+from conveyor.model.event import Event
 from conveyor.model.queue import Pause, Priority, Reason, ReasonKind, ScopeKind
 from conveyor.pipeline.pointing.evidence import told_seconds
 
@@ -61,6 +62,11 @@ def count(number: int, noun: str) -> str:
 def goes(priority: Priority) -> str:
     """How a priority puts a build before or after others."""
     return _GOES[priority]
+
+
+def moved_tag(event: Event, now: datetime) -> str:
+    """A tag of upstream that moved or went, and why that matters."""
+    return f"{event.summary}, seen at {moment(event.at, now)}; versions come from tags"
 
 
 def because_of(reason: Reason) -> str:

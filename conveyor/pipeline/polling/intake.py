@@ -8,11 +8,11 @@ from dataclasses import replace
 
 from conveyor.errors import NotPossible
 from conveyor.model.build import Outcome
-from conveyor.model.package import Package
+from conveyor.model.package import CommitPolicy, Package
 from conveyor.model.queue import Change, NewBuild, Relations
-from conveyor.model.watch import Head, Side
+from conveyor.model.watch import Head, Side, Tags
 from conveyor.pipeline.polling.policies import decide, remove
-from conveyor.pipeline.polling.sightings import PackagingSighting, Sighting
+from conveyor.pipeline.polling.sightings import NO_TAGS, Known, PackagingSighting, Sighting
 from conveyor.pipeline.polling.unfinished import UnfinishedBuilds
 from conveyor.ports import Clock, Queue, Store, Watch
 
@@ -37,6 +37,7 @@ class Intake:
         self._clock = clock
         self._unfinished = UnfinishedBuilds(queue, store)
         self._heads: dict[tuple[str, Side], Head] = {}
+        self._tags: dict[str, Tags] = {}  # of packages that follow tags
         self._complete: set[str] = set()
 
     def follow(self, packages: Mapping[str, Package], strange_urls: Sequence[str]) -> None:
@@ -57,10 +58,27 @@ class Intake:
         if removed or strange_urls:
             self._watch.forget(removed, strange_urls)
         self._heads = {key: head for key, head in self._heads.items() if key[0] not in removed}
+        following = [name for name, package in packages.items() if package.following.commits is CommitPolicy.TAGS]
+        self._tags = dict.fromkeys(following, NO_TAGS) | dict(self._watch.tags(following))
 
     def head(self, package: str, side: Side) -> Head | None:
         """What was last seen of a package on one side."""
         return self._heads.get((package, side))
+
+    def followed_tags(self, package: str) -> Tags:
+        """The tags that were last seen of a package that follows tags; none of others."""
+        return self._tags.get(package, NO_TAGS)
+
+    def known(self, package: Package) -> Known:
+        """What was last seen of a package, all of it."""
+        name = package.name
+        heads = {side: head for side in Side if (head := self.head(name, side)) is not None}
+        upstream = heads.get(Side.UPSTREAM)
+        return Known(
+            heads=heads,
+            tags=self._tags[name] if name in self._tags else self._watch.tags([name]).get(name, NO_TAGS),
+            built=self._built(name) if upstream is not None and upstream.sha is None else (),
+        )
 
     def missing(self, package: Package) -> tuple[str, ...]:
         """Targets for which a package was never built; asked of the store until there are none."""
@@ -70,11 +88,6 @@ class Intake:
         if not missing:
             self._complete.add(package.name)
         return missing
-
-    def built(self, package: str) -> frozenset[str]:
-        """Shas of the upstream commits of a package's last builds."""
-        builds = self._store.builds(package=package, trunk=True, limit=LOOKED_AT)
-        return frozenset(build.commit.upstream.sha for build in builds)
 
     def bring(
         self, package: Package, seen: Sighting, packaging: PackagingSighting, declared: Mapping[str, Relations]
@@ -100,10 +113,16 @@ class Intake:
         self._revive(package, change.builds)
         self._queue.apply(change, now)
         self._heads |= {(head.package, head.side): head for head in change.heads}
+        self._tags |= {name: tags for name, tags in change.tags.items() if tags.followed}
 
     def _is_news(self, head: Head) -> bool:
         known = self._heads.get((head.package, head.side))
         return known is None or replace(head, at=known.at) != known
+
+    def _built(self, package: str) -> frozenset[str]:
+        """Shas of the upstream commits of a package's last builds."""
+        builds = self._store.builds(package=package, trunk=True, limit=LOOKED_AT)
+        return frozenset(build.commit.upstream.sha for build in builds)
 
     def _was_built(self, package: str, target: str) -> bool:
         return bool(self._store.builds(package=package, target=target, trunk=True, limit=1))

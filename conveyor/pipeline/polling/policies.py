@@ -9,7 +9,8 @@ from conveyor.model.commit import Commit, CommitInfo
 from conveyor.model.event import EventKind, NewEvent
 from conveyor.model.package import CommitPolicy, Package
 from conveyor.model.queue import Change, NewBuild, Priority, Reason, ReasonKind
-from conveyor.pipeline.polling.sightings import PackagingSighting, Sighting, short
+from conveyor.pipeline.polling.sightings import PackagingSighting, Sighting
+from conveyor.pipeline.polling.tidings import short
 
 # Of many builds an event names so many.
 MOST_TOLD = 100
@@ -77,6 +78,7 @@ def decide(
         superseded=plan.superseded,
         cancelled=plan.cancelled,
         heads=tuple(head for head in (seen.head, packaging.head) if head is not None),
+        tags={} if seen.tags is None else {package.name: seen.tags},
         events=(*packaging.events, *seen.events, *_superseded_events(package, plan)),
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -19,12 +19,13 @@ from conveyor.errors import ConveyorError, HostUnreachable, Interrupted
 from conveyor.model.commit import Commit
 from conveyor.model.package import Package
 from conveyor.model.queue import Relations
-from conveyor.model.watch import Head, Poke, Polling, Side
+from conveyor.model.watch import Poke, Polling, Side
 from conveyor.pipeline.polling.crew import Crew, Done, Job, Work
 from conveyor.pipeline.polling.intake import Intake
 from conveyor.pipeline.polling.places import Answer, Place, ask, place_of, places_of
 from conveyor.pipeline.polling.reach import Reach
-from conveyor.pipeline.polling.sightings import Lookout, PackagingSighting, Sighting, TagVersion
+from conveyor.pipeline.polling.sightings import Known, Lookout, PackagingSighting, Sighting
+from conveyor.pipeline.polling.versiontags import TagVersion
 from conveyor.ports import Clock, Git, PackagingSource, Queue, Store, Watch
 
 # For so long an answer is good enough for another package that needs it.
@@ -301,7 +302,10 @@ class Watcher:
         return is_new or bool(self._intake.missing(package))
 
     def _is_news(self, package: Package, side: Side, answer: Answer) -> bool:
-        return self._lookout.is_news(package, side, self._intake.head(package.name, side), answer)
+        name = package.name
+        return self._lookout.is_news(
+            package, side, self._intake.head(name, side), self._intake.followed_tags(name), answer
+        )
 
     def _ask_others(self, package: Package, url: str) -> set[str]:
         """Have all places of a package answer, before anything is made of one answer; those to be waited for."""
@@ -323,23 +327,13 @@ class Watcher:
             for url in self._places_of(name):
                 self._write_down(self._places[url])
             return
-        heads = {side: head for side in Side if (head := self._intake.head(name, side)) is not None}
-        upstream = heads.get(Side.UPSTREAM)
-        built = self._intake.built(name) if upstream is not None and upstream.sha is None else frozenset[str]()
         self._finding.add(name)
-        run = partial(self._look, package, heads, answers, built, self._watched.clock.now())
+        run = partial(self._look, package, self._intake.known(package), answers, self._watched.clock.now())
         self._crew.add(Job(work=Work.FIND, name=name, run=run))
 
-    def _look(
-        self,
-        package: Package,
-        heads: Mapping[Side, Head],
-        answers: Mapping[Side, Answer],
-        built: Collection[str],
-        now: datetime,
-    ) -> Found:
+    def _look(self, package: Package, known: Known, answers: Mapping[Side, Answer], now: datetime) -> Found:
         """Make out what answers mean for a package, and what its newest commit declares: that counts for its order."""
-        seen, packaging = self._lookout.look(package, heads, answers, built, now)
+        seen, packaging = self._lookout.look(package, known, answers, now)
         if seen.newest is None or not packaging.sha:
             return seen, packaging, {}
         commit = Commit(package=package.name, upstream=seen.newest, packaging_sha=packaging.sha)
