@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -27,3 +30,15 @@ def pytest_configure() -> None:
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
     """Keys of every kind that a publisher may meet."""
     return Keys(tmp_path_factory.mktemp("keys") / "home")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_agents_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """End the gpg-agents of clients: each stays as long as its folder, which pytest keeps for three runs."""
+    yield
+    below = os.fsencode(tmp_path_factory.getbasetemp())
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            if words[0].endswith(b"gpg-agent") and any(word.startswith(below) for word in words):
+                os.kill(int(folder.name), signal.SIGTERM)
