@@ -4,6 +4,7 @@ from conveyor.model.provenance import InstalledPackage
 from conveyor.ports.building import Builder, PreparedRoot, Recreator
 from conveyor.ports.formats import BuildPlan, Describer, RiskyFiles, SourcePlan, Toolchain
 from conveyor.ports.ledger import Ledger, Votes
+from conveyor.ports.lookup import Lookup
 from conveyor.ports.mirroring import Copier, MirrorStates
 from conveyor.ports.packagemanager import Changes, PackageManager, Place, RootCommand, Trunk
 from conveyor.ports.publishing import (
@@ -41,6 +42,7 @@ __all__ = [
     "Leases",
     "Ledger",
     "Letters",
+    "Lookup",
     "MirrorStates",
     "Notifier",
     "Outbox",

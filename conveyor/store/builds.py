@@ -226,16 +226,17 @@ def newest(
     return _values(connection, statement)
 
 
-def builds_of(prefix: str) -> Select[int]:
-    """The trunk's builds of commits whose id begins so, as far as their upstream sha tells."""
+def builds_of(prefix: str, *, trunk: bool | None = True) -> Select[int]:
+    """Builds of commits whose id begins so, as far as their upstream sha tells; of the trunk, of others or both."""
     sha = upstream_commit.c.upstream_sha
     begins = prefix[:SHA1_DIGITS]
     # "g" sorts above every hex digit: so the index finds them.
-    return (
+    found = (
         select(build.c.id)
         .join(upstream_commit, upstream_commit.c.id == build.c.commit_id)
-        .where(sha >= begins, sha < f"{begins}g", upstream_commit.c.trunk)
+        .where(sha >= begins, sha < f"{begins}g")
     )
+    return found if trunk is None else found.where(upstream_commit.c.trunk == trunk)
 
 
 def of_commit(connection: Connection, prefix: str) -> tuple[Build, ...]:

@@ -10,6 +10,7 @@ from conveyor.store.database import Database
 from conveyor.store.events import SqlEvents
 from conveyor.store.leases import SqlLeases
 from conveyor.store.ledger import SqlLedger
+from conveyor.store.lookup import SqlLookup
 from conveyor.store.mirrors import SqlMirrorStates
 from conveyor.store.outbox import SqlOutbox
 from conveyor.store.queue import SqlQueue
@@ -32,6 +33,7 @@ class Books:
 
     Attributes:
         store: builds, and what came of them.
+        lookup: finds builds.
         ledger: what moved pointers.
         votes: what tests say.
         mirrors: how mirrors stand.
@@ -44,6 +46,7 @@ class Books:
     """
 
     store: SqlStore
+    lookup: SqlLookup
     ledger: SqlLedger
     votes: SqlVotes
     mirrors: SqlMirrorStates
@@ -76,6 +79,7 @@ def open_books(url: str, *, now: Callable[[], datetime] = _utc_now, patience: fl
         raise
     return Books(
         store=SqlStore(database, now),
+        lookup=SqlLookup(database),
         ledger=SqlLedger(database),
         votes=SqlVotes(database),
         mirrors=SqlMirrorStates(database),

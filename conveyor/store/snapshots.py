@@ -15,7 +15,7 @@ from conveyor.store.tables import build, collected_snapshot, entry, upstream_com
 
 FEW = 500
 # As conveyor.model.commit.commit_id makes it.
-_COMMIT_ID = (
+COMMIT_ID = (
     upstream_commit.c.upstream_sha
     + "_"
     + func.substr(upstream_commit.c.packaging_sha, 1, PACKAGING_SHA_DIGITS)
@@ -58,7 +58,7 @@ def published(
         # As numbers, where they are few: a subquery would lose to the index that has the order, and read all of it.
         few = connection.scalars(builds_of(commit).limit(FEW)).all()
         found = entry.c.build_id.in_(few if len(few) < FEW else builds_of(commit))
-        statement = statement.where(found, func.substr(_COMMIT_ID, 1, len(commit)) == commit)
+        statement = statement.where(found, func.substr(COMMIT_ID, 1, len(commit)) == commit)
     return tuple(
         PublishedSnapshot(
             build=row[entry.c.build_id],

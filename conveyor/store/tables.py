@@ -137,6 +137,10 @@ build = Table(
     _one_of("reason", ReasonKind, "reason"),
     CheckConstraint("errors >= 0 AND cascade >= 0", name="counts"),
     Index(None, "changed"),  # what changed in the queue since somebody looked
+    Index(None, "outcome", "id"),  # builds that ended so, newest first
+    Index(None, "queued_at"),  # builds of a time
+    # By the beginning of a version; PostgreSQL's own order would not do.
+    Index(None, "version", postgresql_ops={"version": "text_pattern_ops"}),
     sqlite_autoincrement=True,  # people know builds by number, so no number is used twice
 )
 # Whether a package failed after its newest good build.
@@ -156,6 +160,10 @@ Index("ix_build_unfinished", build.c.id, sqlite_where=UNFINISHED, postgresql_whe
 # Builds to try again.
 TO_TRY_AGAIN = text("outcome = 'errored' AND NOT given_up")
 Index("ix_build_errored", build.c.id, sqlite_where=TO_TRY_AGAIN, postgresql_where=TO_TRY_AGAIN)
+
+# Builds of the trunk that say something of their packages. A statement that uses it has the same words.
+JUDGED = text("trunk AND outcome IN ('succeeded', 'failed', 'errored')")
+Index("ix_build_judged", build.c.package, build.c.target, build.c.id, sqlite_where=JUDGED, postgresql_where=JUDGED)
 
 # One try at a build, from its claim on. A retry is a new row.
 attempt = Table(
@@ -301,6 +309,13 @@ collected_snapshot = Table(
     metadata,
     Column("build_id", Integer, ForeignKey("entry.build_id"), primary_key=True, autoincrement=False),
     Column("collected_at", UtcDateTime, nullable=False),
+)
+# Who made a file, by the beginning of its name.
+Index(
+    "ix_build_artifact_filename",
+    build_artifact.c.filename,
+    build_artifact.c.build_id,
+    postgresql_ops={"filename": "text_pattern_ops"},
 )
 # Which entries have a content, for whoever wants to remove it.
 Index("ix_build_artifact_sha256", build_artifact.c.sha256)

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from conveyor import __version__
 from conveyor.web import health, problems
 from conveyor.web.headers import SafeHeaders
+from conveyor.web.overview import Overview
 from conveyor.web.site import Sites
 
 
@@ -24,7 +25,13 @@ def make_app(sites: Sites) -> FastAPI:
         redoc_url=None,
     )
     app.state.sites = sites
+    app.state.overview = _overview(sites)
     app.add_middleware(SafeHeaders)
     problems.register(app)
     app.include_router(health.router)
     return app
+
+
+def _overview(sites: Sites) -> Overview:
+    conveyor = sites.current().conveyor
+    return Overview(conveyor.lookup, conveyor.queue, conveyor.events, conveyor.ledger)

@@ -36,6 +36,7 @@ from conveyor.ports import (
     IndexWriter,
     Leases,
     Ledger,
+    Lookup,
     MirrorStates,
     Outbox,
     Progress,
@@ -78,6 +79,7 @@ class Conveyor:
         settings: the site's settings.
         repos: packages and targets.
         parts: the implementations behind the ports.
+        lookup: finds builds.
         tree: the published tree.
         collector: removes from it.
         builders: what builds.
@@ -106,6 +108,7 @@ class Conveyor:
     settings: Settings
     repos: Repos
     parts: Parts
+    lookup: Lookup
     tree: PublishedTree
     collector: TreeCollector
     builders: Builders
@@ -140,6 +143,11 @@ class Conveyor:
         """The time."""
         return self.parts.clock
 
+    @property
+    def records(self) -> Records:
+        """What is needed to look at what happened; what closes it is this Conveyor."""
+        return _records(self.books, self.tree, self.clock)
+
     def close(self) -> None:
         """Let go of the store, and of whatever else this process holds."""
         self.parts.store.close()
@@ -152,6 +160,7 @@ class Records:
 
     Attributes:
         store: what happened. Closing it closes the others.
+        lookup: finds builds.
         ledger: what moved pointers.
         votes: what tests say of what was published.
         mirrors: how mirrors stand.
@@ -165,6 +174,7 @@ class Records:
     """
 
     store: Store
+    lookup: Lookup
     ledger: Ledger
     votes: Votes
     mirrors: MirrorStates
@@ -184,9 +194,13 @@ def open_records(settings: Settings) -> Records:
         UserError: the data directory cannot be made.
         StoreUnusable: the store cannot be opened.
     """
-    books = open_kept(settings)
+    return _records(open_kept(settings), _tree(settings, {}), SystemClock())
+
+
+def _records(books: Books, tree: PublishedTree, clock: Clock) -> Records:
     return Records(
         store=books.store,
+        lookup=books.lookup,
         ledger=books.ledger,
         votes=books.votes,
         mirrors=books.mirrors,
@@ -195,8 +209,8 @@ def open_records(settings: Settings) -> Records:
         events=books.events,
         leases=books.leases,
         outbox=books.outbox,
-        tree=_tree(settings, {}),
-        clock=SystemClock(),
+        tree=tree,
+        clock=clock,
     )
 
 
@@ -296,6 +310,7 @@ def open_conveyor(
         settings=settings,
         repos=repos,
         parts=parts,
+        lookup=books.lookup,
         tree=tree,
         collector=TreeCollector(_root(settings), writers),
         builders=made,

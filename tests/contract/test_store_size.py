@@ -13,10 +13,11 @@ import pytest
 from sqlalchemy import URL, Connection, create_engine, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
-from conveyor.model.build import Outcome
+from conveyor.model.build import Outcome, State
 from conveyor.model.event import EventKind, NewEvent
 from conveyor.model.notice import Channel, NewNotice
 from conveyor.model.queue import Change, NewBuild, Priority, Reason, ReasonKind
+from conveyor.model.search import Query
 from conveyor.model.watch import Head, Side
 from conveyor.store import Books, open_books
 from tests.fakes import postgresql
@@ -54,9 +55,9 @@ FILL = (
     """,
     f"""
     INSERT INTO build
-    (id, commit_id, package, trunk, target, state, outcome, attempts, queued_at, failed_at, changed)
+    (id, commit_id, package, trunk, target, state, outcome, attempts, version, queued_at, failed_at, changed)
     {NUMBERS} SELECT n, n, {NAME}, true, 't' || (n % 3), {STATE}, {OUTCOME},
-    CASE WHEN {STATE} = 'queued' THEN 0 ELSE 1 END, {{at}},
+    CASE WHEN {STATE} = 'queued' THEN 0 ELSE 1 END, CASE WHEN {OUTCOME} = 'succeeded' THEN '1-' || n END, {{at}},
     CASE WHEN {OUTCOME} IN ('failed', 'errored') THEN {{at}} END, n FROM number
     """,
     f"""
@@ -296,6 +297,22 @@ CALLS: dict[str, Callable[[Books], object]] = {
     "how many notices wait": lambda books: books.outbox.sizes(),
     "the next notice": lambda books: books.outbox.next_due("m7", "p0"),
     "which events are told": lambda books: books.outbox.told(),
+    "the newest of all builds": lambda books: books.lookup.search(Query()),
+    "an old page": lambda books: books.lookup.search(Query(before=5_000)),
+    "a page of a package with many": lambda books: books.lookup.search(Query(packages=("p0",), before=5_000)),
+    "a page of two packages": lambda books: books.lookup.search(Query(packages=("p7", "p8"))),
+    "a page of a target": lambda books: books.lookup.search(Query(target="t1", before=5_000)),
+    "builds of a commit, found": lambda books: books.lookup.search(Query(commit="00000000f")),
+    "builds of a version": lambda books: books.lookup.search(Query(version="1-999")),
+    "builds of a version that many have": lambda books: books.lookup.search(Query(version="1-")),
+    "builds of a file": lambda books: books.lookup.search(Query(file="new_1")),
+    "builds of a file that many have": lambda books: books.lookup.search(Query(file="f")),
+    "builds of an outcome": lambda books: books.lookup.search(Query(outcome=Outcome.FAILED)),
+    "builds of an outcome that none has": lambda books: books.lookup.search(Query(outcome=Outcome.CANCELLED)),
+    "builds that run, found": lambda books: books.lookup.search(Query(state=State.RUNNING)),
+    "builds since": lambda books: books.lookup.search(Query(since=minute(1))),
+    "how packages stand that changed": lambda books: books.lookup.latest(range(90_000, 90_100)),
+    "attempts of some": lambda books: books.lookup.attempts(range(90_000, 90_100)),
     "pauses": lambda books: books.queue.pauses(),
 }
 
@@ -308,8 +325,8 @@ def test_it_is_found_through_an_index(watched: Watched, call: str) -> None:
 @pytest.mark.parametrize(
     "statement",
     [
-        "SELECT id FROM build WHERE version = '1'",
-        "SELECT id FROM build WHERE version = '1' ORDER BY id DESC LIMIT 50",
+        "SELECT id FROM build WHERE ended = '1'",
+        "SELECT id FROM build WHERE ended = '1' ORDER BY id DESC LIMIT 50",
         "UPDATE attempt SET log = '' WHERE host = 'nobody'",
         "SELECT number FROM event WHERE summary = 'nothing'",
         "SELECT id FROM upstream_commit WHERE author = 'Eve'",
