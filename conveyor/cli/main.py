@@ -14,6 +14,7 @@ from rich.console import Console
 
 from conveyor import __version__
 from conveyor.cli import (
+    audit,
     build,
     buildroot,
     collect,
@@ -32,7 +33,9 @@ from conveyor.cli import (
     serve,
     snapshot,
     status,
+    token,
     transfer,
+    user,
     verify,
     why,
 )
@@ -72,6 +75,9 @@ snapshot.register(app)
 mirror.register(app)
 transfer.register(app)
 notices.register(app)
+token.register(app)
+user.register(app)
+audit.register(app)
 
 
 def _version(wanted: bool) -> None:

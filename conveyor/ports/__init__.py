@@ -1,6 +1,7 @@
 """What the stages need of the world, as Protocols. Every implementation passes the same contract suite."""
 
 from conveyor.model.provenance import InstalledPackage
+from conveyor.ports.access import AuditLog, IdempotencyKeys, Sessions, Tokens, Users
 from conveyor.ports.building import Builder, PreparedRoot, Recreator
 from conveyor.ports.formats import BuildPlan, Describer, RiskyFiles, SourcePlan, Toolchain
 from conveyor.ports.ledger import Ledger, Votes
@@ -26,6 +27,7 @@ from conveyor.ports.telling import Letters, Notifier, Outbox
 from conveyor.ports.upstream import Git, PackagingSource, Renderer
 
 __all__ = [
+    "AuditLog",
     "BuildPlan",
     "Builder",
     "Changes",
@@ -37,6 +39,7 @@ __all__ = [
     "EntryFile",
     "Events",
     "Git",
+    "IdempotencyKeys",
     "IndexWriter",
     "InstalledPackage",
     "Leases",
@@ -60,12 +63,15 @@ __all__ = [
     "Repository",
     "RiskyFiles",
     "RootCommand",
+    "Sessions",
     "SignatureChecker",
     "Signer",
     "SourcePlan",
     "Store",
+    "Tokens",
     "Toolchain",
     "Trunk",
+    "Users",
     "Votes",
     "Watch",
 ]

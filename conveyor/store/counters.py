@@ -14,6 +14,7 @@ from conveyor.store.tables import counter
 QUEUE = "queue"
 EVENTS = "events"
 OUTBOX = "outbox"
+AUDIT = "audit"
 
 _ADVANCE = text(
     "INSERT INTO counter (name, value) VALUES (:name, :by)"

@@ -6,8 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from conveyor.store.access import SqlSessions, SqlTokens, SqlUsers
+from conveyor.store.audit import SqlAuditLog
 from conveyor.store.database import Database
 from conveyor.store.events import SqlEvents
+from conveyor.store.idempotency import SqlIdempotencyKeys
 from conveyor.store.leases import SqlLeases
 from conveyor.store.ledger import SqlLedger
 from conveyor.store.lookup import SqlLookup
@@ -42,6 +45,11 @@ class Books:
         events: what happened.
         leases: who may act alone.
         outbox: what is to be told.
+        tokens: what programs act with on the web.
+        users: people whose passwords are kept here.
+        sessions: people that have signed in.
+        audit: what was done on the web, and to who may do it.
+        idempotency: requests that are carried out once.
         transfer: all of it, as a file.
     """
 
@@ -55,6 +63,11 @@ class Books:
     events: SqlEvents
     leases: SqlLeases
     outbox: SqlOutbox
+    tokens: SqlTokens
+    users: SqlUsers
+    sessions: SqlSessions
+    audit: SqlAuditLog
+    idempotency: SqlIdempotencyKeys
     transfer: SqlTransfer
 
 
@@ -88,6 +101,11 @@ def open_books(url: str, *, now: Callable[[], datetime] = _utc_now, patience: fl
         events=SqlEvents(database),
         leases=SqlLeases(database),
         outbox=SqlOutbox(database),
+        tokens=SqlTokens(database),
+        users=SqlUsers(database),
+        sessions=SqlSessions(database),
+        audit=SqlAuditLog(database),
+        idempotency=SqlIdempotencyKeys(database),
         transfer=SqlTransfer(database),
     )
 

@@ -29,6 +29,7 @@ from sqlalchemy import (
 )
 
 from conveyor.errors import Fault
+from conveyor.model.access import Means, Result
 from conveyor.model.artifact import ArtifactKind
 from conveyor.model.build import Outcome, State
 from conveyor.model.event import EventKind
@@ -564,5 +565,93 @@ lease = Table(
     Column("process_started", BigInteger, nullable=False),  # in clock ticks since boot
     Column("since", UtcDateTime, nullable=False),
     Column("heartbeat_at", UtcDateTime, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Secrets that programs act with.
+access_token = Table(
+    "access_token",
+    metadata,
+    Column("digest", HarmlessText, primary_key=True),  # sha256 of the secret
+    Column("name", HarmlessText, nullable=False),
+    Column("permissions", JSON, nullable=False),  # list of words
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("created_by", HarmlessText, nullable=False),
+    Column("expires_at", UtcDateTime),  # null for never
+    Column("used_at", UtcDateTime),  # give or take a minute
+    Column("revoked_at", UtcDateTime),
+    _hex("digest", SHA256_DIGITS),
+    sqlite_with_rowid=False,
+)
+Index(
+    "uq_access_token_name",
+    access_token.c.name,
+    unique=True,
+    sqlite_where=text("revoked_at IS NULL"),
+    postgresql_where=text("revoked_at IS NULL"),
+)
+
+# People whose passwords are kept here.
+access_user = Table(
+    "access_user",
+    metadata,
+    Column("name", HarmlessText, primary_key=True),
+    Column("password", HarmlessText, nullable=False),  # what Argon2 made of it
+    Column("permissions", JSON, nullable=False),  # list of words
+    Column("disabled", Boolean, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("changed_at", UtcDateTime, nullable=False),  # sessions from before have ended
+    CheckConstraint("password LIKE '$argon2id$%'", name="password"),
+    sqlite_with_rowid=False,
+)
+
+# People that have signed in.
+web_session = Table(
+    "web_session",
+    metadata,
+    Column("digest", HarmlessText, primary_key=True),  # sha256 of the cookie's secret
+    Column("user", HarmlessText, nullable=False),
+    Column("issuer", HarmlessText, nullable=False),  # who vouches for the user; empty for a local one
+    Column("permissions", JSON, nullable=False),  # list of words, as the issuer said; of a local user its own count
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False, index=True),
+    Index(None, "user", "created_at"),
+    _hex("digest", SHA256_DIGITS),
+    sqlite_with_rowid=False,
+)
+
+# What was done, and by whom. Only ever added to.
+audit = Table(
+    "audit",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),  # from 1, without gaps
+    Column("at", UtcDateTime, nullable=False),
+    Column("actor", HarmlessText, nullable=False),
+    Column("means", HarmlessText, nullable=False),
+    Column("address", HarmlessText, nullable=False),  # empty where there is none
+    Column("action", HarmlessText, nullable=False),
+    Column("subject", HarmlessText, nullable=False),
+    Column("result", HarmlessText, nullable=False),
+    Column("detail", JSON, nullable=False),  # an object
+    Index(None, "actor", "number"),
+    Index(None, "subject", "number"),
+    Index(None, "at"),
+    _one_of("means", Means, "means"),
+    _one_of("result", Result, "result"),
+)
+
+# Requests that are carried out once, however often they are sent.
+idempotency_key = Table(
+    "idempotency_key",
+    metadata,
+    Column("actor", HarmlessText, nullable=False),
+    Column("key", HarmlessText, nullable=False),
+    Column("digest", HarmlessText, nullable=False),  # sha256 of the request
+    Column("at", UtcDateTime, nullable=False, index=True),
+    Column("status", Integer),  # null until it is answered
+    Column("body", HarmlessText, nullable=False),
+    PrimaryKeyConstraint("actor", "key"),
+    _hex("digest", SHA256_DIGITS),
     sqlite_with_rowid=False,
 )

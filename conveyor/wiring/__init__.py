@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from conveyor.repository.signing.keys import create as create_key
+from conveyor.wiring.access import make_access_keeping
 from conveyor.wiring.conveyor import Conveyor, Records, disk_error, open_conveyor, open_records
 from conveyor.wiring.explaining import make_controls, make_explainer, make_queue_view
 from conveyor.wiring.keeping import make_collect, make_scrub
@@ -29,6 +30,7 @@ __all__ = [
     "gain_root",
     "import_store",
     "keys",
+    "make_access_keeping",
     "make_collect",
     "make_controls",
     "make_explainer",

@@ -31,8 +31,10 @@ from conveyor.pipeline.rebuilds.relating import Declarations, Foresight
 from conveyor.pipeline.recover import Recovery
 from conveyor.pipeline.run import Runner, disk_full
 from conveyor.ports import (
+    AuditLog,
     Clock,
     Events,
+    IdempotencyKeys,
     IndexWriter,
     Leases,
     Ledger,
@@ -41,8 +43,11 @@ from conveyor.ports import (
     Outbox,
     Progress,
     Queue,
+    Sessions,
     Store,
+    Tokens,
     Toolchain,
+    Users,
     Votes,
     Watch,
 )
@@ -97,6 +102,11 @@ class Conveyor:
         events: what happened, to tell.
         leases: who may act alone.
         outbox: what is to be told.
+        tokens: what programs act with on the web.
+        users: people whose passwords are kept here.
+        sessions: people that have signed in.
+        audit: what was done on the web, and to who may do it.
+        idempotency: requests that are carried out once.
         books: all that is kept in the store's database.
         claims: takes builds, and takes them from the dead.
         queued: builds what waits.
@@ -126,6 +136,11 @@ class Conveyor:
     events: Events
     leases: Leases
     outbox: Outbox
+    tokens: Tokens
+    users: Users
+    sessions: Sessions
+    audit: AuditLog
+    idempotency: IdempotencyKeys
     books: Books
     claims: Claims
     queued: QueuedBuilds
@@ -169,6 +184,10 @@ class Records:
         events: what happened, to tell.
         leases: who may act alone.
         outbox: what is to be told.
+        tokens: what programs act with on the web.
+        users: people whose passwords are kept here.
+        sessions: people that have signed in.
+        audit: what was done on the web, and to who may do it.
         tree: the published tree, for reading.
         clock: the time.
     """
@@ -183,6 +202,10 @@ class Records:
     events: Events
     leases: Leases
     outbox: Outbox
+    tokens: Tokens
+    users: Users
+    sessions: Sessions
+    audit: AuditLog
     tree: PublishedTree
     clock: Clock
 
@@ -209,6 +232,10 @@ def _records(books: Books, tree: PublishedTree, clock: Clock) -> Records:
         events=books.events,
         leases=books.leases,
         outbox=books.outbox,
+        tokens=books.tokens,
+        users=books.users,
+        sessions=books.sessions,
+        audit=books.audit,
         tree=tree,
         clock=clock,
     )
@@ -328,6 +355,11 @@ def open_conveyor(
         events=books.events,
         leases=books.leases,
         outbox=books.outbox,
+        tokens=books.tokens,
+        users=books.users,
+        sessions=books.sessions,
+        audit=books.audit,
+        idempotency=books.idempotency,
         books=books,
         claims=claims,
         queued=QueuedBuilds(

@@ -11,15 +11,17 @@ from sqlalchemy import Connection, Inspector, create_engine, inspect, text
 
 from conveyor.model import chain
 from conveyor.model.build import Outcome, State
+from conveyor.model.event import EventKind, NewEvent
 from conveyor.model.promotion import Move, MoveKind, Step
 from conveyor.model.queue import REQUESTED, Change, NewBuild, Priority, Reason, ReasonKind
 from conveyor.store import Books, open_books, open_store
 from conveyor.store.database import Database
 from conveyor.store.schema import upgrade
 from conveyor.store.tables import metadata
+from tests.fakes import access_samples
 from tests.fakes.store_samples import CAUSE, NOON, TARGET, artifact, claim, commit, minute, sha1
 
-EARLIER = ["0001", "0002"]
+EARLIER = ["0001", "0002", "0003"]
 # State, outcome, attempts of the build, and the outcome of its last attempt; the build's number is its place from 1.
 BUILDS = [
     ("queued", None, 0, None),
@@ -47,6 +49,8 @@ def earlier(request: pytest.FixtureRequest, database_url: str) -> str:
         _use_first(connection)
         if request.param >= "0002":
             _use_second(connection)
+        if request.param >= "0003":
+            _use_third(connection)
     database.close()
     return database_url
 
@@ -149,12 +153,34 @@ def _use_second(connection: Connection) -> None:
         """,
         "INSERT INTO vote VALUES (1, :after, '', 'tempest', true, 'https://ci/1', '', 'ci', :at)",
         """INSERT INTO buildroot VALUES (:sha256, '[["dpkg", "1.21", "amd64"]]')""",
-        "INSERT INTO provenance VALUES (:number, 'overlay', '0.1.0', :sha256, 'master', '', :sha, :at)",
+        """
+        INSERT INTO provenance (build_id, builder, conveyor_version, buildroot_sha256, upstream_branch,
+        packaging_branch, packaging_commit, packaged_at)
+        VALUES (:number, 'overlay', '0.1.0', :sha256, 'master', '', :sha, :at)
+        """,
         "INSERT INTO collected_snapshot VALUES (:number, :at)",
         "INSERT INTO mirror_state VALUES ('backup', :target, :at, NULL, 0, '')",
     ):
         _run(connection, statement, values)
     _number_on(connection, pointer_move=2, vote=1)
+
+
+def _use_third(connection: Connection) -> None:
+    """What came with the third version: events, and what polls and daemons know."""
+    values: dict[str, object] = {"at": AT, "sha": sha1("packaging"), "target": TARGET}
+    for statement in (
+        "UPDATE build SET given_up = true WHERE outcome = 'errored'",
+        "INSERT INTO event VALUES (1, :at, 'failed', 'it failed', 'nova', :target, 5, '{}')",
+        "INSERT INTO counter VALUES ('events', 1)",
+        "INSERT INTO head VALUES ('nova', 'upstream', 'u', 'master', :sha, '', '{}', :at)",
+        "INSERT INTO lease VALUES ('daemon', 't', 'hub', 1, 2, :at, :at)",
+        """
+        INSERT INTO notice VALUES (1, 'mail', 'ada@example.org', 1, 'nova', 'nova failed', '', :at, :at, 0, NULL, NULL,
+        '')
+        """,
+    ):
+        _run(connection, statement, values)
+    _number_on(connection, notice=1)
 
 
 def _run(connection: Connection, statement: str, values: Mapping[str, object]) -> None:
@@ -204,6 +230,7 @@ def test_the_queue_has_what_waited_and_ran(books: Books) -> None:
 
 
 def test_work_goes_on(books: Books) -> None:
+    events = books.events.after(0)
     books.store.release(RUNNING, CAUSE, minute(1), token=f"{RUNNING}/1")
     new = NewBuild(
         commit=commit("new"), target=TARGET, priority=Priority.FRESH, reason=Reason(kind=ReasonKind.NEW_COMMIT)
@@ -213,7 +240,7 @@ def test_work_goes_on(books: Books) -> None:
     assert made > len(BUILDS)
     assert books.store.build(RUNNING).errors == 1
     assert books.store.build(SUPERSEDED).outcome is Outcome.SUPERSEDED
-    assert books.events.after(0) == ()
+    assert books.events.after(0) == events
     assert books.outbox.told() == 0
 
 
@@ -249,6 +276,34 @@ def test_the_ledger_is_as_final_as_before(books: Books, earlier: str) -> None:
     engine = create_engine(earlier)
     with engine.connect() as connection, pytest.raises(Exception, match="only ever added to"):
         connection.execute(text("DELETE FROM ledger"))
+    engine.dispose()
+
+
+def test_what_the_daemon_knew_is_what_it_was(earlier: str) -> None:
+    books = open_books(earlier)
+    told = books.events.after(0)
+    if told:
+        assert [event.summary for event in told] == ["it failed"]
+        assert [notice.recipient for notice in books.outbox.waiting()] == ["ada@example.org"]
+        holder = books.leases.holder("daemon")
+        assert holder is not None
+        assert holder.since == NOON
+    (event,) = books.events.record([NewEvent(kind=EventKind.FAILED, summary="again")], NOON)
+    assert event.number == len(told) + 1
+    books.store.close()
+
+
+def test_nobody_may_do_anything_before_somebody_says_so(books: Books) -> None:
+    assert (books.tokens.all(), books.users.all(), books.audit.newest()) == ((), (), ())
+    books.tokens.add(access_samples.token("ci"))
+    assert books.audit.record(access_samples.deed()).number == 1
+
+
+def test_the_audit_log_is_final(books: Books, earlier: str) -> None:
+    books.audit.record(access_samples.deed())
+    engine = create_engine(earlier)
+    with engine.connect() as connection, pytest.raises(Exception, match="only ever added to"):
+        connection.execute(text("DELETE FROM audit"))
     engine.dispose()
 
 

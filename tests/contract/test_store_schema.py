@@ -63,6 +63,19 @@ TOLD = [
     '2026-03-01 12:00:00', 0, NULL, NULL, '')
     """,
 ]
+# A token and a user have done something.
+DONE = [
+    f"""
+    INSERT INTO access_token
+    VALUES ('{64 * "a"}', 'ci', '["vote"]', '2026-03-01 12:00:00', 'ada', NULL, NULL, NULL)
+    """,
+    """
+    INSERT INTO access_user
+    VALUES ('ada', '$argon2id$v=19$x', '["admin"]', false, '2026-03-01 12:00:00', '2026-03-01 12:00:00')
+    """,
+    "INSERT INTO audit VALUES (1, '2026-03-01 12:00:00', 'ci', 'token', '', 'POST /votes', '', 'done', '{}')",
+    f"INSERT INTO idempotency_key VALUES ('ci', 'k', '{64 * 'a'}', '2026-03-01 12:00:00', NULL, '')",
+]
 # Statements against the store of `used`.
 FORBIDDEN = [
     """
@@ -113,6 +126,19 @@ FORBIDDEN = [
     SELECT channel, recipient, event, package, subject, body, created_at, due_at, tries, cause FROM notice
     """,
     "DELETE FROM event",
+    "UPDATE audit SET actor = 'nobody'",
+    "DELETE FROM audit",
+    "INSERT INTO audit SELECT number + 1, at, actor, 'magic', address, action, subject, result, detail FROM audit",
+    "INSERT INTO audit SELECT number + 1, at, actor, means, address, action, subject, 'lost', detail FROM audit",
+    "INSERT INTO audit SELECT number, at, actor, means, address, action, subject, result, detail FROM audit",
+    "UPDATE access_token SET digest = 'cvy_secret'",
+    f"""
+    INSERT INTO access_token SELECT '{64 * "b"}', name, permissions, created_at, created_by, NULL, NULL, NULL
+    FROM access_token
+    """,
+    "UPDATE access_user SET password = 'secret'",
+    "UPDATE idempotency_key SET digest = 'x'",
+    f"INSERT INTO idempotency_key VALUES ('ci', 'k', '{64 * 'b'}', '2026-03-01 12:00:00', NULL, '')",
     "UPDATE pointer_move SET kind = 'lost'",
     "INSERT INTO pointer_step SELECT move_id, 1, target, pointer, before, after FROM pointer_step",
 ]
@@ -128,7 +154,7 @@ def used(database_url: str) -> Iterator[Connection]:
     store.close()
     engine = create_engine(database_url)
     with engine.begin() as connection:
-        for statement in (*MOVED, *TOLD):
+        for statement in (*MOVED, *TOLD, *DONE):
             connection.execute(text(statement))
     with engine.connect() as connection:
         if connection.dialect.name == "sqlite":
@@ -228,7 +254,7 @@ def test_a_migration_that_fails_changes_nothing(used: Connection, database_url: 
 def _with_revision(folder: Path, code: str) -> Path:
     scripts = folder / "migrations"
     shutil.copytree(MIGRATIONS, scripts)
-    (scripts / "versions" / "v0004_later.py").write_text(code)
+    (scripts / "versions" / "v0005_later.py").write_text(code)
     return scripts
 
 

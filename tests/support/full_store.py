@@ -1,7 +1,8 @@
-"""A store that has rows in every table but that of leases."""
+"""A store that has rows in every table that is exported."""
 
 from __future__ import annotations
 
+from conveyor.model.access import Deed, Means, Result
 from conveyor.model.build import Outcome
 from conveyor.model.event import EventKind, NewEvent
 from conveyor.model.notice import Channel, NewNotice
@@ -33,6 +34,7 @@ def fill(books: Books) -> None:
     _queue(books)
     _publish(books)
     _tell(books)
+    _audit(books)
 
 
 def _build(books: Books) -> None:
@@ -91,3 +93,17 @@ def _tell(books: Books) -> None:
     ]
     books.outbox.post(notices, 1, minute(19))
     books.outbox.sent([books.outbox.waiting()[0].id], minute(20))
+
+
+def _audit(books: Books) -> None:
+    deed = Deed(
+        at=minute(21),
+        actor="ci",
+        means=Means.TOKEN,
+        address="2001:db8::1",
+        action="POST /votes",
+        subject=HOSTILE,
+        result=Result.REFUSED,
+        detail={"status": 403},
+    )
+    books.audit.record(deed)

@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from conveyor.buildroot.stock import StockItem, StockKind
+from conveyor.cli.audit import audit_as_json
 from conveyor.cli.buildroot import stock_as_json
 from conveyor.cli.collect import Collected, collected_as_json, scrubbed_as_json
 from conveyor.cli.control import rebuilt_as_json
@@ -25,10 +26,14 @@ from conveyor.cli.notices import notices_as_json
 from conveyor.cli.promote import votes_as_json
 from conveyor.cli.queue import queue_as_json
 from conveyor.cli.results import FORMAT_VERSION, Result, as_json
+from conveyor.cli.token import tokens_as_json
+from conveyor.cli.user import users_as_json
 from conveyor.cli.verify import as_json as verification_as_json
 from conveyor.cli.why import why_as_json
 from conveyor.errors import Fault, UpstreamUnreachable
 from conveyor.model import chain
+from conveyor.model.access import AuditEntry, Means, Permission
+from conveyor.model.access import Result as DeedResult
 from conveyor.model.artifact import ArtifactKind
 from conveyor.model.build import Build, Cause, Claim, Outcome, Stage, StageTime, State
 from conveyor.model.commit import Commit, CommitInfo
@@ -54,6 +59,7 @@ from conveyor.pipeline.verifying.compare import Comparison, Difference, Likeness
 from conveyor.pipeline.verifying.rebuild import Replaced
 from conveyor.pipeline.verifying.verify import Check, Subject, Verdict, Verification
 from conveyor.repository.records import MANIFEST_VERSION, manifest_json, manifest_line
+from tests.fakes import access_samples
 from tests.support.published import entry_of, plain_artifact, snapshot_of
 
 ROOT = Path(__file__).parents[2]
@@ -195,6 +201,22 @@ def test_the_document_of_rebuilds_is_described() -> None:
     assert list(table("conveyor rebuild --json")) == list(document)
     (shown,) = document["rebuilds"]
     assert list(table("A rebuild")) == list(shown)
+
+
+def test_who_may_come_in_and_what_was_done_is_described() -> None:
+    tokens = tokens_as_json([access_samples.token("ci")], AT)
+    assert list(table("conveyor token list --json")) == list(tokens)
+    assert list(table("A token")) == list(tokens["tokens"][0])
+    assert words(table("A token")["may"]) == set(Permission)
+    assert words(table("A token")["state"]) == {"works", "expired", "revoked"}
+    users = users_as_json([access_samples.user("ada")])
+    assert list(table("conveyor user list --json")) == list(users)
+    assert list(table("A user")) == list(users["users"][0])
+    audit = audit_as_json([AuditEntry(number=1, deed=access_samples.deed())])
+    assert list(table("conveyor audit --json")) == list(audit)
+    assert list(table("A deed")) == list(audit["entries"][0])
+    assert words(table("A deed")["means"]) == set(Means)
+    assert words(table("A deed")["result"]) == set(DeedResult)
 
 
 def test_events_are_described() -> None:

@@ -1,4 +1,4 @@
-"""The status page and the API: indexes for what they look for."""
+"""The web: tokens, users and sessions, what was done, requests carried out once, and indexes for what is looked for."""
 
 from __future__ import annotations
 
@@ -8,10 +8,133 @@ from alembic import op
 revision = "0004"
 down_revision = "0003"
 
+_DIGEST = "length(digest) = 64 AND trim(digest, '0123456789abcdef') = ''"
+_FINAL_ON_SQLITE = """
+CREATE TRIGGER audit_{event} BEFORE {event} ON audit
+BEGIN SELECT RAISE(ABORT, 'the audit log is only ever added to'); END
+"""
+_FINAL_ON_POSTGRESQL = (
+    """
+    CREATE FUNCTION audit_is_final() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        RAISE EXCEPTION 'the audit log is only ever added to' USING ERRCODE = 'integrity_constraint_violation';
+    END $$
+    """,
+    "CREATE TRIGGER audit_final BEFORE UPDATE OR DELETE ON audit FOR EACH ROW EXECUTE FUNCTION audit_is_final()",
+)
+
 
 def upgrade() -> None:
-    """Make the indexes."""
+    """Make the tables and indexes."""
+    _create_access_token()
+    _create_access_user()
+    _create_web_session()
+    _create_audit()
+    _create_idempotency_key()
+    _make_audit_final()
     _create_search_indexes()
+
+
+def _create_access_token() -> None:
+    op.create_table(
+        "access_token",
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("permissions", sa.JSON(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("created_by", sa.Text(), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True)),
+        sa.Column("used_at", sa.DateTime(timezone=True)),
+        sa.Column("revoked_at", sa.DateTime(timezone=True)),
+        sa.CheckConstraint(_DIGEST, name=op.f("ck_access_token_digest")),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_access_token")),
+        sqlite_with_rowid=False,
+    )
+    living = sa.text("revoked_at IS NULL")
+    op.create_index(
+        "uq_access_token_name", "access_token", ["name"], unique=True, sqlite_where=living, postgresql_where=living
+    )
+
+
+def _create_access_user() -> None:
+    op.create_table(
+        "access_user",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("password", sa.Text(), nullable=False),
+        sa.Column("permissions", sa.JSON(), nullable=False),
+        sa.Column("disabled", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("password LIKE '$argon2id$%'", name=op.f("ck_access_user_password")),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_access_user")),
+        sqlite_with_rowid=False,
+    )
+
+
+def _create_web_session() -> None:
+    op.create_table(
+        "web_session",
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("user", sa.Text(), nullable=False),
+        sa.Column("issuer", sa.Text(), nullable=False),
+        sa.Column("permissions", sa.JSON(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint(_DIGEST, name=op.f("ck_web_session_digest")),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_web_session")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_web_session_expires_at"), "web_session", ["expires_at"])
+    op.create_index(op.f("ix_web_session_user_created_at"), "web_session", ["user", "created_at"])
+
+
+def _create_audit() -> None:
+    op.create_table(
+        "audit",
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("means", sa.Text(), nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("action", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("result", sa.Text(), nullable=False),
+        sa.Column("detail", sa.JSON(), nullable=False),
+        sa.CheckConstraint(
+            "means IN ('nobody', 'token', 'password', 'session', 'command')", name=op.f("ck_audit_means")
+        ),
+        sa.CheckConstraint("result IN ('done', 'refused', 'failed')", name=op.f("ck_audit_result")),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_audit")),
+    )
+    for column in ("actor", "subject"):
+        op.create_index(op.f(f"ix_audit_{column}_number"), "audit", [column, "number"])
+    op.create_index(op.f("ix_audit_at"), "audit", ["at"])
+
+
+def _create_idempotency_key() -> None:
+    op.create_table(
+        "idempotency_key",
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("status", sa.Integer()),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.CheckConstraint(_DIGEST, name=op.f("ck_idempotency_key_digest")),
+        sa.PrimaryKeyConstraint("actor", "key", name=op.f("pk_idempotency_key")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_idempotency_key_at"), "idempotency_key", ["at"])
+
+
+def _make_audit_final() -> None:
+    if op.get_bind().dialect.name == "sqlite":
+        for event in ("UPDATE", "DELETE"):
+            op.execute(_FINAL_ON_SQLITE.format(event=event))
+        return
+    for statement in _FINAL_ON_POSTGRESQL:
+        op.execute(statement)
 
 
 def _create_search_indexes() -> None:

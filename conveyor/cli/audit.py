@@ -1,0 +1,85 @@
+"""`conveyor audit`: who did what on the web, and to who may do it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from conveyor.cli.context import Context
+from conveyor.cli.moment import moment_of
+from conveyor.cli.results import FORMAT_VERSION
+from conveyor.cli.table import print_table
+from conveyor.cli.text import plain, say
+from conveyor.model.access import AuditEntry, Result
+
+HEADINGS = ("number", "at", "who", "how", "from", "result", "what", "to")
+COLOURS = {Result.REFUSED: "yellow", Result.FAILED: "red"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(audit)
+
+
+def audit(
+    context: typer.Context,
+    actor: Annotated[str | None, typer.Option(help="Only what this user or token did.")] = None,
+    action: Annotated[str | None, typer.Option(help="Only actions with this text in them, such as 'retry'.")] = None,
+    subject: Annotated[str | None, typer.Option(help="Only what was done to this.")] = None,
+    result: Annotated[Result | None, typer.Option(help="Only what ended so.")] = None,
+    since: Annotated[str | None, typer.Option(help="Only what was done since then, such as '2d ago'.")] = None,
+    before: Annotated[int | None, typer.Option(help="Only what has a lower number than this.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many of the newest.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Show who did what on the web, and to tokens and users, the newest last."""
+    given: Context = context.obj
+    with given.records() as records:
+        from_ = moment_of(since, records.clock.now()).at if since else None
+        found = records.audit.newest(
+            actor=actor, action=action, subject=subject, result=result, since=from_, before=before, limit=limit
+        )[::-1]
+    if as_json:
+        typer.echo(json.dumps(audit_as_json(found), indent=2))
+    elif found:
+        print_table(given.output, HEADINGS, [_row(entry) for entry in found])
+    else:
+        say(given.output, "nothing of that has been done yet")
+
+
+def audit_as_json(found: Sequence[AuditEntry]) -> dict[str, Any]:
+    """What was done, in a documented form: docs/json.md."""
+    return {"format_version": FORMAT_VERSION, "entries": [_as_json(entry) for entry in found]}
+
+
+def _as_json(entry: AuditEntry) -> dict[str, Any]:
+    deed = entry.deed
+    return {
+        "number": entry.number,
+        "at": deed.at.isoformat(),
+        "actor": deed.actor,
+        "means": deed.means,
+        "address": deed.address or None,
+        "action": deed.action,
+        "subject": deed.subject or None,
+        "result": deed.result,
+        "detail": dict(deed.detail),
+    }
+
+
+def _row(entry: AuditEntry) -> tuple[Text | str, ...]:
+    deed = entry.deed
+    return (
+        str(entry.number),
+        deed.at.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
+        plain(deed.actor),
+        deed.means,
+        plain(deed.address) or "-",
+        Text(deed.result, COLOURS.get(deed.result, "")),
+        plain(deed.action),
+        plain(deed.subject),
+    )

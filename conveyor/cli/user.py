@@ -1,0 +1,150 @@
+"""`conveyor user`: people who sign in with a password that is kept here."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from conveyor.cli.context import Context
+from conveyor.cli.results import FORMAT_VERSION
+from conveyor.cli.table import print_table
+from conveyor.cli.text import plain, say
+from conveyor.errors import UserError
+from conveyor.model.access import Permission, User
+from conveyor.wiring import make_access_keeping
+
+HEADINGS = ("user", "may", "state", "made")
+STANDARD = Path("-")
+
+app = typer.Typer(help="People who sign in with a password that is kept here.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="The user's name.")]
+Actor = Annotated[str | None, typer.Option(help="Who does it.", show_default="who calls")]
+PasswordFile = Annotated[
+    Path | None,
+    typer.Option(help="File whose first line is the password; '-' for standard input.", show_default="ask for it"),
+]
+
+
+def register(parent: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(create)
+    app.command("list")(list_)
+    app.command()(password)
+    app.command()(disable)
+    app.command()(enable)
+    app.command("sign-out")(sign_out)
+    parent.add_typer(app, name="user")
+
+
+def create(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Its name: who acts, as the ledger and the audit log tell it.")],
+    may: Annotated[list[Permission] | None, typer.Option(help="What it may do; repeatable.")] = None,
+    password_file: PasswordFile = None,
+    actor: Actor = None,
+) -> None:
+    """Make a user. One that may do nothing else may look, where the site is not open."""
+    given: Context = context.obj
+    permissions = frozenset(may or (Permission.READ,))
+    with given.records() as records:
+        keeping = make_access_keeping(records, given.operator(actor))
+        keeping.create_user(name, permissions, lambda: _password(password_file))
+    say(given.output, f"user {name} may {', '.join(sorted(permissions))}")
+
+
+def password(context: typer.Context, name: Name, password_file: PasswordFile = None, actor: Actor = None) -> None:
+    """Give a user another password; its sessions end."""
+    given: Context = context.obj
+    with given.records() as records:
+        keeping = make_access_keeping(records, given.operator(actor))
+        keeping.set_password(name, lambda: _password(password_file))
+    say(given.output, f"user {name} has another password")
+
+
+def disable(context: typer.Context, name: Name, actor: Actor = None) -> None:
+    """Let a user sign in no more; its sessions end."""
+    given: Context = context.obj
+    with given.records() as records:
+        make_access_keeping(records, given.operator(actor)).set_disabled(name, disabled=True)
+    say(given.output, f"user {name} may not sign in any more")
+
+
+def enable(context: typer.Context, name: Name, actor: Actor = None) -> None:
+    """Let a user that was disabled sign in again."""
+    given: Context = context.obj
+    with given.records() as records:
+        make_access_keeping(records, given.operator(actor)).set_disabled(name, disabled=False)
+    say(given.output, f"user {name} may sign in again")
+
+
+def sign_out(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The person's name, whoever vouches for it.")],
+    actor: Actor = None,
+) -> None:
+    """End all sessions of a person."""
+    given: Context = context.obj
+    with given.records() as records:
+        count = make_access_keeping(records, given.operator(actor)).sign_out(name)
+    say(given.output, f"{name} was signed in {count} times, and is no more")
+
+
+def list_(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Show the users that are kept here."""
+    given: Context = context.obj
+    with given.records() as records:
+        found = records.users.all()
+    if as_json:
+        typer.echo(json.dumps(users_as_json(found), indent=2))
+    elif found:
+        print_table(given.output, HEADINGS, [_row(user) for user in found])
+    else:
+        say(given.output, "there are no users; 'conveyor user create' makes one")
+
+
+def users_as_json(found: Sequence[User]) -> dict[str, Any]:
+    """The users in a documented form: docs/json.md."""
+    users = [
+        {
+            "name": user.name,
+            "may": sorted(user.permissions),
+            "disabled": user.disabled,
+            "created_at": user.created_at.isoformat(),
+            "changed_at": user.changed_at.isoformat(),
+        }
+        for user in found
+    ]
+    return {"format_version": FORMAT_VERSION, "users": users}
+
+
+def _row(user: User) -> tuple[Text | str, ...]:
+    return (
+        plain(user.name),
+        ", ".join(sorted(user.permissions)),
+        Text("disabled", "yellow") if user.disabled else "may sign in",
+        user.created_at.astimezone().strftime("%Y-%m-%d %H:%M"),
+    )
+
+
+def _password(file: Path | None) -> str:
+    """The password, from where nobody else on the machine can see it."""
+    if file is None:
+        if not sys.stdin.isatty():
+            raise UserError("nobody can be asked for the password", hint="name a file: --password-file FILE")
+        return str(typer.prompt("Password", hide_input=True, confirmation_prompt="Again", err=True))
+    try:
+        text = sys.stdin.readline() if file == STANDARD else file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        cause = (error.strerror or "") if isinstance(error, OSError) else "it is not UTF-8"
+        raise UserError(f"the password cannot be read from {file}", cause=cause) from error
+    return text.partition("\n")[0].rstrip("\r")

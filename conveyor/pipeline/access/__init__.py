@@ -1,0 +1,1 @@
+"""Who may come in: secrets, passwords, tokens and users."""
