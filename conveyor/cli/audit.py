@@ -11,9 +11,9 @@ from rich.text import Text
 
 from conveyor.cli.context import Context
 from conveyor.cli.moment import moment_of
-from conveyor.cli.results import FORMAT_VERSION
 from conveyor.cli.table import print_table
 from conveyor.cli.text import plain, say
+from conveyor.documents import FORMAT_VERSION
 from conveyor.model.access import AuditEntry, Result
 
 HEADINGS = ("number", "at", "who", "how", "from", "result", "what", "to")

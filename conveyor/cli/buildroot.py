@@ -13,9 +13,9 @@ import typer
 from conveyor.buildroot.stock import Buildroots, StockItem, StockKind, shares
 from conveyor.cli.context import Context
 from conveyor.cli.inspect import SHELL
-from conveyor.cli.results import FORMAT_VERSION
 from conveyor.cli.table import print_table
 from conveyor.cli.text import human_size, plain
+from conveyor.documents import FORMAT_VERSION
 from conveyor.errors import CommandFailed, CommandMissing, ConveyorError, Interrupted, SandboxUnusable, UserError
 from conveyor.model.target import BuilderKind, Target
 from conveyor.wiring import Conveyor, gain_root, require_programs, upkeep

@@ -10,9 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from conveyor.cli.context import Context
-from conveyor.cli.results import FORMAT_VERSION, error_as_json
 from conveyor.cli.table import print_table
 from conveyor.cli.text import human_size, plain
+from conveyor.documents import FORMAT_VERSION
+from conveyor.documents.builds import error_as_json
 from conveyor.errors import ConveyorError, Interrupted, UserError
 from conveyor.model.published import Flaw, PoolFinding, PoolReport, PublishedSnapshot, Removal, Retention
 from conveyor.pipeline.keeping.repair import Repaired

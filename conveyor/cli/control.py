@@ -6,13 +6,13 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from conveyor.cli.context import Context
-from conveyor.cli.results import FORMAT_VERSION, build_as_json
 from conveyor.cli.text import say
+from conveyor.documents.rebuilds import rebuilt_as_json
 from conveyor.errors import ConveyorError, UserError
 from conveyor.model.build import State
 from conveyor.model.queue import Priority, Scope, ScopeKind
@@ -149,12 +149,6 @@ def _rebuilt(each: Rebuilt) -> str:
         f"{named(each.rebuild)} {'waits' if each.rebuild.state is State.QUEUED else 'runs'} already: it is build "
         f"{each.good.id} anew"
     )
-
-
-def rebuilt_as_json(done: Sequence[Rebuilt]) -> dict[str, Any]:
-    """The document that `conveyor rebuild --json` prints."""
-    rebuilds = [{"build": build_as_json(each.rebuild), "of": each.good.id, "is_new": each.is_new} for each in done]
-    return {"format_version": FORMAT_VERSION, "rebuilds": rebuilds}
 
 
 def prioritize(

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.text import Text
 
 from conveyor.cli.context import Context
-from conveyor.cli.results import FORMAT_VERSION
 from conveyor.cli.table import print_table
 from conveyor.cli.text import plain
+from conveyor.documents import FORMAT_VERSION
+from conveyor.documents.events import event_as_json
 from conveyor.model.event import Event, EventKind
 from conveyor.ports import Events
 
@@ -96,20 +97,6 @@ def _print_lines(given: Context, found: Sequence[Event], *, as_json: bool) -> No
         else:
             print_table(given.output, (), [_row(event)])
     given.output.file.flush()
-
-
-def event_as_json(event: Event) -> dict[str, Any]:
-    """An event in a documented form: docs/json.md."""
-    return {
-        "number": event.number,
-        "at": event.at.isoformat(),
-        "kind": event.kind,
-        "summary": event.summary,
-        "package": event.package or None,
-        "target": event.target or None,
-        "build": event.build,
-        "detail": dict(event.detail),
-    }
 
 
 def _row(event: Event) -> tuple[Text | str, ...]:

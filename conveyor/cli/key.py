@@ -10,9 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from conveyor.cli.context import Context
-from conveyor.cli.results import FORMAT_VERSION
 from conveyor.cli.table import print_table
 from conveyor.cli.text import plain
+from conveyor.documents import FORMAT_VERSION
 from conveyor.errors import EXIT_CODES, Fault
 from conveyor.model.signing import KeyState, SigningKey
 from conveyor.wiring import create_key, keys, unsigned_note

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.text import Text
 
 from conveyor.cli.context import Context
-from conveyor.cli.results import FORMAT_VERSION
 from conveyor.cli.table import print_table
 from conveyor.cli.text import plain
+from conveyor.documents.ledger import entries_as_json
 from conveyor.model.promotion import LedgerEntry
 from conveyor.pipeline.pointing.verify_ledger import check_head, head_of, verify_ledger
 
@@ -75,30 +74,6 @@ def verify(
         return
     given.output.print(f"{last.number} entries, each follows from the one before", soft_wrap=True)
     given.output.print(f"head: {head_of(last)}", soft_wrap=True)
-
-
-def entries_as_json(found: Sequence[LedgerEntry]) -> dict[str, Any]:
-    """Entries in a documented form: docs/json.md."""
-    return {"format_version": FORMAT_VERSION, "entries": [_as_json(entry) for entry in found]}
-
-
-def _as_json(entry: LedgerEntry) -> dict[str, Any]:
-    return {
-        "number": entry.number,
-        "move": entry.move,
-        "kind": entry.kind,
-        "actor": entry.actor,
-        "note": entry.note,
-        "evidence": entry.evidence,
-        "keep": entry.keep,
-        "at": entry.at.isoformat(timespec="microseconds"),
-        "target": entry.step.target,
-        "pointer": entry.step.pointer,
-        "before": entry.step.before,
-        "after": entry.step.after,
-        "previous": entry.previous,
-        "hash": entry.hash,
-    }
 
 
 def _row(entry: LedgerEntry) -> tuple[Text | str, ...]:

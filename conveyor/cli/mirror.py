@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -95,21 +95,6 @@ def told(standing: MirrorStanding) -> str:
     return text
 
 
-def standing_as_json(standing: MirrorStanding) -> Mapping[str, Any]:
-    """How a mirror stands, in a documented form: docs/json.md."""
-    state = standing.state
-    return {
-        "mirror": state.mirror,
-        "target": state.target,
-        "behind": standing.behind,
-        "synced_at": _iso(state.synced_at),
-        "failed_at": _iso(state.failed_at),
-        "failures": state.failures,
-        "cause": state.cause or None,
-        "next_try": _iso(standing.next_try),
-    }
-
-
 def _of_records(given: Context, records: Records) -> Mirroring:
     return make_mirroring(
         given.site,
@@ -188,7 +173,3 @@ def _tell(given: Context, error: ConveyorError) -> None:
 
 def _local(moment: datetime | None) -> str:
     return moment.astimezone().strftime(MINUTE) if moment else "-"
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.text import Text
 
 from conveyor.cli.context import Context
-from conveyor.cli.results import FORMAT_VERSION
 from conveyor.cli.table import print_table
 from conveyor.cli.text import plain
+from conveyor.documents.notices import notices_as_json
 from conveyor.model.notice import Notice
 
 HEADINGS = ("notice", "to", "by", "due", "tries", "about", "why not yet")
@@ -40,31 +39,6 @@ def notices(
         given.output.print("everything was told, or is yet to happen")
         return
     print_table(given.output, HEADINGS, [*map(_row, given_up), *map(_row, waiting)])
-
-
-def notices_as_json(waiting: Sequence[Notice], given_up: Sequence[Notice]) -> dict[str, Any]:
-    """What waits and what was given up, in a documented form: docs/json.md."""
-    return {
-        "format_version": FORMAT_VERSION,
-        "waiting": [_as_json(notice) for notice in waiting],
-        "given_up": [_as_json(notice) for notice in given_up],
-    }
-
-
-def _as_json(notice: Notice) -> dict[str, Any]:
-    return {
-        "id": notice.id,
-        "channel": notice.channel,
-        "recipient": notice.recipient,
-        "event": notice.event,
-        "package": notice.package or None,
-        "subject": notice.subject,
-        "created_at": notice.created_at.isoformat(),
-        "due_at": notice.due_at.isoformat(),
-        "tries": notice.tries,
-        "given_up_at": notice.given_up_at.isoformat() if notice.given_up_at else None,
-        "cause": notice.cause or None,
-    }
 
 
 def _row(notice: Notice) -> tuple[Text | str, ...]:

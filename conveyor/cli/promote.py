@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.text import Text
 
 from conveyor.cli import mirror
 from conveyor.cli.context import Context
-from conveyor.cli.ledger import entries_as_json
-from conveyor.cli.results import FORMAT_VERSION
 from conveyor.cli.table import print_table
 from conveyor.cli.text import plain
+from conveyor.documents.ledger import entries_as_json
+from conveyor.documents.votes import votes_as_json
 from conveyor.errors import UserError
 from conveyor.model.promotion import LedgerEntry, PromotionPolicy, Vote
 from conveyor.pipeline.pointing.promote import Asked, Plan, check_name
@@ -143,23 +143,6 @@ def votes(
         print_table(given.output, HEADINGS, [_row(each) for each in found])
     else:
         given.output.print(f"nobody has voted on {subject}", markup=False, soft_wrap=True)
-
-
-def votes_as_json(commit: str, found: tuple[Vote, ...]) -> dict[str, Any]:
-    """Votes in a documented form: docs/json.md."""
-    return {"format_version": FORMAT_VERSION, "commit": commit, "votes": [_as_json(each) for each in found]}
-
-
-def _as_json(vote: Vote) -> dict[str, Any]:
-    return {
-        "job": vote.job,
-        "target": vote.target or None,
-        "success": vote.success,
-        "url": vote.url or None,
-        "notes": vote.notes,
-        "user": vote.user,
-        "at": vote.at.isoformat(),
-    }
 
 
 def _row(vote: Vote) -> tuple[Text | str, ...]:

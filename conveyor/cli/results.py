@@ -12,11 +12,12 @@ from rich.text import Text
 
 from conveyor.cli.table import print_table
 from conveyor.cli.text import plain
+from conveyor.documents import FORMAT_VERSION
+from conveyor.documents.builds import build_as_json, error_as_json
 from conveyor.errors import EXIT_CODES, ConveyorError, Fault
-from conveyor.model.build import Build, Cause, Outcome
+from conveyor.model.build import Build, Outcome
 from conveyor.pipeline.explaining.build import whose as whose_fault
 
-FORMAT_VERSION = 1
 HEADINGS = ("package", "target", "version", "outcome", "seconds", "repository")
 COLOURS = {
     Outcome.SUCCEEDED: "green",
@@ -92,28 +93,6 @@ def as_json(results: Sequence[Result]) -> dict[str, Any]:
     return {"format_version": FORMAT_VERSION, "results": [_as_json(result) for result in results]}
 
 
-def build_as_json(build: Build) -> dict[str, Any]:
-    """One build in a documented form: docs/json.md."""
-    return {
-        "id": build.id,
-        "package": build.commit.package,
-        "target": build.target,
-        "commit_id": build.commit.id,
-        "upstream_sha": build.commit.upstream.sha,
-        "packaging_sha": build.commit.packaging_sha,
-        "version": build.version,
-        "state": build.state,
-        "outcome": build.outcome,
-        "attempt": build.attempt,
-        "published": build.published,
-        "queued_at": build.queued_at.isoformat(),
-        "started_at": build.started_at.isoformat() if build.started_at else None,
-        "finished_at": build.finished_at.isoformat() if build.finished_at else None,
-        "stages": [{"stage": stage.stage, "seconds": round(stage.seconds, 3)} for stage in build.stages],
-        "cause": _cause_as_json(build.cause) if build.cause else None,
-    }
-
-
 def _as_json(result: Result) -> dict[str, Any]:
     return {
         "package": result.package,
@@ -124,24 +103,6 @@ def _as_json(result: Result) -> dict[str, Any]:
         "log": str(result.log) if result.log else None,
         "build": build_as_json(result.build) if result.build else None,
         "error": error_as_json(result.error),
-    }
-
-
-def error_as_json(error: ConveyorError | None) -> dict[str, Any] | None:
-    """An error in a documented form, or None: docs/json.md."""
-    if error is None:
-        return None
-    return {"fault": error.fault, "kind": type(error).__name__, "summary": error.summary, "hint": error.hint}
-
-
-def _cause_as_json(cause: Cause) -> dict[str, Any]:
-    return {
-        "fault": cause.fault,
-        "stage": cause.stage,
-        "kind": cause.kind,
-        "summary": cause.summary,
-        "hint": cause.hint,
-        "details": list(cause.details),
     }
 
 

@@ -9,8 +9,8 @@ import typer
 
 from conveyor.cli import mirror
 from conveyor.cli.context import Context
-from conveyor.cli.ledger import entries_as_json
 from conveyor.cli.text import plain
+from conveyor.documents.ledger import entries_as_json
 from conveyor.model.promotion import LedgerEntry, follows_builds
 from conveyor.pipeline.pointing.rollback import Wish
 

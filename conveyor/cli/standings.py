@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from rich.console import Console
 
@@ -29,28 +28,6 @@ def print_standings(console: Console, standings: Sequence[Standing]) -> None:
     for pointer, lines in told.items():
         for line in lines:
             console.print(f"{pointer} is held back: {plain(line)}", markup=False, soft_wrap=True)
-
-
-def pointers_as_json(standings: Sequence[Standing]) -> dict[str, dict[str, str | None]]:
-    """Ids of commits by target and pointer: docs/json.md."""
-    pointers: dict[str, dict[str, str | None]] = {}
-    for each in standings:
-        pointers.setdefault(each.target, {})[each.pointer] = each.commit
-    return pointers
-
-
-def standings_as_json(standings: Sequence[Standing]) -> list[dict[str, Any]]:
-    """Where pointers stand, in a documented form: docs/json.md."""
-    return [
-        {
-            "target": each.target,
-            "pointer": each.pointer,
-            "commit_id": each.commit,
-            "published_at": each.published_at.isoformat() if each.published_at else None,
-            "held_back": list(each.held_back),
-        }
-        for each in standings
-    ]
 
 
 def _row(standing: Standing) -> tuple[str, ...]:

@@ -12,11 +12,15 @@ from rich.text import Text
 
 from conveyor.cli import mirror
 from conveyor.cli.context import Context
-from conveyor.cli.queue import daemon_as_json, running_as_json
-from conveyor.cli.results import COLOURS, FORMAT_VERSION, build_as_json
-from conveyor.cli.standings import pointers_as_json, print_standings, standings_as_json
+from conveyor.cli.results import COLOURS
+from conveyor.cli.standings import print_standings
 from conveyor.cli.table import print_table
 from conveyor.cli.text import plain, say
+from conveyor.documents import FORMAT_VERSION
+from conveyor.documents.builds import build_as_json
+from conveyor.documents.mirrors import standing_as_json
+from conveyor.documents.pointers import pointers_as_json, standings_as_json
+from conveyor.documents.queue import daemon_as_json, running_as_json
 from conveyor.model.build import Build
 from conveyor.pipeline.explaining.build import stage_words
 from conveyor.pipeline.explaining.places import daemon_words
@@ -122,7 +126,7 @@ def _as_json(given: Context, found: Status) -> dict[str, Any]:
         "waiting": found.queue.waiting,
         "pointers": pointers_as_json(found.standings),
         "standings": standings_as_json(found.standings),
-        "mirrors": [mirror.standing_as_json(standing) for standing in found.mirrors],
+        "mirrors": [standing_as_json(standing) for standing in found.mirrors],
         "signed_by": given.site.signing.key,
     }
 

@@ -11,9 +11,9 @@ import typer
 from rich.text import Text
 
 from conveyor.cli.context import Context
-from conveyor.cli.results import FORMAT_VERSION
 from conveyor.cli.table import print_table
 from conveyor.cli.text import plain, say
+from conveyor.documents import FORMAT_VERSION
 from conveyor.errors import UserError
 from conveyor.model.access import Permission, Token
 from conveyor.wiring import make_access_keeping

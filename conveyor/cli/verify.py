@@ -9,9 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from conveyor.cli.context import Context
-from conveyor.cli.results import FORMAT_VERSION, build_as_json, error_as_json
 from conveyor.cli.table import print_table
 from conveyor.cli.text import plain
+from conveyor.documents import FORMAT_VERSION
+from conveyor.documents.builds import build_as_json, error_as_json
 from conveyor.errors import ConveyorError, UnknownName, UserError
 from conveyor.model.build import Build
 from conveyor.model.package import Package

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from conveyor.cli.context import Context
-from conveyor.cli.results import FORMAT_VERSION
 from conveyor.cli.text import plain, say
+from conveyor.documents import FORMAT_VERSION
+from conveyor.documents.why import why_as_json
 from conveyor.model.why import Why
 from conveyor.wiring import make_explainer
 
@@ -58,18 +59,3 @@ def told(answer: Why, depth: int = 0) -> Iterator[str]:
         yield f"{margin}{INDENT}next: {plain(answer.hint)}"
     for each in answer.because:
         yield from told(each, depth + 1)
-
-
-def why_as_json(answer: Why) -> dict[str, Any]:
-    """An answer in a documented form: docs/json.md."""
-    return {
-        "subject": answer.subject,
-        "name": answer.name,
-        "about": answer.about,
-        "state": answer.state,
-        "summary": answer.summary,
-        "lines": list(answer.lines),
-        "log": list(answer.log),
-        "hint": answer.hint,
-        "because": [why_as_json(each) for each in answer.because],
-    }

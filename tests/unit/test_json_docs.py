@@ -16,20 +16,21 @@ from conveyor.buildroot.stock import StockItem, StockKind
 from conveyor.cli.audit import audit_as_json
 from conveyor.cli.buildroot import stock_as_json
 from conveyor.cli.collect import Collected, collected_as_json, scrubbed_as_json
-from conveyor.cli.control import rebuilt_as_json
-from conveyor.cli.events import event_as_json
 from conveyor.cli.key import ALSO, RETIRED, SIGNS, key_as_json
-from conveyor.cli.ledger import entries_as_json
 from conveyor.cli.main import app
-from conveyor.cli.mirror import standing_as_json
-from conveyor.cli.notices import notices_as_json
-from conveyor.cli.promote import votes_as_json
-from conveyor.cli.queue import queue_as_json
-from conveyor.cli.results import FORMAT_VERSION, Result, as_json
+from conveyor.cli.results import Result, as_json
 from conveyor.cli.token import tokens_as_json
 from conveyor.cli.user import users_as_json
 from conveyor.cli.verify import as_json as verification_as_json
-from conveyor.cli.why import why_as_json
+from conveyor.documents import FORMAT_VERSION
+from conveyor.documents.events import event_as_json
+from conveyor.documents.ledger import entries_as_json
+from conveyor.documents.mirrors import standing_as_json
+from conveyor.documents.notices import notices_as_json
+from conveyor.documents.queue import queue_as_json
+from conveyor.documents.rebuilds import rebuilt_as_json
+from conveyor.documents.votes import votes_as_json
+from conveyor.documents.why import why_as_json
 from conveyor.errors import Fault, UpstreamUnreachable
 from conveyor.model import chain
 from conveyor.model.access import AuditEntry, Means, Permission
