@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from conveyor import __version__
 from conveyor.web import health, problems
 from conveyor.web.headers import SafeHeaders
+from conveyor.web.live import routes as live
 from conveyor.web.overview import Overview
 from conveyor.web.site import Sites
 
@@ -26,9 +27,11 @@ def make_app(sites: Sites) -> FastAPI:
     )
     app.state.sites = sites
     app.state.overview = _overview(sites)
+    app.state.live = live.make_live()
     app.add_middleware(SafeHeaders)
     problems.register(app)
     app.include_router(health.router)
+    app.include_router(live.router)
     return app
 
 
