@@ -28,8 +28,8 @@ REBUILD = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0004"
-down_revision = "0003"
+revision = "0005"
+down_revision = "0004"
 
 
 def upgrade():
@@ -188,7 +188,7 @@ def test_a_store_of_a_newer_conveyor_is_left_alone(used: Connection, database_ur
     used.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
     used.commit()
 
-    with pytest.raises(StoreUnusable, match=r"version 9999.*none above 0003[\s\S]*newer Conveyor"):
+    with pytest.raises(StoreUnusable, match=r"version 9999.*none above 0004[\s\S]*newer Conveyor"):
         open_store(database_url)
     assert used.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}")) == "9999"
 
@@ -228,7 +228,7 @@ def test_a_migration_that_fails_changes_nothing(used: Connection, database_url: 
 def _with_revision(folder: Path, code: str) -> Path:
     scripts = folder / "migrations"
     shutil.copytree(MIGRATIONS, scripts)
-    (scripts / "versions" / "v0004_later.py").write_text(code)
+    (scripts / "versions" / "v0005_later.py").write_text(code)
     return scripts
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
@@ -16,6 +17,7 @@ import pytest
 from conveyor.model.build import Outcome, State
 from conveyor.model.event import EventKind
 from conveyor.model.lease import DAEMON, Lease
+from tests.support.clocks import FakedClock
 from tests.support.daemons import QuickSite, alive
 from tests.support.published import need
 from tests.support.site import CACHE, DEB, holding, wait_for
@@ -364,3 +366,28 @@ class TestOnce:
         site.queue("other")
         assert site.once() == 3
         assert [kind for kind, _ in told(site)].count("errored") == 2
+
+
+class TestReminders:
+    def test_what_still_fails_or_is_held_back_is_told_once_a_week(self, site: QuickSite) -> None:
+        clock = FakedClock(site.folder)
+        told = site.folder / "told"
+        told.touch()
+        with (site.folder / "conveyor.toml").open("a") as settings:
+            settings.write(f'[[commands]]\nname = "file"\nargv = ["/bin/sh", "-c", "cat >> {told}; echo >> {told}"]\n')
+
+        def once_after(days: float) -> list[tuple[str, object]]:
+            """What a pass tells so many days later."""
+            clock.forward(24 * days)
+            before = len(told.read_text().splitlines())
+            site.once(env=clock.environment)
+            lines = [json.loads(line) for line in told.read_text().splitlines()[before:]]
+            return [(line["type"], (line["data"]["build"] or {}).get("id")) for line in lines]
+
+        site.add("other")
+        site.push("fail")
+        (number,) = site.queue()
+        assert once_after(0) == [("failed", number)]
+        assert sorted(once_after(7)) == [("pointer-held-back", None), ("still-failing", number)]
+        assert once_after(6.5) == []
+        assert site.events(EventKind.CLOCK_JUMPED) == []
