@@ -10,12 +10,14 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from conveyor.config.human import parse_duration
 from conveyor.config.mistakes import show
 from conveyor.config.schema import Entry
-from conveyor.config.values import Count, Duration, Size, one_of
+from conveyor.config.values import Count, Duration, Size, measure, one_of
 
 SECTION = "daemon"
 MAX_PORT = 65535
+NEVER = "never"
 NUMBERS = {(SECTION, "workers"), (SECTION, "retries"), (SECTION, "builds_per_worker"), (SECTION, "cascade_limit")}
 
 
@@ -43,6 +45,7 @@ class DaemonSettings:
         collect_interval: seconds between two runs of retention.
         cascade_limit: how many rebuilds for changed build dependencies may lead to one another.
         listen: `host:port` where it can be asked how it is; None for nowhere.
+        remind_after: seconds after which somebody is reminded of what still fails or is held back; None for never.
         stale_after: seconds without a sign of life after which polling, building and publishing count as stale.
         log_level: what is logged from which gravity on.
     """
@@ -57,6 +60,7 @@ class DaemonSettings:
     collect_interval: int
     cascade_limit: int
     listen: str | None
+    remind_after: int | None
     stale_after: int
     log_level: LogLevel
 
@@ -73,6 +77,15 @@ def listening_address(text: str) -> str:
     return text
 
 
+def duration_or_never(text: str) -> int:
+    """Seconds; 0 for "never".
+
+    Raises:
+        ValueError: the text is neither that nor a duration.
+    """
+    return 0 if text == NEVER else parse_duration(text)
+
+
 class DaemonEntry(Entry):
     """The daemon's settings as they are written."""
 
@@ -86,6 +99,7 @@ class DaemonEntry(Entry):
     collect_interval: Duration = Field(86400, examples=["1d"])
     cascade_limit: int = Field(5, ge=1, le=100, examples=["5"])
     listen: Annotated[str, AfterValidator(listening_address)] | None = Field(None, examples=["127.0.0.1:9190"])
+    remind_after: Annotated[int, measure(duration_or_never)] = Field(7 * 86400, examples=["7d"])
     stale_after: Duration = Field(6 * 3600, examples=["6h"])
     log_level: Annotated[str, one_of(LogLevel, "level")] = Field(LogLevel.INFO.value, examples=["info"])
 
@@ -103,6 +117,7 @@ def daemon_settings(entry: DaemonEntry) -> DaemonSettings:
         collect_interval=entry.collect_interval,
         cascade_limit=entry.cascade_limit,
         listen=entry.listen,
+        remind_after=entry.remind_after or None,
         stale_after=entry.stale_after,
         log_level=LogLevel(entry.log_level),
     )

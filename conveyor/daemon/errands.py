@@ -18,7 +18,7 @@ from conveyor.daemon.site import Load, Open, Site, make_site
 from conveyor.errors import ConveyorError
 from conveyor.model.event import EventKind, NewEvent
 from conveyor.model.work import Chore
-from conveyor.wiring import make_mirroring, make_teller, upkeep
+from conveyor.wiring import make_mirroring, make_reminder, make_teller, upkeep
 from conveyor.wiring.configurationfiles import Files
 
 # Seconds between two times; what is looked at so often is cheap to look at.
@@ -29,9 +29,11 @@ CONFIGURATION = 2.0
 PROMOTIONS = 60.0
 MIRRORS = 30.0
 NOTICES = 10.0
+REMINDERS = 3600.0
 BASES = 600.0
 # What is not urgent does not begin while everything starts.
 AFTER_START = 600.0
+SOON = 60.0
 
 
 class Errands:
@@ -82,6 +84,7 @@ class Errands:
         self._undone = Unsettled(site)
         self._planner = Planner(site, self._log)
         self._teller = make_teller(site.settings, site.repos, site.conveyor)
+        self._reminder = make_reminder(site.settings, site.repos, site.conveyor)
         self._polling.use(site)
         if self._jobs is not None:
             self._arrange_retention(self._jobs)
@@ -101,6 +104,7 @@ class Errands:
         jobs.add("configuration", CONFIGURATION, self.look_at_configuration)
         jobs.add("promotions", PROMOTIONS, self.promote)
         jobs.add("mirrors", MIRRORS, self.mirror)
+        jobs.add("reminders", REMINDERS, self.remind, first=SOON)
         jobs.add("notices", NOTICES, self.tell)
         jobs.add("bases", BASES, self.refresh, first=AFTER_START)
         self._arrange_retention(jobs)
@@ -122,7 +126,12 @@ class Errands:
 
     def last(self) -> bool:
         """What comes last in a single pass; tells whether all of it went well."""
-        work = {"reconcile": self.reconcile, "mirrors": self.mirror, "notices": self.tell}
+        work = {
+            "reconcile": self.reconcile,
+            "mirrors": self.mirror,
+            "reminders": self.remind,
+            "notices": self.tell,
+        }
         return self._all(work)
 
     def _all(self, work: Mapping[str, Callable[[], None]]) -> bool:
@@ -182,6 +191,11 @@ class Errands:
         )
         if mirroring.waiting():
             self._chores.run(Chore.MIRROR, site.configuration)
+
+    def remind(self) -> None:
+        """Remind people of what stays as it is."""
+        if self._reminder is not None:
+            self._reminder.remind(self._site.conveyor.clock.now())
 
     def tell(self) -> None:
         """Tell people and programs what happened."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from threading import Event
 
 from conveyor.daemon.site import Site
-from conveyor.errors import UpstreamUnreachable
+from conveyor.errors import UpstreamUnreachable, UserError
 from conveyor.pipeline.polling.watching import Watcher
+from conveyor.upstream.stamps import SETTLE_SECONDS
 from conveyor.wiring import make_watcher
 
 # Who pokes all packages in a single pass.
 ONCE = "conveyor daemon --once"
 SHOWN = 5
+# How often a single pass looks at packaging that is being changed, each time after it could have settled.
+LOOKS = 15
 
 
 class Polling:
@@ -36,22 +40,37 @@ class Polling:
         return self._watcher().poll(self._site.conveyor.clock.now())
 
     def poll_all(self) -> None:
-        """Ask all repositories now, and wait for their answers.
+        """Ask all repositories now, and wait for their answers, and for packaging that is being changed just now.
 
         Raises:
             UpstreamUnreachable: some did not answer.
+            UserError: somebody goes on changing packaging.
         """
         conveyor, watcher = self._site.conveyor, self._watcher()
-        conveyor.watch.poke(list(self._site.repos.packages), ONCE, conveyor.clock.now())
-        while not self._ended.is_set():
-            watcher.poll(conveyor.clock.now())
-            if not any(poke.actor == ONCE for poke in conveyor.watch.pokes()):
+        self._poll_now(watcher, self._site.repos.packages)
+        for _ in range(LOOKS):
+            restless = watcher.restless()
+            if not restless or self._ended.wait(SETTLE_SECONDS):
                 break
+            self._poll_now(watcher, restless)
         silent = sorted(remote.url for remote in conveyor.watch.remotes().values() if remote.failures)
         if silent:
             raise UpstreamUnreachable(
                 f"{len(silent)} repositories do not answer", cause=", ".join(silent[:SHOWN]), hint="'conveyor doctor'"
             )
+        restless = watcher.restless()
+        if restless and not self._ended.is_set():
+            names = ", ".join(sorted(restless)[:SHOWN])
+            raise UserError(f"the packaging of {names} is being changed", hint="run it again when that is finished")
+
+    def _poll_now(self, watcher: Watcher, packages: Collection[str]) -> None:
+        """Ask all that packages need, and wait for the answers."""
+        conveyor = self._site.conveyor
+        conveyor.watch.poke(sorted(packages), ONCE, conveyor.clock.now())
+        while not self._ended.is_set():
+            watcher.poll(conveyor.clock.now())
+            if not any(poke.actor == ONCE for poke in conveyor.watch.pokes()):
+                break
 
     def stop(self) -> None:
         """Wait for no server any more. For any thread."""

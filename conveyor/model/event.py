@@ -50,6 +50,8 @@ class EventKind(StrEnum):
     STALE = "stale"  # nothing was polled, built or published for too long
     STALE_NO_MORE = "stale-no-more"
     NOTICE_FAILED = "notice-failed"  # a mail or webhook was given up
+    STILL_FAILING = "still-failing"  # a package has failed for long
+    POINTER_HELD_BACK = "pointer-held-back"  # `consistent` has not followed what was published for long
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -184,7 +184,7 @@ class NoticeMaker:
             )
 
     def _people(self, event: Event) -> Iterator[tuple[str, str]]:
-        """Who is mailed, by address, and the package that the mail counts for; what operators get counts for none."""
+        """Who is mailed, by address, and the package that the mail counts for; of operators and reminders none."""
         mail = self._audience.mail
         if mail is None:
             return
@@ -193,8 +193,10 @@ class NoticeMaker:
                 if not _is_about(event, Channel.MAIL, _address(operator)):
                     yield _address(operator), ""
         if event.kind in FOR_MAINTAINERS:
+            # What several packages are reminded of at once is one mail.
+            package = "" if event.kind is EventKind.STILL_FAILING else event.package
             for maintainer in self._audience.maintainers.get(event.package, ()):
-                yield _address(maintainer), event.package
+                yield _address(maintainer), package
 
     def _programs(self, event: Event) -> Iterator[tuple[Channel, str]]:
         hooks: tuple[tuple[Channel, Sequence[Webhook | CommandHook]], ...] = (

@@ -50,6 +50,31 @@ def samples() -> dict[str, Mapping[str, object]]:
         "failed": {"event": _event("failed"), "cause": CAUSE, **of_build},
         "works-again": {"event": _event("works-again"), "cause": None, **of_build},
         "gave-up": {"event": _event("gave-up"), "cause": CAUSE, **of_build},
+        "still-failing": {
+            "event": {
+                **_event("still-failing"),
+                "detail": {"attempt": 1, "since": "2026-02-28T12:00:00+00:00", "seconds": 604800},
+            },
+            "cause": CAUSE,
+            **of_build,
+        },
+        "pointer-held-back": {
+            "event": {
+                **_event("pointer-held-back"),
+                "package": "",
+                "detail": {
+                    "pointer": "consistent",
+                    "commit": BUILD["commit_id"],
+                    "seconds": 604800,
+                    "count": 1,
+                    "packages": ["oslo.utils"],
+                },
+            },
+            "cause": None,
+            "build": None,
+            "links": NO_LINKS,
+            "site": SITE,
+        },
         "event": {
             "event": {
                 **_event("disk-low"),

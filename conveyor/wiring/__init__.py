@@ -10,6 +10,7 @@ from conveyor.wiring.keeping import make_collect, make_scrub
 from conveyor.wiring.machine import examine, gain_root, require_programs, require_room, require_root
 from conveyor.wiring.mirroring import make_mirroring
 from conveyor.wiring.promotions import make_standings, make_voting
+from conveyor.wiring.reminding import make_reminder
 from conveyor.wiring.scheduling import QueueReader, configure_scheduler, make_scheduler
 from conveyor.wiring.signing import keys, require_signing, unsigned_note
 from conveyor.wiring.telling import make_teller
@@ -36,6 +37,7 @@ __all__ = [
     "make_explainer",
     "make_mirroring",
     "make_queue_view",
+    "make_reminder",
     "make_repair",
     "make_scheduler",
     "make_scrub",

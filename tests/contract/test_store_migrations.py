@@ -355,3 +355,29 @@ def _table(inspector: Inspector, table: str) -> list[object]:
 
 def _words(index: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(option) for name, option in index.get("dialect_options", {}).items()}
+
+
+def test_events_of_the_third_version_stay_and_there_can_be_reminders(database_url: str) -> None:
+    database = Database(database_url, patience=5, foreign_keys=False)
+    with database.writing() as connection:
+        upgrade(connection, revision="0003")
+        for statement in (
+            "INSERT INTO event VALUES (1, :at, 'failed', 'it failed', 'nova', 'debian-13-amd64', NULL, '{}')",
+            "INSERT INTO counter VALUES ('events', 1)",
+            """
+            INSERT INTO notice (id, channel, recipient, event, package, subject, body, created_at, due_at, tries, cause)
+            VALUES (1, 'mail', 'ada@example.org', 1, 'nova', 'nova failed', '', :at, :at, 0, '')
+            """,
+        ):
+            _run(connection, statement, {"at": AT})
+    database.close()
+    books = open_books(database_url)
+    told = [NewEvent(kind=kind, summary="still so") for kind in (EventKind.STILL_FAILING, EventKind.POINTER_HELD_BACK)]
+    books.events.record(told, NOON)
+    assert [(event.number, event.kind, event.summary) for event in books.events.after(0)] == [
+        (1, EventKind.FAILED, "it failed"),
+        (2, EventKind.STILL_FAILING, "still so"),
+        (3, EventKind.POINTER_HELD_BACK, "still so"),
+    ]
+    assert [notice.event for notice in books.outbox.waiting()] == [1]
+    books.store.close()

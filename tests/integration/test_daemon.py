@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,9 +18,11 @@ import pytest
 from conveyor.model.build import Outcome, State
 from conveyor.model.event import EventKind
 from conveyor.model.lease import DAEMON, Lease
+from conveyor.pipeline.poll import Wanted
+from tests.support.clocks import FakedClock
 from tests.support.daemons import QuickSite, alive
 from tests.support.published import need
-from tests.support.site import CACHE, DEB, holding, wait_for
+from tests.support.site import CACHE, DEB, RULES, holding, wait_for
 
 pytestmark = pytest.mark.integration
 
@@ -34,6 +38,7 @@ OUTCOMES = (
     EventKind.GAVE_UP,
 )
 LONG = "sleep 600"
+EDITS = 50
 
 
 @pytest.fixture
@@ -364,3 +369,43 @@ class TestOnce:
         site.queue("other")
         assert site.once() == 3
         assert [kind for kind, _ in told(site)].count("errored") == 2
+
+    def test_packaging_that_is_being_edited_is_waited_for(self, site: QuickSite) -> None:
+        assert site.once() == 0
+        daemon = site.daemon("--once")
+        # While it starts, and when it looks for the first time, the last edit is never two seconds ago.
+        edits = 0
+        while edits < EDITS:
+            edits += bool(daemon.said("daemon started"))
+            site.packaging("debian/rules.j2", f"{RULES}# {edits} {time.monotonic()}\n")
+            time.sleep(0.1)
+        assert daemon.end(120) == 0
+        with site.opened() as conveyor:
+            last = conveyor.poll.find(conveyor.repos.packages["hello"], Wanted())
+            (newest,) = conveyor.store.builds(package="hello", limit=1)
+        assert (newest.commit.id, newest.published) == (last.id, True)
+
+
+class TestReminders:
+    def test_what_still_fails_or_is_held_back_is_told_once_a_week(self, site: QuickSite) -> None:
+        clock = FakedClock(site.folder)
+        told = site.folder / "told"
+        told.touch()
+        with (site.folder / "conveyor.toml").open("a") as settings:
+            settings.write(f'[[commands]]\nname = "file"\nargv = ["/bin/sh", "-c", "cat >> {told}; echo >> {told}"]\n')
+
+        def once_after(days: float) -> list[tuple[str, object]]:
+            """What a pass tells so many days later."""
+            clock.forward(24 * days)
+            before = len(told.read_text().splitlines())
+            site.once(env=clock.environment)
+            lines = [json.loads(line) for line in told.read_text().splitlines()[before:]]
+            return [(line["type"], (line["data"]["build"] or {}).get("id")) for line in lines]
+
+        site.add("other")
+        site.push("fail")
+        (number,) = site.queue()
+        assert once_after(0) == [("failed", number)]
+        assert sorted(once_after(7)) == [("pointer-held-back", None), ("still-failing", number)]
+        assert once_after(6.5) == []
+        assert site.events(EventKind.CLOCK_JUMPED) == []

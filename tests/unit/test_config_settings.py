@@ -83,6 +83,7 @@ def test_nothing_needs_to_be_set(folder: Path) -> None:
             collect_interval=86400,
             cascade_limit=5,
             listen=None,
+            remind_after=7 * 86400,
             stale_after=6 * 3600,
             log_level=LogLevel.INFO,
         ),
@@ -208,6 +209,7 @@ def test_the_file_sets_everything(folder: Path) -> None:
             collect_interval=86400,
             cascade_limit=5,
             listen=None,
+            remind_after=7 * 86400,
             stale_after=6 * 3600,
             log_level=LogLevel.INFO,
         ),
@@ -570,6 +572,14 @@ def test_nothing_written_is_an_accident(tmp_path: Path, text: str, values: dict[
         loaded = None
         lines = error.details
     assert loaded or lines
+
+
+def test_after_how_long_people_are_reminded(folder: Path) -> None:
+    assert load(folder, '[daemon]\nremind_after = "2d"\n').daemon.remind_after == 2 * 86400
+    assert load(folder, '[daemon]\nremind_after = "never"\n').daemon.remind_after is None
+    for wrong in ('"0s"', '"none"'):
+        (mistake,) = mistakes(folder, f"[daemon]\nremind_after = {wrong}\n")
+        assert "is no duration; would be right: 30m, 90s, 2h or 7d" in mistake
 
 
 def test_where_the_daemon_can_be_asked(folder: Path) -> None:

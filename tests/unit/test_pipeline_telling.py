@@ -15,7 +15,7 @@ import pytest
 
 from conveyor.errors import ChannelDown, Fault, NoticeFailed, NoticeRefused, UnknownName
 from conveyor.model.build import Build, Cause, Outcome, Stage
-from conveyor.model.channels import CommandHook, MailSettings, Security, Webhook
+from conveyor.model.channels import FOR_MAINTAINERS, CommandHook, MailSettings, Security, Webhook
 from conveyor.model.event import EventKind, NewEvent
 from conveyor.model.notice import Channel, Notice
 from conveyor.pipeline.notices import Audience, Facts, NoticeMaker, Site
@@ -108,7 +108,7 @@ def told_now(world: World, teller: Teller) -> int:
 
 
 class TestWhoIsTold:
-    @pytest.mark.parametrize("kind", [EventKind.FAILED, EventKind.WORKS_AGAIN])
+    @pytest.mark.parametrize("kind", FOR_MAINTAINERS)
     def test_maintainers_hear_of_the_first_failure_and_of_its_end(self, world: World, kind: EventKind) -> None:
         world.happened(kind)
         assert told_now(world, world.teller()) == 2
@@ -117,9 +117,7 @@ class TestWhoIsTold:
             ("bob@example.org", f"{kind} nova {kind} 1"),
         ]
 
-    @pytest.mark.parametrize(
-        "kind", sorted(set(EventKind) - {EventKind.FAILED, EventKind.WORKS_AGAIN} - set(MAIL.operator_events))
-    )
+    @pytest.mark.parametrize("kind", sorted(set(EventKind) - set(FOR_MAINTAINERS) - set(MAIL.operator_events)))
     def test_nobody_is_mailed_of_the_rest(self, world: World, kind: EventKind) -> None:
         world.happened(kind)
         assert told_now(world, world.teller()) == 0
@@ -207,6 +205,25 @@ class TestHowOften:
         assert told_now(world, teller) == 0
         world.later(13 * MINUTE)
         assert teller.tell(world.now) == 1
+
+    def test_what_still_fails_is_one_mail_to_each_maintainer(self, world: World) -> None:
+        teller = world.teller()
+        world.happened(EventKind.FAILED, "nova")
+        told_now(world, teller)
+        world.mail.sent.clear()
+        for name in ("glance", "nova"):
+            for target in ("centos-10-x86_64", "debian-13-amd64"):
+                world.happened(EventKind.STILL_FAILING, name, target=target)
+        assert told_now(world, teller) == 6
+        assert world.mails() == [("ann@example.org", "digest 4"), ("bob@example.org", "digest 2")]
+
+    def test_what_still_fails_is_told_to_programs_one_by_one(self, hooked: World) -> None:
+        for name in ("glance", "nova"):
+            hooked.happened(EventKind.STILL_FAILING, name)
+        hooked.happened(EventKind.POINTER_HELD_BACK, "")
+        hooked.teller().tell(hooked.now)
+        assert [notice.event for notice in hooked.webhook.sent] == [1, 2, 3]
+        assert [notice.package for notice in hooked.command.sent] == ["glance", "nova", ""]
 
     def test_what_waits_for_a_mail_server_takes_more_along(self, world: World) -> None:
         teller = world.teller()

@@ -85,7 +85,7 @@ def test_secrets_and_programs_are_looked_at(tmp_path: Path) -> None:
         "command here": True,
         "command gone": False,
     }
-    assert told["webhook good"].detail == "signed, in the clear, 9 kinds of events"
+    assert told["webhook good"].detail == "signed, in the clear, 11 kinds of events"
     assert told["webhook open"].remedy == f"chmod 600 {tmp_path}/open"
 
 

@@ -183,6 +183,7 @@ class TestPackaging:
         sha = site.upstream().commit("Second")
         assert site.poll() == []
         assert site.waiting() == [first]
+        assert site.watcher.restless() == {"nova"}
         site.folders.recipes["nova"] = "whole"
         site.folders.restless.clear()
         assert site.kinds(timedelta(seconds=10)) == [
@@ -191,6 +192,7 @@ class TestPackaging:
             EventKind.SUPERSEDED,
         ]
         assert site.waiting() == [first, sha]
+        assert site.watcher.restless() == set()
 
     def test_files_that_are_left_as_they_were_let_news_through(self, site: FakeSite) -> None:
         site.poll()

@@ -120,6 +120,11 @@ class Watcher:
             return now
         return self._reach.next_due(now)
 
+    def restless(self) -> frozenset[str]:
+        """Packages whose packaging was being changed when it was last looked at. For the thread that polls."""
+        answers = [answer for answer, _ in self._answers.values() if answer is not None]
+        return frozenset(name for answer in answers for name, sha in answer.packaging.items() if sha is None)
+
     def poll(self, now: datetime) -> int:
         """Ask what is due or wanted, and bring what is new into the queue; how many places were asked.
 
