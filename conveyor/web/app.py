@@ -6,6 +6,7 @@ from fastapi import FastAPI
 
 from conveyor import __version__
 from conveyor.web import health, problems
+from conveyor.web.access import sign_in
 from conveyor.web.access.auditing import Auditing
 from conveyor.web.access.door import Door
 from conveyor.web.headers import SafeHeaders
@@ -35,6 +36,7 @@ def make_app(sites: Sites) -> FastAPI:
     app.add_middleware(SafeHeaders)
     problems.register(app)
     app.include_router(health.router)
+    app.include_router(sign_in.router)
     app.include_router(live.router)
     return app
 

@@ -11,13 +11,14 @@ from typing import Annotated, cast
 import anyio
 from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from conveyor.errors import ConveyorError
 from conveyor.model.access import Deed, Means, Principal, Result
 from conveyor.web.access.addresses import address_of
-from conveyor.web.site import Site, Sites
+from conveyor.web.site import Sites
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 LONGEST = 500
@@ -32,7 +33,6 @@ class Note:
     Attributes:
         actor: who acts; empty as long as nobody is known to, and then nothing is recorded.
         means: how it showed who it is.
-        address: where it comes from.
         action: what it does.
         subject: to what.
         detail: more of it.
@@ -40,7 +40,6 @@ class Note:
 
     actor: str = ""
     means: Means = Means.NOBODY
-    address: str = ""
     action: str = ""
     subject: str = ""
     detail: dict[str, object] = field(default_factory=dict)
@@ -64,14 +63,12 @@ def note_of(request: Request) -> Note:
 Noting = Annotated[Note, Depends(note_of)]
 
 
-def noted(request: Request, site: Site, asking: Principal) -> None:
+def noted(request: Request, asking: Principal) -> None:
     """Note who asks for what; the guard does so before it refuses anything."""
-    note = note_of(request)
-    note.address = address_of(request, site.settings.web.trusted_proxies)
     if request.method not in SAFE and asking.means is not Means.NOBODY:
         path = getattr(request.scope.get("route"), "path", request.url.path)
         subject = "/".join(str(value) for value in request.path_params.values())
-        note.acts(asking, f"{request.method} {path}", subject)
+        note_of(request).acts(asking, f"{request.method} {path}", subject)
 
 
 class Auditing:
@@ -98,7 +95,7 @@ class Auditing:
         async def sending(message: Message) -> None:
             nonlocal recorded
             if recorded is None:
-                recorded = await self._record(note, message["status"])
+                recorded = await self._record(scope, note, message["status"])
                 if not recorded:
                     await _unrecorded()(scope, receive, send)
             if recorded:
@@ -109,25 +106,25 @@ class Auditing:
         finally:
             if recorded is None:  # a defect, or whoever asked went away
                 with anyio.CancelScope(shield=True):
-                    await self._record(note, HTTPStatus.INTERNAL_SERVER_ERROR)
+                    await self._record(scope, note, HTTPStatus.INTERNAL_SERVER_ERROR)
 
-    async def _record(self, note: Note, status: int) -> bool:
+    async def _record(self, scope: Scope, note: Note, status: int) -> bool:
         """Record it; False where it cannot be, and is in the log instead."""
         if not note.actor:
             return True
-        now = self._sites.current().conveyor.clock.now()
+        site = self._sites.current()
         deed = Deed(
-            at=now,
+            at=site.conveyor.clock.now(),
             actor=note.actor[:LONGEST],
             means=note.means,
-            address=note.address,
+            address=address_of(HTTPConnection(scope), site.settings.web.trusted_proxies),
             action=note.action[:LONGEST],
             subject=note.subject[:LONGEST],
             result=_result(status),
             detail={"status": int(status), **note.detail},
         )
         try:
-            await run_in_threadpool(self._sites.current().conveyor.audit.record, deed)
+            await run_in_threadpool(site.conveyor.audit.record, deed)
         except ConveyorError:
             _LOG.exception("the audit log lacks what was done: %r", deed)
             return False

@@ -38,7 +38,7 @@ def principal(request: Request, site: Here) -> Principal:
         TooManyTries: too many tries have failed.
     """
     asking = door_of(request).asking(site, request)
-    noted(request, site, asking)
+    noted(request, asking)
     return asking
 
 
