@@ -110,6 +110,7 @@ def add_probes(client: TestClient) -> None:
     router.add_api_route("/api/v1/probe/refuses", _refuses, methods=["POST"], dependencies=[_needs(Permission.VOTE)])
     router.add_api_route("/probe/breaks", _breaks, methods=["POST"], dependencies=[_needs(Permission.VOTE)])
     app_of(client).include_router(router)
+    app_of(client).include_router(router, prefix="/within/{place}")
 
 
 def _needs(permission: Permission) -> Any:  # noqa: ANN401 - FastAPI has no type for it

@@ -298,6 +298,12 @@ class TestAudit:
         assert (entry.deed.action, entry.deed.subject) == ("POST /probe/of/{name}", "the nova")
         assert (entry.deed.result, entry.deed.detail) == (Result.DONE, {"status": 200, "told": "more"})
 
+    def test_it_is_called_as_its_route_with_all_prefixes(self, client: TestClient) -> None:
+        headers = bearer(add_token(client, "ci", Permission.VOTE))
+        client.post("/within/here/probe/promote", headers=headers)
+        (entry,) = audited(client)
+        assert (entry.deed.action, entry.deed.subject) == ("POST /within/{place}/probe/promote", "here")
+
     def test_so_is_what_was_refused_or_failed(self, client: TestClient) -> None:
         token, session = bearer(add_token(client, "ci", Permission.VOTE)), add_session(client, "ada", Permission.VOTE)
         client.post("/probe/promote", headers=token)

@@ -66,9 +66,14 @@ Noting = Annotated[Note, Depends(note_of)]
 def noted(request: Request, asking: Principal) -> None:
     """Note who asks for what; the guard does so before it refuses anything."""
     if request.method not in SAFE and asking.means is not Means.NOBODY:
-        path = getattr(request.scope.get("route"), "path", request.url.path)
         subject = "/".join(str(value) for value in request.path_params.values())
-        note_of(request).acts(asking, f"{request.method} {path}", subject)
+        note_of(request).acts(asking, f"{request.method} {_template(request)}", subject)
+
+
+def _template(request: Request) -> str:
+    """The path as the route has it, its prefix included."""
+    included = request.scope.get("fastapi", {}).get("effective_route_context")
+    return str(getattr(included or request.scope.get("route"), "path", request.url.path))
 
 
 class Auditing:
