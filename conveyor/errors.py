@@ -115,6 +115,26 @@ class Forbidden(UserError):
         )
 
 
+class NotRecognized(UserError):
+    """A token, a name or a password is nobody's, or works no more."""
+
+
+class ForeignPage(UserError):
+    """A page of another site may have made somebody's browser act."""
+
+
+class TooManyTries(UserError):
+    """Too many tries to come in have failed.
+
+    Args:
+        wait: seconds until there may be another one.
+    """
+
+    def __init__(self, wait: int) -> None:
+        super().__init__("too many tries have failed", hint=f"wait {wait} seconds, and try again")
+        self.wait = wait
+
+
 class ExportInvalid(UserError):
     """A file to import is no export of a store, was cut off or changed, or is of another version."""
 

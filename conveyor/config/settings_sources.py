@@ -55,6 +55,7 @@ WRITTEN_AS_JSON = {
     ("container_run_flags",),
     ("signing", "also"),
     ("signing", "retired"),
+    *web.WRITTEN_AS_JSON,
 }
 MAX_NUMBER_DIGITS = 18
 # Where the keys of a TOML file stand, for mistakes; tomllib does not tell.

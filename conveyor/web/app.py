@@ -6,6 +6,9 @@ from fastapi import FastAPI
 
 from conveyor import __version__
 from conveyor.web import health, problems
+from conveyor.web.access import sign_in
+from conveyor.web.access.auditing import Auditing
+from conveyor.web.access.door import Door
 from conveyor.web.headers import SafeHeaders
 from conveyor.web.live import routes as live
 from conveyor.web.overview import Overview
@@ -28,9 +31,12 @@ def make_app(sites: Sites) -> FastAPI:
     app.state.sites = sites
     app.state.overview = _overview(sites)
     app.state.live = live.make_live()
+    app.state.door = Door()
+    app.add_middleware(Auditing, sites=sites)
     app.add_middleware(SafeHeaders)
     problems.register(app)
     app.include_router(health.router)
+    app.include_router(sign_in.router)
     app.include_router(live.router)
     return app
 

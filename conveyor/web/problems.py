@@ -10,14 +10,28 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from conveyor.errors import ConveyorError, Fault, Forbidden, NotPossible, SignInNeeded, UnknownName
+from conveyor.errors import (
+    ConveyorError,
+    Fault,
+    Forbidden,
+    ForeignPage,
+    NotPossible,
+    NotRecognized,
+    SignInNeeded,
+    TooManyTries,
+    UnknownName,
+)
+from conveyor.web.access.auditing import note_error
 
 MEDIA_TYPE = "application/problem+json"
 _BY_KIND: tuple[tuple[type[ConveyorError], HTTPStatus], ...] = (
     (UnknownName, HTTPStatus.NOT_FOUND),
     (NotPossible, HTTPStatus.CONFLICT),
     (SignInNeeded, HTTPStatus.UNAUTHORIZED),
+    (NotRecognized, HTTPStatus.UNAUTHORIZED),
     (Forbidden, HTTPStatus.FORBIDDEN),
+    (ForeignPage, HTTPStatus.FORBIDDEN),
+    (TooManyTries, HTTPStatus.TOO_MANY_REQUESTS),
 )
 _BY_FAULT = {
     Fault.USER: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -49,10 +63,11 @@ def problem(status: HTTPStatus | int, title: str, **members: Any) -> Response:  
     return JSONResponse(kept, code, headers, media_type=MEDIA_TYPE)
 
 
-async def _intended(_request: Request, error: Exception) -> Response:
+async def _intended(request: Request, error: Exception) -> Response:
     if not isinstance(error, ConveyorError):
         raise error
-    return problem(
+    note_error(request, error)
+    answer = problem(
         status_of(error),
         error.what,
         kind=type(error).__name__,
@@ -61,6 +76,9 @@ async def _intended(_request: Request, error: Exception) -> Response:
         details=list(error.details),
         fault=error.fault,
     )
+    if isinstance(error, TooManyTries):
+        answer.headers["retry-after"] = str(error.wait)
+    return answer
 
 
 async def _http(_request: Request, error: Exception) -> Response:

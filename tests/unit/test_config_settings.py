@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -87,7 +88,9 @@ def test_nothing_needs_to_be_set(folder: Path) -> None:
             stale_after=6 * 3600,
             log_level=LogLevel.INFO,
         ),
-        web=WebSettings(listen="127.0.0.1:8080", url=None, open=True),
+        web=WebSettings(
+            listen="127.0.0.1:8080", url=None, open=True, trusted_proxies=(), session_time=12 * 3600, oidc=None
+        ),
         polling=Polling(interval=300, at_once=8, per_host=4, time_limit=60, retry_start=60, retry_limit=3600),
         mirrors=(),
         mail=None,
@@ -133,6 +136,8 @@ stop_within = "5m"
 listen = "[::1]:8081"
 url = "https://conveyor.example.org/"
 open = false
+trusted_proxies = ["127.0.0.1", "2001:db8::/32"]
+session_time = "1h"
 
 [polling]
 interval = "2h"
@@ -213,7 +218,14 @@ def test_the_file_sets_everything(folder: Path) -> None:
             stale_after=6 * 3600,
             log_level=LogLevel.INFO,
         ),
-        web=WebSettings(listen="[::1]:8081", url="https://conveyor.example.org", open=False),
+        web=WebSettings(
+            listen="[::1]:8081",
+            url="https://conveyor.example.org",
+            open=False,
+            trusted_proxies=(ip_network("127.0.0.1"), ip_network("2001:db8::/32")),
+            session_time=3600,
+            oidc=None,
+        ),
         polling=Polling(interval=7200, at_once=16, per_host=2, time_limit=30, retry_start=90, retry_limit=86400),
         mirrors=(
             Mirror(
@@ -300,6 +312,19 @@ def test_polling_by_variables_and_its_mistakes(folder: Path) -> None:
     ]
     assert mistakes(folder, "", {**HOME, "CONVEYOR_POLLING_PER_HOST": "many"}) == [
         "CONVEYOR_POLLING_PER_HOST: is the text 'many', must be a whole number; would be right: 4"
+    ]
+
+
+def test_the_web_by_variables_and_its_mistakes(folder: Path) -> None:
+    environ = {**HOME, "CONVEYOR_WEB_TRUSTED_PROXIES": '["10.0.0.0/8"]', "CONVEYOR_WEB_OPEN": "false"}
+    web = load(folder, "", environ).web
+    assert (web.trusted_proxies, web.open) == ((ip_network("10.0.0.0/8"),), False)
+    assert mistakes(folder, '[web]\ntrusted_proxies = ["10.0.0.1/8", "proxy"]\n', HOME) == [
+        (
+            f"conveyor.toml:2: web.trusted_proxies[{place}]: {name!r} is no address and no network; "
+            "would be right: 127.0.0.1, 10.0.0.0/8 or 2001:db8::/32"
+        )
+        for place, name in enumerate(["10.0.0.1/8", "proxy"])
     ]
 
 
