@@ -9,6 +9,8 @@ from conveyor.web import health, problems
 from conveyor.web.headers import SafeHeaders
 from conveyor.web.live import routes as live
 from conveyor.web.overview import Overview
+from conveyor.web.pages import router as pages
+from conveyor.web.pages.kept import Kept
 from conveyor.web.site import Sites
 
 
@@ -28,10 +30,12 @@ def make_app(sites: Sites) -> FastAPI:
     app.state.sites = sites
     app.state.overview = _overview(sites)
     app.state.live = live.make_live()
+    app.state.kept = Kept()
     app.add_middleware(SafeHeaders)
     problems.register(app)
     app.include_router(health.router)
     app.include_router(live.router)
+    app.include_router(pages.router)
     return app
 
 
