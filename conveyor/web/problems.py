@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from conveyor.errors import ConveyorError, Fault, Forbidden, NotPossible, SignInNeeded, UnknownName
+from conveyor.web.headers import ALWAYS
 from conveyor.web.pages import answer
 
 MEDIA_TYPE = "application/problem+json"
@@ -94,4 +95,6 @@ async def _invalid(request: Request, error: Exception) -> Response:
 async def _defect(request: Request, _error: Exception) -> Response:
     """Of what nobody intended only that it happened is told; the server's log has the rest."""
     hint = "try again; if it stays, the server's log says more"
-    return told(request, HTTPStatus.INTERNAL_SERVER_ERROR, "this is a defect of Conveyor", hint=hint)
+    made = told(request, HTTPStatus.INTERNAL_SERVER_ERROR, "this is a defect of Conveyor", hint=hint)
+    made.headers.update(ALWAYS)  # it is answered outside of what adds them to all others
+    return made

@@ -19,7 +19,7 @@ from conveyor.model.lease import DAEMON, Lease
 from conveyor.model.promotion import Vote
 from conveyor.model.queue import Change, NewBuild, Pause, Priority, Reason, ReasonKind, Scope, ScopeKind
 from conveyor.model.watch import Head, Side
-from conveyor.store import Books
+from conveyor.store import Books, open_books
 from tests.fakes.store_samples import provenance, sha1
 from tests.support.daemons import QuickSite
 from tests.support.site import DEB, RPM
@@ -122,12 +122,14 @@ class Lively:
         self._random = random.Random(7)
         self._names = NAMES[:packages]
         self._count = 0
+        self._at = self.now
 
     def fill(self) -> QuickSite:
         """Make it: what is really built and published first, then what the store alone knows."""
         self._publish()
         self._configure()
-        with self.site.books() as books:
+        books = open_books(self.site.database, now=lambda: self._at)
+        try:
             self._claim_daemon(books)
             for name in self._names:
                 for target in (DEB, RPM):
@@ -136,6 +138,8 @@ class Lively:
             self._queue(books)
             self._run(books)
             self._tell(books)
+        finally:
+            books.store.close()
         return self.site
 
     def _publish(self) -> None:
@@ -190,17 +194,20 @@ class Lively:
     def _history(self, books: Books, name: str, target: str) -> None:
         if name == NEVER:
             return
-        age = self._random.uniform(0.5, 30)
+        # The same on both targets: it is one commit.
+        ages = random.Random(name)
+        age = ages.uniform(0.5, 30)
         for number in range(4, 0, -1):
-            at = self.now - timedelta(hours=age * number, minutes=self._random.uniform(1, 50))
-            self._build(books, self._commit(name, number), target, at)
+            committed_at = self.now - timedelta(hours=age * number, minutes=ages.uniform(5, 50))
+            at = committed_at + timedelta(seconds=self._random.uniform(40, 1500) ** 1.05)
+            self._build(books, self._commit(name, number, committed_at), target, at)
 
     def _fail(self, books: Books) -> None:
         for failed, outcome in ((FAILING, Outcome.FAILED), (ERRORED, Outcome.ERRORED)):
             for name, target in failed.items():
                 if name in self._names:
-                    at = self.now - timedelta(minutes=self._random.uniform(5, 300))
-                    self._build(books, self._commit(name, 0), target, at, outcome)
+                    at = self.now - timedelta(minutes=self._random.uniform(5, 25))
+                    self._build(books, self._commit(name, 0, at - timedelta(minutes=7)), target, at, outcome)
 
     def _queue(self, books: Books) -> None:
         reason = Reason(kind=ReasonKind.NEW_COMMIT, detail="1a2b3c4")
@@ -233,8 +240,8 @@ class Lively:
             if name not in self._names:
                 continue
             for target, stage in stages.items():
+                at = self._at = self.now - timedelta(seconds=self._random.uniform(20, 90))
                 queued = books.store.queue(self._commit(name, 0), target, retry=True)
-                at = self.now - timedelta(seconds=self._random.uniform(20, 90))
                 claimed = books.store.claim(queued.id, self._claim(at))
                 assert claimed is not None
                 folder = self.site.data / f"builds/{queued.id}/1"
@@ -249,12 +256,12 @@ class Lively:
 
     def _tell(self, books: Books) -> None:
         for name, target in {**FAILING, **ERRORED}.items():
-            build = books.store.builds(package=name, target=target, limit=1)
-            if build:
+            found = books.store.builds(package=name, target=target, limit=1)
+            if found:
                 kind = EventKind.ERRORED if name in ERRORED else EventKind.FAILED
                 summary = f"{name} {kind} on {target}: {CAUSES[name][2]}"
                 books.events.record(
-                    [NewEvent(kind=kind, summary=summary, package=name, target=target, build=build[0].id)],
+                    [NewEvent(kind=kind, summary=summary, package=name, target=target, build=found[0].id)],
                     self.now - timedelta(minutes=self._random.uniform(5, 60)),
                 )
         for build in books.store.builds(target=DEB, trunk=True, limit=300):
@@ -274,12 +281,12 @@ class Lively:
             at=self.now - timedelta(minutes=12),
         )
 
-    def _commit(self, name: str, number: int) -> Commit:
+    def _commit(self, name: str, number: int, at: datetime | None = None) -> Commit:
         """The `number`th newest commit of a package; 0 is the newest."""
         hostile = name == "heat" and number == 0
         info = CommitInfo(
             sha=sha1(f"{name} {number}"),
-            committed_at=self.now - timedelta(hours=6 * number, minutes=9),
+            committed_at=at or self.now - timedelta(minutes=9),
             author=HOSTILE if hostile else AUTHORS[(number + len(name)) % len(AUTHORS)],
             subject=HOSTILE if hostile else SUBJECTS[(number * 3 + len(name)) % len(SUBJECTS)],
         )
@@ -299,6 +306,7 @@ class Lively:
     def _build(
         self, books: Books, commit: Commit, target: str, at: datetime, outcome: Outcome = Outcome.SUCCEEDED
     ) -> Build:
+        self._at = at - timedelta(seconds=self._random.uniform(2, 30))
         claimed = books.store.claim(books.store.queue(commit, target, retry=True).id, self._claim(at))
         assert claimed is not None
         assert claimed.claim is not None
@@ -319,6 +327,7 @@ class Lively:
             entry=self._entry(commit, version, ended, target) if good else None,
             provenance=provenance("gcc", "make", "python3-setuptools") if good else None,
         )
+        self._at = ended
         return books.store.mark_published(build.id, 0.2) if good else build
 
     def _write_log(self, books: Books, build: Build) -> None:

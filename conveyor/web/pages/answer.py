@@ -61,6 +61,7 @@ class Pages:
             "may_act": self.may_act,
             "here": self.request.url.path,
             "navigation": NAVIGATION,
+            "known_targets": self.site.repos.targets,
             "mistake": self.site.mistake.summary if self.site.mistake else "",
         }
         return environment().get_template(template).render({**everywhere, **context})

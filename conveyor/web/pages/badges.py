@@ -22,7 +22,7 @@ COLOURS = {
     NOT_BUILT: "#5b6067",
     Outcome.SUCCEEDED.value: "#1a6b3a",
 }
-_LETTER = 7
+_LETTER = 6.4
 _ROOM = 12
 
 router = APIRouter(include_in_schema=False)
@@ -66,8 +66,8 @@ def of_target(name: str, target: str, pages: Show, look: Looked) -> Response:
 
 def badge(label: str, word: str) -> Badge:
     """A badge with room for its words."""
-    split = len(label) * _LETTER + _ROOM
-    width = split + len(word) * _LETTER + _ROOM
+    split = round(len(label) * _LETTER) + _ROOM
+    width = split + round(len(word) * _LETTER) + _ROOM
     return Badge(label=label, word=word, split=split, width=width, colour=COLOURS[word])
 
 

@@ -300,7 +300,7 @@ def verdict(look: Look, rows: Sequence[Row]) -> Verdict:
         words = [f"{len(failed):,} failed"] * bool(failed) + [f"{len(broken) - len(failed):,} errored"] * (
             len(broken) > len(failed)
         )
-        summary = f"{' and '.join(words)}, of {count(cells, 'package')} on {count(len(look.counts), 'target')}"
+        summary = f"{' and '.join(words)}, of {count(cells, 'build')} of {count(rows, 'package')}"
         return Verdict(mark=mark("failed" if failed else "errored"), summary=summary, lines=tuple(lines))
     if idle:
         told = "Builds wait, and no daemon is running: conveyor daemon starts one."

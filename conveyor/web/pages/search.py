@@ -120,9 +120,8 @@ def _chosen(site: Site, asked: Asked) -> tuple[str, ...] | None:
     """The packages that fit by name and maintainer; None for all."""
     if not (asked.package or asked.maintainer):
         return None
-    named = _packages(site, asked.package)
     # A name that repos.yaml has no more may have builds all the same.
-    named = named or (asked.package,)
+    named = _packages(site, asked.package) or ((asked.package,) if asked.package else tuple(site.repos.packages))
     if not asked.maintainer:
         return named
     wanted = asked.maintainer.lower()
