@@ -166,7 +166,8 @@ def test_what_runs_again_shows_how_it_stood_before(client: TestClient, books: Bo
 
 def test_more_packages_than_a_page_holds_come_on_several(tmp_path: Path) -> None:
     names = [f"package-{number:03}" for number in range(160)]
-    entries = "".join(f'  {name}: {{upstream: "https://git.example.org/x", packaging: "https://git.example.org/p"}}\n' for name in names)
+    addresses = '{upstream: "https://git.example.org/x", packaging: "https://git.example.org/p"}'
+    entries = "".join(f"  {name}: {addresses}\n" for name in names)
     repos = f"targets: {{{TARGET}: {{format: deb, suite: trixie}}}}\ndefaults: {{targets: [{TARGET}]}}\npackages:\n"
     with serving(tmp_path, repos=repos + entries) as client:
         first, second = (client.get(f"/?page={number}").text for number in (1, 99))
