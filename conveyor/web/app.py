@@ -12,6 +12,8 @@ from conveyor.web.access.door import Door
 from conveyor.web.headers import SafeHeaders
 from conveyor.web.live import routes as live
 from conveyor.web.overview import Overview
+from conveyor.web.pages import router as pages
+from conveyor.web.pages.kept import Kept
 from conveyor.web.site import Sites
 
 
@@ -32,12 +34,14 @@ def make_app(sites: Sites) -> FastAPI:
     app.state.overview = _overview(sites)
     app.state.live = live.make_live()
     app.state.door = Door()
+    app.state.kept = Kept()
     app.add_middleware(Auditing, sites=sites)
     app.add_middleware(SafeHeaders)
     problems.register(app)
     app.include_router(health.router)
     app.include_router(sign_in.router)
     app.include_router(live.router)
+    app.include_router(pages.router)
     return app
 
 

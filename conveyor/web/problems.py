@@ -22,6 +22,8 @@ from conveyor.errors import (
     UnknownName,
 )
 from conveyor.web.access.auditing import note_error
+from conveyor.web.headers import ALWAYS
+from conveyor.web.pages import answer
 
 MEDIA_TYPE = "application/problem+json"
 _BY_KIND: tuple[tuple[type[ConveyorError], HTTPStatus], ...] = (
@@ -46,12 +48,20 @@ def register(app: FastAPI) -> None:
     app.add_exception_handler(ConveyorError, _intended)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPStatus.INTERNAL_SERVER_ERROR.value, _defect)
 
 
 def status_of(error: ConveyorError) -> HTTPStatus:
     """The status code that an error is answered with."""
     fitting = (status for kind, status in _BY_KIND if isinstance(error, kind))
     return next(fitting, _BY_FAULT[error.fault])
+
+
+def told(request: Request, status: HTTPStatus | int, title: str, **members: Any) -> Response:  # noqa: ANN401
+    """What went wrong: a page for people's browsers, a problem document for all others."""
+    if answer.wants_page(request):
+        return answer.mistake(request, HTTPStatus(status), title, members)
+    return problem(status, title, **members)
 
 
 def problem(status: HTTPStatus | int, title: str, **members: Any) -> Response:  # noqa: ANN401 - any JSON
@@ -67,7 +77,8 @@ async def _intended(request: Request, error: Exception) -> Response:
     if not isinstance(error, ConveyorError):
         raise error
     note_error(request, error)
-    answer = problem(
+    made = told(
+        request,
         status_of(error),
         error.what,
         kind=type(error).__name__,
@@ -77,20 +88,31 @@ async def _intended(request: Request, error: Exception) -> Response:
         fault=error.fault,
     )
     if isinstance(error, TooManyTries):
-        answer.headers["retry-after"] = str(error.wait)
-    return answer
+        made.headers["retry-after"] = str(error.wait)
+    return made
 
 
-async def _http(_request: Request, error: Exception) -> Response:
+async def _http(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    answer = problem(error.status_code, str(error.detail))
-    answer.headers.update(error.headers or {})
-    return answer
+    hint = "look for it by its name" if error.status_code == HTTPStatus.NOT_FOUND else ""
+    made = told(request, error.status_code, str(error.detail), **({"hint": hint} if answer.wants_page(request) else {}))
+    made.headers.update(error.headers or {})
+    return made
 
 
-async def _invalid(_request: Request, error: Exception) -> Response:
+async def _invalid(request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
     mistakes = [{"where": [str(part) for part in found["loc"]], "what": found["msg"]} for found in error.errors()]
-    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "the request has mistakes", mistakes=mistakes)
+    details = [f"{' '.join(each['where'])}: {each['what']}" for each in mistakes] if answer.wants_page(request) else []
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    return told(request, status, "the request has mistakes", mistakes=mistakes, details=details)
+
+
+async def _defect(request: Request, _error: Exception) -> Response:
+    """Of what nobody intended only that it happened is told; the server's log has the rest."""
+    hint = "try again; if it stays, the server's log says more"
+    made = told(request, HTTPStatus.INTERNAL_SERVER_ERROR, "this is a defect of Conveyor", hint=hint)
+    made.headers.update(ALWAYS)  # it is answered outside of what adds them to all others
+    return made

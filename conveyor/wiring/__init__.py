@@ -5,7 +5,7 @@ from __future__ import annotations
 from conveyor.repository.signing.keys import create as create_key
 from conveyor.wiring.access import make_access_keeping
 from conveyor.wiring.conveyor import Conveyor, Records, disk_error, open_conveyor, open_records
-from conveyor.wiring.explaining import make_controls, make_explainer, make_queue_view
+from conveyor.wiring.explaining import make_controls, make_explainer, make_queue_view, make_work
 from conveyor.wiring.keeping import make_collect, make_scrub
 from conveyor.wiring.machine import examine, gain_root, require_programs, require_room, require_root
 from conveyor.wiring.mirroring import make_mirroring
@@ -47,6 +47,7 @@ __all__ = [
     "make_verifier",
     "make_voting",
     "make_watcher",
+    "make_work",
     "open_conveyor",
     "open_records",
     "opened_file",

@@ -35,7 +35,7 @@ def make_explainer(settings: Settings, repos: Repos, records: Records) -> Explai
         standings=make_standings(records, repos),
         git=GitMirrors(settings.data_dir / "mirrors", rewrites=settings.rewrites, fetch_limit=settings.git_timeout),
         waits=lambda: RecordedLine(settings, repos, records.queue, records.events, records.clock.now()),
-        work=_work(settings),
+        work=make_work(settings),
         clock=records.clock,
     )
     configured = Configured(
@@ -59,7 +59,7 @@ def make_queue_view(settings: Settings, repos: Repos, records: Records) -> Queue
         queue=records.queue,
         leases=records.leases,
         line=line,
-        work=_work(settings),
+        work=make_work(settings),
         clock=records.clock,
         lost_after=settings.daemon.lost_after,
     )
@@ -79,7 +79,7 @@ def make_controls(settings: Settings, repos: Repos, records: Records) -> Control
     )
 
 
-def _work(settings: Settings) -> Callable[[Build], Work]:
+def make_work(settings: Settings) -> Callable[[Build], Work]:
     """What a running build does: known where its folder is on this machine's disk."""
 
     def work(build: Build) -> Work:

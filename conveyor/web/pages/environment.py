@@ -1,0 +1,148 @@
+"""The templates' environment. All text is escaped, and what upstream can name is made plain where it is shown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup, escape
+
+from conveyor import __version__
+from conveyor.model.addresses import public_url
+from conveyor.model.text import plain, shortened
+from conveyor.pipeline.pointing.evidence import told_seconds
+from conveyor.web.pages import assets, plots, states
+
+_KIBI = 1024
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+_MINUTE = 60
+_HOUR = 3600
+# Seconds below which a tenth of one tells something.
+_SHORT = 10
+LINE = 200
+
+
+@cache
+def environment() -> Environment:
+    """The one environment of all pages."""
+    made = Environment(
+        loader=PackageLoader(__package__, "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    made.filters |= {
+        "age": age,
+        "at": at,
+        "count": count,
+        "duration": duration,
+        "plain": plain,
+        "line": line,
+        "link": link,
+        "mark": states.mark,
+        "segment": segment,
+        "size": size,
+    }
+    made.globals |= {
+        "asset": assets.url_of,
+        "mark_of": states.mark_of,
+        "bars": plots.bars,
+        "query": query,
+        "version": __version__,
+    }
+    return made
+
+
+def line(text: object, length: int = LINE) -> str:
+    """Text that others wrote: one line, of at most so many characters, without what could turn or hide it."""
+    return shortened(plain(str(text)), length)
+
+
+def segment(text: str) -> str:
+    """A name as one segment of a URL's path."""
+    return quote(text, safe="")
+
+
+def query(**values: object) -> str:
+    """The query of a URL, with its "?": only what is not empty; nothing for nothing."""
+    kept = {name: str(value) for name, value in values.items() if value not in {None, ""}}
+    return f"?{urlencode(kept)}" if kept else ""
+
+
+@pass_context
+def age(context: Context, moment: datetime | None, word: str = "ago") -> Markup:
+    """How long ago something was; the moment itself is at hand."""
+    if moment is None:
+        return Markup("–")  # noqa: RUF001 - an en dash stands for nothing
+    seconds = int((context["now"] - moment).total_seconds())
+    told = f"in {told_seconds(-seconds)}" if seconds < 0 else f"{told_seconds(seconds)} {word}".strip()
+    return Markup('<time datetime="{}" title="{}" data-age="{}">{}</time>').format(
+        _machine(moment), _human(moment), word, told
+    )
+
+
+def at(moment: datetime | None) -> Markup:
+    """A moment, in UTC; scripts turn it into local time."""
+    if moment is None:
+        return Markup("–")  # noqa: RUF001
+    return Markup('<time datetime="{0}" title="{1}" data-at>{1}</time>').format(_machine(moment), _human(moment))
+
+
+def duration(seconds: float | None) -> str:
+    """How long something took."""
+    if seconds is None:
+        return "–"  # noqa: RUF001
+    if seconds < _SHORT:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < _MINUTE:
+        return f"{whole} s"
+    if whole < _HOUR:
+        return f"{whole // _MINUTE} min {whole % _MINUTE:02} s"
+    return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE:02} min"
+
+
+def size(number: int) -> str:
+    """Bytes for people."""
+    power = min(int(math.log(max(number, 1), _KIBI)), len(_UNITS) - 1)
+    return f"{number / _KIBI**power:.1f} {_UNITS[power]}" if power else f"{number} B"
+
+
+def count(things: int | Sequence[Any], noun: str) -> str:
+    """So many of something."""
+    number = things if isinstance(things, int) else len(things)
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def link(url: str, text: str = "") -> Markup:
+    """A link to somewhere else, if it is one that a browser may follow; else its text."""
+    public = public_url(url)
+    shown = line(text or public)
+    if not is_web(public):
+        return escape(shown)
+    return Markup('<a href="{}" rel="noreferrer nofollow">{}</a>').format(public, shown)
+
+
+def is_web(url: str) -> bool:
+    """Whether a URL is an http(s) one, with a host and without what could hide another."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and url == plain(url) and " " not in url
+
+
+def _machine(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _human(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,23 @@
+"""All pages, put together."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from conveyor.web.pages import (
+    assets,
+    badges,
+    builds,
+    events,
+    feeds,
+    front,
+    packages,
+    promotions,
+    queue,
+    search,
+    snapshots,
+)
+
+router = APIRouter()
+for _room in (assets, badges, builds, events, feeds, front, packages, promotions, queue, search, snapshots):
+    router.include_router(_room.router)

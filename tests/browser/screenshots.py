@@ -1,0 +1,51 @@
+"""Writes pictures of each page, at both sizes and in both themes, of a site full of life: `make screenshots`."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+from tests.support.browser import CHROMIUM, SIZES, THEMES, pages_of
+from tests.support.lively import Lively
+from tests.support.server import served
+
+
+def main() -> None:
+    """Make the site, serve it, and take the pictures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, required=True, help="folder for the pictures")
+    parser.add_argument("--site", type=Path, help="folder of a site that was made before, or is kept now")
+    parser.add_argument("--only", nargs="*", default=(), help="names of pages")
+    given = parser.parse_args()
+    given.output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = given.site or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / "repos.yaml").exists():
+            Lively(folder).fill()
+        with served(folder) as url:
+            _take(url, pages_of(folder), given.output, given.only)
+
+
+def _take(url: str, pages: Mapping[str, str], output: Path, only: tuple[str, ...]) -> None:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        for size, viewport in SIZES.items():
+            for theme in THEMES:
+                context = browser.new_context(viewport=viewport, color_scheme=theme, timezone_id="Europe/Berlin")
+                page = context.new_page()
+                for name, path in pages.items():
+                    if only and name not in only:
+                        continue
+                    page.goto(f"{url}{path}")
+                    page.screenshot(path=output / f"{name}-{size}-{theme}.png", full_page=True)
+                context.close()
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()

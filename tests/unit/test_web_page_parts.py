@@ -1,0 +1,120 @@
+"""What pages are made of."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from threading import Event, Thread
+
+import pytest
+
+from conveyor.model.build import Outcome, State
+from conveyor.web.pages.environment import duration, environment, is_web, link, query, size
+from conveyor.web.pages.kept import Kept
+from conveyor.web.pages.plots import Bar, bars
+from conveyor.web.pages.states import mark
+from tests.fakes.store_samples import NOON
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://git.example.org/nova", True),
+        ("http://example.org/a?b=c", True),
+        ("javascript:alert(1)", False),
+        ("data:text/html,x", False),
+        ("https:///nothing", False),
+        ("https://[broken", False),
+        ("https://example.org/\u202egpj.exe", False),
+        ("ssh://git@example.org/x", False),
+        ("//example.org/x", False),
+    ],
+)
+def test_only_addresses_of_the_web_become_links(url: str, shown: bool) -> None:
+    assert is_web(url) is shown
+    made = link(url) if not url.endswith("[broken") else ""
+    assert ("<a " in made) is shown
+
+
+def test_a_link_tells_nobody_where_it_was_and_hides_passwords() -> None:
+    made = link("https://user:secret@example.org/x", "<b>")
+    assert made == '<a href="https://example.org/x" rel="noreferrer nofollow">&lt;b&gt;</a>'
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(None, "–"), (0.04, "0.0 s"), (9.94, "9.9 s"), (59, "59 s"), (61, "1 min 01 s"), (7260, "2 h 01 min")],  # noqa: RUF001
+)
+def test_durations(seconds: float | None, told: str) -> None:
+    assert duration(seconds) == told
+
+
+@pytest.mark.parametrize(("number", "told"), [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (2**33, "8.0 GiB")])
+def test_sizes(number: int, told: str) -> None:
+    assert size(number) == told
+
+
+def test_a_query_has_only_what_is_given() -> None:
+    assert query(q="a b&c", target="", page=None) == "?q=a+b%26c"
+    assert query(q="") == ""
+
+
+def test_ages_have_the_moment_at_hand() -> None:
+    made = environment().from_string("{{ moment|age }}").render(now=NOON, moment=NOON - timedelta(hours=3))
+    assert made == (
+        '<time datetime="2026-03-01T09:00:00Z" title="2026-03-01 09:00:00 UTC" data-age="ago">3 h ago</time>'
+    )
+
+
+def test_plots_are_pictures_with_words() -> None:
+    made = bars([Bar(value=0, label="<first>"), Bar(value=9, label="second", tone="bad")], "Two & two")
+    assert "<title>Two &amp; two</title>" in made
+    assert "&lt;first&gt;" in made
+    assert made.count("<rect") == 2
+    assert "style" not in bars([], "nothing")
+
+
+def test_each_state_has_a_shape_of_its_own() -> None:
+    words = [*Outcome, State.QUEUED, State.RUNNING]
+    assert len({mark(word).symbol for word in words}) == len(words)
+    assert mark(None) == mark("running")
+    assert mark("what nobody knows").word == "not built"
+
+
+def test_what_is_kept_is_made_anew_with_its_version_and_its_age() -> None:
+    time = [0.0]
+    kept, made = Kept(lambda: time[0]), list[int]()
+
+    def make() -> int:
+        made.append(len(made))
+        return made[-1]
+
+    assert [kept.get("a", 1, 5, make), kept.get("a", 1, 5, make)] == [0, 0]
+    assert kept.get("a", 2, 5, make) == 1
+    time[0] = 5.0
+    assert kept.get("a", 2, 5, make) == 2
+    assert kept.get("b", 2, 5, make) == 3
+
+
+def test_nobody_waits_while_another_makes_what_is_kept() -> None:
+    kept, begun, go_on = Kept(), Event(), Event()
+    assert kept.get("a", 1, 60, lambda: "old") == "old"
+
+    def slowly() -> str:
+        begun.set()
+        assert go_on.wait(10)
+        return "new"
+
+    maker = Thread(target=lambda: kept.get("a", 2, 60, slowly))
+    maker.start()
+    assert begun.wait(10)
+    assert kept.get("a", 2, 60, lambda: "never") == "old"
+    go_on.set()
+    maker.join()
+    assert kept.get("a", 2, 60, lambda: "never") == "new"
+
+
+def test_little_is_kept() -> None:
+    kept = Kept()
+    for number in range(1000):
+        kept.get(number, 1, 60, object)
+    assert len(kept._places) <= 128
