@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.support.keys import Keys
 
@@ -23,6 +24,9 @@ def pytest_configure() -> None:
     A shell ignores it in what it runs in the background, and so does who runs tests in several processes.
     """
     os.umask(0o022)
+    # A busy machine is no defect: no test is timed.
+    settings.register_profile("conveyor", deadline=None)
+    settings.load_profile("conveyor")
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
