@@ -23,7 +23,7 @@ class Planner:
         self._targets = {name: site.repos.targets[name] for name in site.repos.built_targets}
         self._log = log
         self._lock = Lock()
-        self._due = set(self._targets)
+        self._due: set[str] = set()
         self._seen = 0
 
     def run(self) -> int:
@@ -34,10 +34,9 @@ class Planner:
     def _run(self) -> int:
         conveyor = self._conveyor
         changes = conveyor.queue.changes(self._seen)
-        if changes.number < self._seen:  # the store was put back from a backup
-            self._due |= set(self._targets)
         self._seen = changes.number
-        self._due |= self._targets.keys() & {item.target for item in changes.items}
+        changed = {item.target for item in changes.items}
+        self._due |= self._targets.keys() if changes.is_whole else self._targets.keys() & changed
         unpublished = {build.target for build in conveyor.store.unpublished()} if self._due else set()
         planned = 0
         for name in sorted(self._due):

@@ -127,10 +127,12 @@ class QueueChanges:
     Attributes:
         number: the last change that is in here; give it the next time.
         items: each build that changed, as it is now, once.
+        is_whole: whether they are all builds that are queued or running: whatever else was known is to be forgotten.
     """
 
     number: int
     items: tuple[QueueItem, ...]
+    is_whole: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

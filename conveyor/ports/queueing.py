@@ -27,8 +27,10 @@ class Queue(Protocol):
         """What changed in the queue after the change `since`: builds queued, claimed, ended, put elsewhere.
 
         Builds of working copies are left out: only the command that was given one builds it. A pause and its end change
-        no build, and raise the number. 0 gives all builds that are queued or running. A build that has ended may be in
-        the answer more than once over time, and is left out of an answer from 0.
+        no build, and raise the number. A build that has ended may be in the answer more than once over time.
+
+        0 gives all builds that are queued or running, and none that has ended. So does a number that was not reached
+        yet: the store was put back from a backup, and what was known of it is of a time that never was.
         """
 
     def retry(self, build_id: int, reason: Reason, priority: Priority, at: datetime) -> Build:

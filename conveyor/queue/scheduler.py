@@ -97,10 +97,19 @@ class Scheduler:
         queue.count_start(lane)
         queue.changed(lane)
 
-    def apply(self, items: Iterable[QueueItem]) -> None:
-        """Take in what changed in the queue."""
+    def apply(self, items: Iterable[QueueItem], *, is_whole: bool = False) -> None:
+        """Take in what changed in the queue.
+
+        Args:
+            items: what changed.
+            is_whole: whether nothing else waits or runs.
+        """
+        unnamed = dict(self._entries) if is_whole else {}
         for item in items:
             self._apply(item)
+            unnamed.pop(item.build, None)
+        for entry in unnamed.values():
+            self._apply(replace(entry.item, state=State.FINISHED))
 
     def next(self, now: datetime) -> QueueItem | None:
         """The build to start now; None where none may start. It is the same until something changes."""

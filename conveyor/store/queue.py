@@ -81,11 +81,13 @@ class SqlQueue:
         """See the port."""
         # In the order of the index that is to be used: else SQLite reads all builds, for they are in the other order.
         changed = select(*_ITEM).where(build.c.changed > since).order_by(build.c.changed)
-        statement = (changed if since else select(*_ITEM).where(UNFINISHED)).where(build.c.trunk)
         with self._database.reading() as connection:
             number = counters.value(connection, counters.QUEUE)
-            items = [_to_item(*row) for row in connection.execute(statement)]
-        return QueueChanges(number=number, items=tuple(sorted(items, key=lambda item: item.build)))
+            is_whole = not 0 < since <= number
+            statement = select(*_ITEM).where(UNFINISHED) if is_whole else changed
+            items = [_to_item(*row) for row in connection.execute(statement.where(build.c.trunk))]
+        in_order = tuple(sorted(items, key=lambda item: item.build))
+        return QueueChanges(number=number, items=in_order, is_whole=is_whole)
 
     def retry(self, build_id: int, reason: Reason, priority: Priority, at: datetime) -> Build:
         """See the port."""

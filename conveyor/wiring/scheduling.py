@@ -60,10 +60,8 @@ class QueueReader:
         changes = self._queue.changes(self._seen or 0)
         if changes.number == self._seen:
             return
-        if self._seen is not None and changes.number < self._seen:  # the store was put back from a backup
-            changes = self._queue.changes(0)
         self._relate({item.target for item in changes.items}, _queued(changes.items))
-        self._scheduler.apply(changes.items)
+        self._scheduler.apply(changes.items, is_whole=changes.is_whole)
         self._scheduler.pause(self._queue.pauses())
         self._seen = changes.number
 

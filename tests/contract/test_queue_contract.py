@@ -245,6 +245,16 @@ class TestChanges:
         (number,) = kept.new("1")
         assert numbers(kept.queue.changes(changes.number).items) == [number]
 
+    def test_a_number_that_was_not_reached_yet_gives_all_there_is(self, kept: Kept) -> None:
+        ended, waits, runs = kept.new("1", "2", "3")
+        kept.run(ended, Outcome.FAILED)
+        kept.store.claim(runs, claim("t"))
+        seen = kept.queue.changes(0)
+        assert (numbers(seen.items), seen.is_whole) == ([waits, runs], True)
+        assert not kept.queue.changes(seen.number).is_whole
+        assert not kept.queue.changes(1).is_whole
+        assert kept.queue.changes(seen.number + 1) == seen
+
     def test_each_change_is_told_once(self, kept: Kept) -> None:
         one, two = kept.new("1", "2")
         seen = kept.queue.changes(0).number

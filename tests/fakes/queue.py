@@ -69,13 +69,14 @@ class MemoryQueue:
         return record.build.id
 
     def changes(self, since: int) -> QueueChanges:
+        is_whole = not 0 < since <= self._store.changes
         items = tuple(
             _item(record)
             for record in self._store.records.values()
             if record.build.commit.trunk
-            and (record.changed > since if since else record.build.state is not State.FINISHED)
+            and (record.build.state is not State.FINISHED if is_whole else record.changed > since)
         )
-        return QueueChanges(number=self._store.changes, items=items)
+        return QueueChanges(number=self._store.changes, items=items, is_whole=is_whole)
 
     def retry(self, build_id: int, reason: Reason, priority: Priority, at: datetime) -> Build:
         build = self._store.build(build_id)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 from conveyor.model.queue import Change, NewBuild, Priority, Reason, ReasonKind, Relations
 from conveyor.queue import Scheduler
 from conveyor.wiring import QueueReader
@@ -36,3 +38,16 @@ def test_what_was_declared_before_a_build_was_queued_counts_for_it() -> None:
     first = scheduler.next(NOON)
     assert first is not None
     assert first.build == lib
+
+
+def test_of_a_store_that_was_put_back_from_a_backup_only_what_it_has_counts() -> None:
+    store = MemoryStore(lambda: NOON)
+    queue, scheduler = MemoryQueue(store), Scheduler(workers=1)
+    reader = QueueReader(scheduler, queue, store.events)
+    queued(queue, "old")
+    backup, number = deepcopy(store.records), store.changes
+    queued(queue, "new", "newer")
+    reader.read()
+    store.records, store.changes = backup, number
+    reader.read()
+    assert [item.package for item in scheduler.order(NOON)] == ["old"]

@@ -19,6 +19,8 @@ from conveyor.model.queue import Change, Priority, ReasonKind
 from conveyor.model.watch import RemoteRefs, Side
 from conveyor.pipeline.polling import tidings
 from conveyor.pipeline.polling.intake import LOOKED_AT
+from conveyor.pipeline.polling.unfinished import UnfinishedBuilds
+from tests.fakes.store import MemoryStore
 from tests.support.site import wait_for
 from tests.support.watching import DEB, LATER, LONG_AFTER, RPM, FakeSite, package, url_of
 
@@ -1151,3 +1153,17 @@ class TestKilled:
         assert site.waiting() == [shas[-1], newest]
         assert len(site.superseded()) == len(shas)
         assert {build.outcome for build in site.builds()} == {None, Outcome.SUPERSEDED}
+
+
+def test_builds_that_a_backup_of_the_store_does_not_have_are_forgotten(site: FakeSite) -> None:
+    assert isinstance(site.store, MemoryStore)
+    site.poll()
+    unfinished = UnfinishedBuilds(site.queue, site.store)
+    backup, number = copy.deepcopy(site.store.records), site.store.changes
+    site.upstream().commit("Second")
+    site.poll()
+    unfinished.refresh()
+    assert len(unfinished.of("nova")) == 2
+    site.store.records, site.store.changes = backup, number
+    unfinished.refresh()
+    assert [build.build for build in unfinished.of("nova")] == [1]

@@ -30,9 +30,8 @@ class UnfinishedBuilds:
     def refresh(self) -> None:
         """Learn what changed."""
         changes = self._queue.changes(self._number)
-        if changes.number < self._number:  # the store was put back from a backup
+        if changes.is_whole:
             self._items.clear()
-            changes = self._queue.changes(0)
         self._number = changes.number
         for item in changes.items:
             if item.state is State.FINISHED:
