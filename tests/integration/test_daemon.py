@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 import signal
-import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from conveyor.model.build import Outcome, State
 from conveyor.model.event import EventKind
 from conveyor.model.lease import DAEMON, Lease
-from tests.support.daemons import QuickSite, alive
-from tests.support.published import need
-from tests.support.site import CACHE, DEB, holding, wait_for
+from tests.support.daemons import QuickSite, alive, site_of
+from tests.support.site import DEB, holding, wait_for
 
 pytestmark = pytest.mark.integration
 
-PROGRAMS = ("git", "bwrap", "setpriv", "unshare", "mkfs.ext4", "mmdebstrap", "apt-get", "dpkg")
 OUTCOMES = (
     EventKind.SUCCEEDED,
     EventKind.WORKS_AGAIN,
@@ -38,16 +33,8 @@ LONG = "sleep 600"
 
 @pytest.fixture
 def site() -> Iterator[QuickSite]:
-    if os.geteuid() != 0:
-        pytest.skip("building needs root")
-    need(*PROGRAMS)
-    CACHE.mkdir(exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="daemon-", dir=CACHE))
-    made = QuickSite(folder)
-    yield made
-    defects = made.close()
-    shutil.rmtree(folder)
-    assert defects == []
+    with site_of(QuickSite) as made:
+        yield made
 
 
 def told(site: QuickSite) -> list[tuple[str, int | None]]:
