@@ -9,6 +9,8 @@ what comes before and after them is short, and is finished first.
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import platform
 import signal
@@ -212,6 +214,7 @@ def main(open_: Opener | None = None) -> None:
     Args:
         open_: puts everything together; what is real if None.
     """
+    atexit.register(gc.freeze)  # the kernel takes all at once, without looking for garbage
     die_with_parent()
     interruptions = Interruptions()
     interruptions.install()

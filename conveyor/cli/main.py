@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import signal
 import sys
@@ -102,6 +104,7 @@ def options(
 
 def main() -> None:
     """Entry point: runs a command and turns every error into a message and an exit code."""
+    atexit.register(gc.freeze)  # the kernel takes all at once, without looking for garbage
     signal.signal(signal.SIGTERM, _terminate)
     sys.excepthook = _defect
     errors = Console(stderr=True, highlight=False)

@@ -9,6 +9,7 @@ from threading import Thread
 from apscheduler.executors.base import BaseExecutor, run_job
 from apscheduler.job import Job
 from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.interval import IntervalTrigger
 
 from conveyor.daemon.guard import Guard
 
@@ -32,8 +33,7 @@ class Jobs:
         """Have something done every so many seconds, the first time after `first` seconds."""
         self._clock.add_job(
             lambda: self._guard(name, work),
-            "interval",
-            seconds=seconds,
+            _Interval(seconds=seconds, timezone=UTC),
             id=name,
             next_run_time=datetime.now(UTC) + timedelta(seconds=first),
             replace_existing=True,
@@ -61,6 +61,15 @@ class Jobs:
         """Begin no job any more; those that run go on."""
         if self._clock.running:
             self._clock.shutdown(wait=False)
+
+
+class _Interval(IntervalTrigger):  # type: ignore[misc]
+    """Makes up for nothing: after the clock was set on, APScheduler would go through all times that were missed."""
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
+        """The next time, or an interval from now where that has gone by."""
+        following: datetime = super().get_next_fire_time(previous_fire_time, now)
+        return following if following > now else now + self.interval
 
 
 class _Threads(BaseExecutor):  # type: ignore[misc]

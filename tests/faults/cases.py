@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+
+# Whether all calls, moments and numbers are tried; else some are.
+ALL = os.environ.get("CONVEYOR_TEST_ALL_FAULTS", "") not in {"", "0"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

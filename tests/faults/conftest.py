@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import publisher
+from tests.support.daemons import QuickSite, site_of
 from tests.support.disks import mount_memory
 from tests.support.keys import Keys
 from tests.support.published import make_deb, make_dsc, make_rpms
@@ -28,6 +29,14 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield folder
     if mounted:
         subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@pytest.fixture
+def site(room: Path) -> Iterator[QuickSite]:
+    """A site with a daemon that builds quickly."""
+    with site_of(QuickSite, room) as made:
+        made.set("min_free_disk", '"16M"')  # the room is in memory
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.cases import ALL
 from tests.support import publisher, soundness
 from tests.support.disks import mount_memory
 from tests.support.keys import Keys
@@ -27,7 +28,6 @@ from tests.support.strace import SystemCall, counted, injected, sampled
 
 pytestmark = pytest.mark.integration
 
-ALL = os.environ.get("CONVEYOR_TEST_ALL_FAULTS", "") not in {"", "0"}
 AT_ONCE = 2
 # Of what there are hundreds, so many are tried; of what decides, each.
 SAMPLE = {"write": 12, "pwrite64": 12, "openat": 12, "link": 12, "mkdir": 24, "fsync": 30, "fdatasync": 8}

@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 import os
 import platform
-import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -20,13 +17,11 @@ from conveyor.model.event import EventKind
 from conveyor.model.lease import DAEMON, Lease
 from conveyor.pipeline.poll import Wanted
 from tests.support.clocks import FakedClock
-from tests.support.daemons import QuickSite, alive
-from tests.support.published import need
-from tests.support.site import CACHE, DEB, RULES, holding, wait_for
+from tests.support.daemons import QuickSite, alive, site_of
+from tests.support.site import DEB, RULES, holding, wait_for
 
 pytestmark = pytest.mark.integration
 
-PROGRAMS = ("git", "bwrap", "setpriv", "unshare", "mkfs.ext4", "mmdebstrap", "apt-get", "dpkg")
 OUTCOMES = (
     EventKind.SUCCEEDED,
     EventKind.WORKS_AGAIN,
@@ -43,16 +38,8 @@ EDITS = 50
 
 @pytest.fixture
 def site() -> Iterator[QuickSite]:
-    if os.geteuid() != 0:
-        pytest.skip("building needs root")
-    need(*PROGRAMS)
-    CACHE.mkdir(exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="daemon-", dir=CACHE))
-    made = QuickSite(folder)
-    yield made
-    defects = made.close()
-    shutil.rmtree(folder)
-    assert defects == []
+    with site_of(QuickSite) as made:
+        yield made
 
 
 def told(site: QuickSite) -> list[tuple[str, int | None]]:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import socket
-import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,30 +11,20 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.daemons import QuickSite
-from tests.support.published import need
+from tests.support.daemons import QuickSite, site_of
 from tests.support.receiver import receiver
-from tests.support.site import CACHE, DEB, wait_for
+from tests.support.site import DEB, wait_for
 from tests.support.webserver import free_port
 
 pytestmark = pytest.mark.integration
 
-PROGRAMS = ("git", "bwrap", "setpriv", "unshare", "mkfs.ext4", "mmdebstrap", "apt-get", "dpkg")
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
 @pytest.fixture
 def site() -> Iterator[QuickSite]:
-    if os.geteuid() != 0:
-        pytest.skip("building needs root")
-    need(*PROGRAMS)
-    CACHE.mkdir(exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="health-", dir=CACHE))
-    made = QuickSite(folder)
-    yield made
-    defects = made.close()
-    shutil.rmtree(folder)
-    assert defects == []
+    with site_of(QuickSite) as made:
+        yield made
 
 
 def get(port: int, path: str) -> httpx.Response | None:

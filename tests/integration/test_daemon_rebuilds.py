@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,14 +13,12 @@ from conveyor.model.build import Build, Outcome, State
 from conveyor.model.event import EventKind
 from conveyor.model.queue import ReasonKind
 from conveyor.upstream.stamps import SETTLE_SECONDS
-from tests.support.daemons import QuickSite
-from tests.support.published import need
-from tests.support.site import CACHE, CONTROL, DEB, PACKAGING, wait_for
+from tests.support.daemons import QuickSite, site_of
+from tests.support.site import CONTROL, DEB, PACKAGING, wait_for
 from tests.support.upstream import GitUpstream
 
 pytestmark = pytest.mark.integration
 
-PROGRAMS = ("git", "bwrap", "setpriv", "unshare", "mkfs.ext4", "mmdebstrap", "apt-get", "dpkg")
 LIB, TOOL, APP = "trunk-lib", "trunk-tool", "trunk-app"
 
 
@@ -77,16 +72,8 @@ class RebuildSite(QuickSite):
 
 @pytest.fixture
 def site() -> Iterator[RebuildSite]:
-    if os.geteuid() != 0:
-        pytest.skip("building needs root")
-    need(*PROGRAMS)
-    CACHE.mkdir(exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="rebuilds-", dir=CACHE))
-    made = RebuildSite(folder)
-    yield made
-    defects = made.close()
-    shutil.rmtree(folder)
-    assert defects == []
+    with site_of(RebuildSite) as made:
+        yield made
 
 
 class TestRebuilds:

@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from conveyor.model.build import Outcome, Stage, State
 from conveyor.model.watch import Side
-from tests.support.daemons import QuickSite
-from tests.support.published import need
-from tests.support.site import CACHE, DEB, wait_for
+from tests.support.daemons import QuickSite, site_of
+from tests.support.site import DEB, wait_for
 
 pytestmark = pytest.mark.integration
 
-PROGRAMS = ("git", "bwrap", "setpriv", "unshare", "mkfs.ext4", "mmdebstrap", "apt-get", "dpkg")
 LONG = "sleep 600"
 
 
 @pytest.fixture
 def site() -> Iterator[QuickSite]:
-    if os.geteuid() != 0:
-        pytest.skip("building needs root")
-    need(*PROGRAMS)
-    CACHE.mkdir(exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="queue-", dir=CACHE))
-    made = QuickSite(folder)
-    yield made
-    defects = made.close()
-    shutil.rmtree(folder)
-    assert defects == []
+    with site_of(QuickSite) as made:
+        yield made
 
 
 def say(site: QuickSite, *arguments: str, expected: int = 0) -> str:

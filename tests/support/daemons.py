@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event as Flag
-from typing import Any
+from typing import Any, TypeVar
+
+import pytest
 
 from conveyor.cli.progress import SilentProgress
 from conveyor.command import process_started
@@ -24,9 +29,13 @@ from conveyor.ports import Watch
 from conveyor.store import Books, open_books
 from conveyor.wiring import Conveyor, open_conveyor
 from conveyor.wiring.watching import make_watcher
-from tests.support.site import DEB, TARGETS, Site, wait_for
+from tests.support.published import need
+from tests.support.site import CACHE, DEB, TARGETS, Site, wait_for
 from tests.support.upstream import GitUpstream
 
+# What the daemon wants to find where it builds for a deb target.
+PROGRAMS = ("git", "bwrap", "setpriv", "unshare", "mkfs.ext4", "mmdebstrap", "apt-get", "dpkg")
+NO_POLL = "--no-poll"
 # What lets a test see things within its patience.
 IMPATIENT = {"CONVEYOR_DAEMON_WORKERS": "1", "CONVEYOR_DAEMON_RETRY_WAIT": "1s", "CONVEYOR_DAEMON_STOP_WITHIN": "30s"}
 
@@ -287,6 +296,37 @@ class RealSite(QuickSite):
 
     def __init__(self, folder: Path, buildroots: Path) -> None:
         super().__init__(folder, buildroots=buildroots)
+
+
+SomeSite = TypeVar("SomeSite", bound=QuickSite)
+
+
+@contextmanager
+def site_of(make: Callable[[Path], SomeSite], below: Path = CACHE) -> Iterator[SomeSite]:
+    """A site in a folder of its own, for as long as a test runs; no daemon of it may leave or say what none should.
+
+    The test is skipped where the daemon would not start.
+
+    Args:
+        make: makes it, in an empty folder.
+        below: where that folder is.
+    """
+    if os.geteuid() != 0:
+        pytest.skip("building needs root")
+    need(*PROGRAMS)
+    below.mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="daemon-", dir=below))
+    try:
+        site = make(folder)
+        try:
+            yield site
+        finally:
+            defects = site.close()
+            for log in sorted(folder.glob("daemon-*.log")):
+                print(f"== {log.name}\n{log.read_text()[-6000:]}")  # noqa: T201 - seen where the test fails
+    finally:
+        shutil.rmtree(folder)
+    assert defects == []
 
 
 def alive(pid: int) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +41,18 @@ class Point:
         return f"{self.role} {self.transaction} {self.when}"
 
 
+def around(role: str, names: Sequence[str], *, every: bool) -> list[Point]:
+    """Where to kill: before and after each transaction, or in turns.
+
+    Args:
+        role: what is killed.
+        names: the transactions.
+        every: whether all points are wanted.
+    """
+    both = [Point(role=role, transaction=name, when=when) for name in names for when in (BEFORE, AFTER)]
+    return both if every else [both[2 * place + place % 2] for place in range(len(names))]
+
+
 class Transactions:
     """What a folder's programs did to the store, and where one of them is to die.
 
@@ -60,6 +72,10 @@ class Transactions:
     def noted(self) -> list[tuple[str, str]]:
         """Each by who did it, and its name, in order."""
         return [(role, name) for role, name in map(str.split, self._notes.read_text().splitlines())]
+
+    def of(self, role: str) -> list[str]:
+        """The names of those that processes of a role have made, each once, in the order in which they first came."""
+        return [name for who, name in dict.fromkeys(self.noted) if who == role]
 
     def die_at(self, point: Point) -> None:
         """Have the next that comes there die."""

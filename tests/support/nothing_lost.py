@@ -15,8 +15,8 @@ from conveyor.model.promotion import CURRENT
 from conveyor.model.watch import Side
 from conveyor.store import Books
 from tests.support import soundness
-from tests.support.daemons import QuickSite
-from tests.support.site import DEB
+from tests.support.daemons import NO_POLL, Daemon, QuickSite
+from tests.support.site import wait_for
 from tests.support.upstream import GitUpstream, git
 
 ALL = 1_000_000
@@ -25,6 +25,15 @@ ENDS = {
     Outcome.FAILED: {EventKind.FAILED, EventKind.FAILED_AGAIN},
     Outcome.ERRORED: {EventKind.ERRORED},
 }
+
+
+def ends_well(site: QuickSite, daemon: Daemon | None = None) -> list[str]:
+    """Let a daemon build all that is left, and stop it; what is amiss then."""
+    working = daemon or site.daemon(NO_POLL)
+    wait_for(lambda: working.said("daemon started"), "the daemon")
+    site.built()
+    assert working.stop() == 0
+    return amiss(site)
 
 
 def amiss(site: QuickSite) -> list[str]:
@@ -41,7 +50,8 @@ def lost(site: QuickSite) -> list[str]:
         found += _of_books(books)
         for name, upstream in site.upstreams.items():
             found += _of_upstream(books, name, upstream, [build for build in builds if build.commit.package == name])
-        found += _of_tree(books, site.data / "repos" / DEB, builds)
+        for target in sorted({build.target for build in builds}):
+            found += _of_tree(books, site.data / "repos" / target, [each for each in builds if each.target == target])
     return [*found, *soundness.problems(site.data / "repos")]
 
 
@@ -154,7 +164,7 @@ def _waited(books: Books, build: Build) -> bool:
 
 
 def _of_tree(books: Books, folder: Path, builds: Sequence[Build]) -> Iterator[str]:
-    """Files that attempts left in the pool are for retention."""
+    """What is published on one target. Files that attempts left in the pool are for retention."""
     published = {build.commit.id for build in builds if build.published}
     there = {path.name: path for path in folder.glob("??/??/*_*")}
     yield from (f"{commit} is published, and not there" for commit in sorted(published - {*there}))
@@ -163,12 +173,12 @@ def _of_tree(books: Books, folder: Path, builds: Sequence[Build]) -> Iterator[st
     if not published:
         return
     if not current.is_symlink():
-        yield "there is no current"
+        yield f"there is no current of {folder.name}"
         return
-    newest = {entry.package: entry.version for entry in books.store.entries(DEB)}
+    newest = {entry.package: entry.version for entry in books.store.entries(folder.name)}
     listed = _versions(json.loads((current / "manifest.json").read_text()))
     if listed != newest:
-        yield f"current has {listed}, and the newest are {newest}"
+        yield f"current of {folder.name} has {listed}, and the newest are {newest}"
 
 
 def _versions(manifest: Mapping[str, object]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 What a build does says the file `behaviour` of the upstream's commit, a word and its argument on each line:
 
     sleep SECONDS   it takes so long
+    until FILE      it takes until the data directory has such a file
     fail            the build fails: the package's fault
     error           it errors: nobody knows why
     error-until N   it errors in the first attempts: as long as the data directory has less than N files `tried-*`
@@ -39,6 +40,7 @@ from conveyor.model.target import BuilderKind, Target
 from conveyor.ports import BuildPlan, PreparedRoot, Progress, SourcePlan, Trunk
 from conveyor.wiring import Conveyor, open_conveyor
 from conveyor.wiring.builders import Builders, make_builders
+from tests.support.site import wait_for
 
 PACKAGES = (InstalledPackage(name="base-files", version="1", architecture="amd64"),)
 CONTROL = """\
@@ -148,6 +150,8 @@ class QuickBuilder:
         match word:
             case "sleep":
                 time.sleep(float(argument))
+            case "until":
+                wait_for((self._data / argument).exists, argument)
             case "fail":
                 raise BuildFailed("the build failed with code 1", cause="it was told to")
             case "error":

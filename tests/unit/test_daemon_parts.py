@@ -175,6 +175,14 @@ class TestJobs:
         assert ran.wait(20)
         jobs.stop()
 
+    def test_after_the_clock_was_set_on_by_decades_nothing_is_made_up_for(self, log: Log) -> None:
+        ran = Event()
+        jobs = Jobs(Guard(log))
+        jobs.add("often", 1, ran.set, first=-50 * 365 * 86400)
+        jobs.start()
+        assert ran.wait(20)
+        jobs.stop()
+
 
 class TestJumps:
     @pytest.mark.parametrize(("moved", "jump"), [(3600, 3600), (-86400, -86400), (4, 0), (-4, 0), (0, 0)])
