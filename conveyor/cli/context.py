@@ -6,7 +6,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,14 +19,37 @@ from conveyor.cli.progress import SilentProgress, TerminalProgress
 from conveyor.errors import UserError
 from conveyor.model.package import Package
 from conveyor.model.target import Target
+from conveyor.pipeline.desk import Desk
 from conveyor.ports import Progress
-from conveyor.wiring import Conveyor, Records, open_conveyor, open_records
+from conveyor.wiring import Conveyor, LocalDesk, Records, open_conveyor, open_records
 
 if TYPE_CHECKING:
     from conveyor.config import Repos, Settings
 
 # Wide enough for a snapshot's URL: off a terminal nothing is folded.
 PIPE_WIDTH = 400
+# What can be asked of a server.
+AFAR = frozenset(
+    {
+        "cancel",
+        "events",
+        "ledger",
+        "pause",
+        "poll",
+        "prioritize",
+        "promote",
+        "queue",
+        "rebuild",
+        "resume",
+        "retry",
+        "rollback",
+        "snapshot",
+        "status",
+        "vote",
+        "votes",
+        "why",
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +61,16 @@ class Context:
         settings: conveyor.toml, if named.
         data_dir: the data directory, if named.
         environ: the environment.
+        server: URL of the server that answers and acts, if not this site.
+        token_file: file with the token for it, if named.
     """
 
     repos: Path | None
     settings: Path | None
     data_dir: Path | None
     environ: Mapping[str, str]
+    server: str | None = None
+    token_file: Path | None = None
 
     @cached_property
     def site(self) -> Settings:
@@ -63,6 +90,41 @@ class Context:
         return load_repos(self.site.repos, limits=self.site.limits)
 
     @property
+    def token(self) -> str | None:
+        """The token for the server; None for none.
+
+        Raises:
+            UserError: its file cannot be read.
+        """
+        if self.token_file is None:
+            return self.environ.get("CONVEYOR_TOKEN") or None
+        try:
+            token = self.token_file.read_text(encoding="ascii").strip()
+        except (OSError, UnicodeError) as error:
+            cause = error.strerror if isinstance(error, OSError) and error.strerror else "it holds no token"
+            raise UserError(
+                f"the token's file {self.token_file} cannot be read", cause=cause, hint="name another with --token-file"
+            ) from error
+        if not token or not token.isprintable():
+            raise UserError(f"{self.token_file} holds no token", hint="put the token alone into it, on one line")
+        return token
+
+    def check_server(self, command: str) -> None:
+        """See that a command can be asked of a server, where one is named.
+
+        Raises:
+            UserError: it cannot.
+        """
+        if self.server is None and self.token_file is not None:
+            raise UserError("--token-file goes with --server only", hint="name the server: --server URL")
+        if self.server is None or command in AFAR:
+            return
+        raise UserError(
+            f"'conveyor {command}' works on its own machine only",
+            hint=f"commands that go with --server: {', '.join(sorted(AFAR))}",
+        )
+
+    @property
     def user(self) -> str:
         """Who calls: with sudo, who called that."""
         named = self.environ.get("SUDO_USER")
@@ -79,10 +141,20 @@ class Context:
         Raises:
             UserError: the name is empty.
         """
+        if named is not None and self.server is not None:
+            raise UserError("nobody acts in another's name on a server", hint="the token says who you are")
         actor = (self.user if named is None else named).strip()
         if not actor:
             raise UserError("--actor is empty", hint="name who does it, or leave it out")
         return actor
+
+    def voter(self, named: str | None) -> str:
+        """Who votes: who is named, else who calls. Whether that is a name is for who takes the vote to say.
+
+        Raises:
+            UserError: somebody is named, and a server is asked.
+        """
+        return self.user if named is None else self.actor(named) if self.server is not None else named
 
     def operator(self, named: str | None) -> str:
         """Who acts on what several machines share: who is named, else who calls, and on which machine.
@@ -110,6 +182,32 @@ class Context:
             yield conveyor
         finally:
             conveyor.close()
+
+    @contextmanager
+    def local_desk(self, command: str) -> Iterator[LocalDesk]:
+        """What answers and acts at this site, closed at the end.
+
+        Raises:
+            UserError: a server is named, and it does not take this command.
+        """
+        if self.server is not None:
+            raise UserError(f"'conveyor {command}' does not go with --server", hint="run it on the server's machine")
+        with ExitStack() as opened:
+            records = opened.enter_context(self.records())
+            yield LocalDesk(self.site, self.configuration, records, lambda: opened.enter_context(self.opened()))
+
+    @contextmanager
+    def desk(self) -> Iterator[Desk]:
+        """What answers and acts: the server that is named, else this site, closed at the end."""
+        if self.server is not None:
+            # Here, because httpx takes longer to import than `--help` takes.
+            from conveyor.client.desk import open_desk  # noqa: PLC0415
+
+            with open_desk(self.server, self.token) as desk:
+                yield desk
+            return
+        with self.local_desk("") as local:
+            yield local
 
     @contextmanager
     def records(self) -> Iterator[Records]:

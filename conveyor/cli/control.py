@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -12,13 +11,13 @@ import typer
 
 from conveyor.cli.context import Context
 from conveyor.cli.text import say
-from conveyor.documents.rebuilds import rebuilt_as_json
+from conveyor.documents.acts import rebuilds_as_json
 from conveyor.errors import ConveyorError, UserError
 from conveyor.model.build import State
 from conveyor.model.queue import Priority, Scope, ScopeKind
-from conveyor.pipeline.controls import Cancelled, Controls, Ending, Rebuilt
+from conveyor.pipeline.controls import Cancelled, Ending, Rebuilt
+from conveyor.pipeline.desk import Desk
 from conveyor.pipeline.explaining.words import listed, named, paused
-from conveyor.wiring import make_controls
 
 Actor = Annotated[str | None, typer.Option(help="Who does it; you on this machine, if not given.")]
 OneTarget = Annotated[str | None, typer.Option(help="Only for this target.")]
@@ -37,12 +36,6 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-@contextmanager
-def _controls(given: Context) -> Iterator[Controls]:
-    with given.records() as records:
-        yield make_controls(given.site, given.configuration, records)
-
-
 def cancel(
     context: typer.Context,
     builds: Annotated[list[int] | None, typer.Argument(metavar="BUILD...", help="Numbers of builds.", min=1)] = None,
@@ -58,18 +51,17 @@ def cancel(
     if builds and (target or waiting):
         raise UserError("--target and --waiting go with --package only", hint="name just the builds that you mean")
     who = given.operator(actor)
-    where = given.configuration.target(target).name if target else None
-    with _controls(given) as controls:
-        numbers = controls.unfinished(package, where, waiting=waiting) if package else tuple(builds or ())
+    with given.desk() as desk:
+        numbers = desk.unfinished(package, target, waiting=waiting) if package else tuple(builds or ())
         if not numbers:
             say(given.output, f"nothing of {package} waits{'' if waiting else ' or runs'}")
-        refused = [error for number in numbers if (error := _cancel(given, controls, number, who)) is not None]
+        refused = [error for number in numbers if (error := _cancel(given, desk, number, who)) is not None]
     _raise(refused, "builds were not cancelled")
 
 
-def _cancel(given: Context, controls: Controls, number: int, actor: str) -> ConveyorError | None:
+def _cancel(given: Context, desk: Desk, number: int, actor: str) -> ConveyorError | None:
     try:
-        cancelled = controls.cancel(number, actor)
+        cancelled = desk.cancel(number, actor)
     except UserError as error:
         return error
     say(given.output, _cancelled(cancelled))
@@ -102,13 +94,10 @@ def retry(
     """Try builds again that did not succeed: one, or a package's latest ones."""
     given: Context = context.obj
     who = given.operator(actor)
-    if not build.isdigit():
-        given.configuration.package(build)
-    where = given.configuration.target(target).name if target else None
-    with _controls(given) as controls:
-        for queued in controls.retry(build, where, who):
+    with given.desk() as desk:
+        for queued in desk.retry(build, target, who):
             say(given.output, f"{named(queued)} waits to be tried again, attempt {queued.attempt + 1}")
-        _tell_daemon(given, controls)
+        _tell_daemon(given, desk)
 
 
 def rebuild(
@@ -121,24 +110,20 @@ def rebuild(
     """Build good builds anew, with the build dependencies of now: some, or packages' newest ones."""
     given: Context = context.obj
     who = given.operator(actor)
-    for name in builds:
-        if not name.isdigit():
-            given.configuration.package(name)
-    where = given.configuration.target(target).name if target else None
-    with _controls(given) as controls:
+    with given.desk() as desk:
         done: list[Rebuilt] = []
         refused: list[ConveyorError] = []
         for name in dict.fromkeys(builds):
             try:
-                done += controls.rebuild(name, where, who)
+                done += desk.rebuild(name, target, who)
             except UserError as error:
                 refused.append(error)
         if as_json:
-            typer.echo(json.dumps(rebuilt_as_json(done), indent=2))
+            typer.echo(json.dumps(rebuilds_as_json(done), indent=2))
         else:
             for each in done:
                 say(given.output, _rebuilt(each))
-        _tell_daemon(given, controls)
+        _tell_daemon(given, desk)
     _raise(refused, "were not built anew")
 
 
@@ -175,11 +160,11 @@ def prioritize(
         names = [f"--{priority.name.lower()}" for priority in chosen]
         raise UserError(f"{listed(names)} exclude each other", hint="a build has one priority")
     who = given.operator(actor)
-    with _controls(given) as controls:
+    with given.desk() as desk:
         for number in builds:
-            waiting = controls.prioritize(number, chosen[0], who)
+            waiting = desk.prioritize(number, chosen[0], who)
             say(given.output, f"{named(waiting)} has the priority {chosen[0].name.lower()} now")
-        _tell_daemon(given, controls)
+        _tell_daemon(given, desk)
 
 
 def pause(
@@ -191,9 +176,9 @@ def pause(
 ) -> None:
     """Start no builds any more, of everything, a target or a package; what runs goes on."""
     given: Context = context.obj
-    scope = _scope(given, target, package, known=True)
-    with _controls(given) as controls:
-        held, is_new = controls.pause(scope, note, given.operator(actor))
+    scope = _scope(target, package)
+    with given.desk() as desk:
+        held, is_new = desk.pause(scope, note, given.operator(actor))
     words = paused(held, datetime.now(UTC))
     say(given.output, words if is_new else f"nothing changed: {words}")
 
@@ -206,23 +191,22 @@ def resume(
 ) -> None:
     """Start builds again after a pause of the same things."""
     given: Context = context.obj
-    scope = _scope(given, target, package, known=False)
-    with _controls(given) as controls:
-        resumed, left = controls.resume(scope, given.operator(actor))
+    scope = _scope(target, package)
+    with given.desk() as desk:
+        resumed, left = desk.resume(scope, given.operator(actor))
         say(given.output, f"{scope} is resumed" if resumed else f"{scope} was not paused")
         for each in left:
             say(given.output, f"still: {paused(each, datetime.now(UTC))}")
-        _tell_daemon(given, controls)
+        _tell_daemon(given, desk)
 
 
-def _scope(given: Context, target: str | None, package: str | None, *, known: bool) -> Scope:
-    """What is meant; only what is in repos.yaml where it has to be known."""
+def _scope(target: str | None, package: str | None) -> Scope:
     if target is not None and package is not None:
         raise UserError("--target and --package exclude each other", hint="pause one after the other")
     if target is not None:
-        return Scope(kind=ScopeKind.TARGET, name=given.configuration.target(target).name if known else target)
+        return Scope(kind=ScopeKind.TARGET, name=target)
     if package is not None:
-        return Scope(kind=ScopeKind.PACKAGE, name=given.configuration.package(package).name if known else package)
+        return Scope(kind=ScopeKind.PACKAGE, name=package)
     return Scope(kind=ScopeKind.ALL)
 
 
@@ -236,15 +220,13 @@ def poll(
     given: Context = context.obj
     if bool(packages) == everything:
         raise UserError("what is to be polled is not clear", hint="name packages, or all of them: --all")
-    known = given.configuration.packages
-    chosen = [*known] if everything else [given.configuration.package(name).name for name in packages or ()]
-    with _controls(given) as controls:
-        controls.poll(list(dict.fromkeys(chosen)), given.operator(actor))
+    with given.desk() as desk:
+        chosen = desk.poll(None if everything else packages, given.operator(actor))
         say(given.output, f"to be polled now: {listed(chosen)}")
-        _tell_daemon(given, controls)
+        _tell_daemon(given, desk)
 
 
-def _tell_daemon(given: Context, controls: Controls) -> None:
+def _tell_daemon(given: Context, desk: Desk) -> None:
     """Say so where nobody is there who does what was asked for."""
-    if not controls.daemon().runs:
+    if not desk.daemon().runs:
         say(given.errors, "conveyor: no daemon is running: nothing happens until one does (conveyor daemon)")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -13,15 +12,11 @@ from rich.text import Text
 from conveyor.cli.context import Context
 from conveyor.cli.table import print_table
 from conveyor.cli.text import plain
-from conveyor.documents import FORMAT_VERSION
-from conveyor.documents.events import event_as_json
+from conveyor.documents.events import event_as_json, events_as_json
 from conveyor.model.event import Event, EventKind
-from conveyor.ports import Events
 
 HEADINGS = ("event", "at", "kind", "what")
 SHOWN = 50
-FOLLOW_SECONDS = 0.5
-READ_AT_ONCE = 500
 COLOURS = {
     EventKind.FAILED: "red",
     EventKind.FAILED_AGAIN: "red",
@@ -50,40 +45,22 @@ def events(
     """Show what happened, the newest last."""
     given: Context = context.obj
     kinds = frozenset(kind or ())
-    with given.records() as records:
+    with given.desk() as desk:
         # First: what is recorded between the two looks is followed, or shown and then left out.
-        newest = records.events.newest(limit=1)
-        found = records.events.newest(package=package, target=target, kinds=kinds, limit=limit) if limit else ()
-        shown = found[::-1]
+        newest = desk.events(None, None, (), 1)
+        shown = desk.events(package, target, kinds, limit)[::-1]
         if not follow:
             _print(given, shown, as_json=as_json)
             return
         last = max((event.number for event in (*newest, *shown)), default=0)
         _print_lines(given, shown, as_json=as_json)
-        for event in _following(records.events, last):
-            if (
-                package in {None, event.package}
-                and target in {None, event.target}
-                and (not kinds or event.kind in kinds)
-            ):
-                _print_lines(given, [event], as_json=as_json)
-
-
-def _following(log: Events, last: int) -> Iterator[Event]:
-    """What happens from now on; it has no end."""
-    while True:
-        more = log.after(last, limit=READ_AT_ONCE)
-        yield from more
-        if more:
-            last = more[-1].number
-        else:
-            time.sleep(FOLLOW_SECONDS)
+        for event in desk.follow(package, target, kinds, last):
+            _print_lines(given, [event], as_json=as_json)
 
 
 def _print(given: Context, found: Sequence[Event], *, as_json: bool) -> None:
     if as_json:
-        document = {"format_version": FORMAT_VERSION, "events": [event_as_json(event) for event in found]}
-        typer.echo(json.dumps(document, indent=2))
+        typer.echo(json.dumps(events_as_json(found), indent=2))
     elif found:
         print_table(given.output, HEADINGS, [_row(event) for event in found])
     else:

@@ -13,7 +13,7 @@ from conveyor.cli.table import print_table
 from conveyor.cli.text import plain
 from conveyor.documents.ledger import entries_as_json
 from conveyor.model.promotion import LedgerEntry
-from conveyor.pipeline.pointing.verify_ledger import check_head, head_of, verify_ledger
+from conveyor.pipeline.pointing.verify_ledger import head_of
 
 HEADINGS = ("entry", "at", "pointer", "target", "from", "to", "why", "who", "note")
 SHOWN_DIGITS = 12
@@ -43,8 +43,8 @@ def entries(
     if context.invoked_subcommand is not None:
         return
     given: Context = context.obj
-    with given.records() as records:
-        found = records.ledger.entries(target=target, pointer=pointer, limit=limit)
+    with given.desk() as desk:
+        found = desk.ledger(target, pointer, limit)
     if as_json:
         typer.echo(json.dumps(entries_as_json(found), indent=2))
     elif found:
@@ -62,13 +62,8 @@ def verify(
 ) -> None:
     """Check that every entry is what was written, and that none is missing; exit code 1 if not."""
     given: Context = context.obj
-    noted = {"--expect": check_head(expect)} if expect is not None else {}
-    with given.records() as records:
-        for target in given.configuration.targets:
-            head = records.tree.ledger_head(target)
-            if head is not None:
-                noted[f"repos/{target}/ledger-head"] = head
-        last = verify_ledger(records.ledger, noted)
+    with given.desk() as desk:
+        last = desk.verify_ledger(expect)
     if last is None:
         given.output.print("the ledger has no entry yet")
         return

@@ -94,12 +94,27 @@ def options(
     repos: Annotated[Path | None, typer.Option(help="repos.yaml to use.", show_default="./repos.yaml")] = None,
     settings: Annotated[Path | None, typer.Option(help="Settings to use.", show_default="conveyor.toml")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Folder of all that Conveyor keeps.")] = None,
+    server: Annotated[
+        str | None, typer.Option(metavar="URL", help="Ask a Conveyor server instead of this machine's store.")
+    ] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(help="File with the token for the server.", show_default="CONVEYOR_TOKEN")
+    ] = None,
     version: Annotated[  # noqa: ARG001 - the callback acts
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Options of every command."""
-    context.obj = Context(repos=repos, settings=settings, data_dir=data_dir, environ=dict(os.environ))
+    given = Context(
+        repos=repos,
+        settings=settings,
+        data_dir=data_dir,
+        environ=dict(os.environ),
+        server=server,
+        token_file=token_file,
+    )
+    given.check_server(context.invoked_subcommand or "")
+    context.obj = given
 
 
 def main() -> None:

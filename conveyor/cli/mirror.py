@@ -60,10 +60,12 @@ def catch_up(given: Context, conveyor: Conveyor) -> None:
         _tell(given, error)
 
 
-def follow(given: Context, conveyor: Conveyor) -> None:
-    """As `catch_up`, for commands that have done and told all else: Ctrl-C ends them well."""
+def follow(given: Context) -> None:
+    """As `catch_up`, for commands that have done and told all else: Ctrl-C ends them well. A server does it itself."""
     sys.stdout.flush()
-    with suppress(KeyboardInterrupt, Interrupted):
+    if given.server is not None or not given.site.mirrors:
+        return
+    with suppress(KeyboardInterrupt, Interrupted), given.opened() as conveyor:
         catch_up(given, conveyor)
 
 

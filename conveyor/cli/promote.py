@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated
 
@@ -16,10 +17,9 @@ from conveyor.cli.text import plain
 from conveyor.documents.ledger import entries_as_json
 from conveyor.documents.votes import votes_as_json
 from conveyor.errors import UserError
-from conveyor.model.promotion import LedgerEntry, PromotionPolicy, Vote
-from conveyor.pipeline.pointing.promote import Asked, Plan, check_name
+from conveyor.model.promotion import LedgerEntry, Vote
+from conveyor.pipeline.desk import Promotion
 from conveyor.pipeline.pointing.voting import Ballot
-from conveyor.wiring import make_voting
 
 HEADINGS = ("at", "job", "target", "says", "user", "url", "notes")
 COLOURS = {True: "green", False: "red", None: "cyan"}
@@ -58,37 +58,33 @@ def promote(
 ) -> None:
     """Move a promotion to the snapshots of a commit, if it has all that repos.yaml asks for."""
     given: Context = context.obj
-    check_name(name)
     if dry_run and as_json:
         raise UserError("--dry-run and --json exclude each other", hint="--json tells what was moved")
-    policy = given.configuration.promotion(name)
-    targets = tuple(given.configuration.target(one).name for one in target or ())
-    asked = Asked(commit=commit, policy=policy, targets=targets, actor=given.actor(actor), note=note, keep=keep)
-    with given.opened() as conveyor:
+    promotion = Promotion(
+        commit=commit, name=name, targets=tuple(target or ()), actor=given.actor(actor), note=note, keep=keep
+    )
+    with given.desk() as desk:
         if dry_run:
-            plan = conveyor.promoter.plan(asked)
-            before = {one: conveyor.tree.pointed(one, name) for one in plan.chosen}
-            _print_plan(given, policy, plan, before)
+            _print_plan(given, name, desk.plan(promotion))
             return
-        moved = conveyor.promoter.promote(asked)
+        moved = desk.promote(promotion)
         if as_json:
             typer.echo(json.dumps(entries_as_json(moved), indent=2))
         else:
-            _print_moved(given, policy, moved)
-        mirror.follow(given, conveyor)
+            _print_moved(given, name, moved)
+        mirror.follow(given)
 
 
-def _print_plan(given: Context, policy: PromotionPolicy, plan: Plan, before: dict[str, str | None]) -> None:
-    for target, snapshot in plan.chosen.items():
-        told = _told(policy.name, target, before[target], snapshot.commit)
-        given.output.print(f"would move {told}", markup=False, soft_wrap=True)
+def _print_plan(given: Context, name: str, plan: Mapping[str, tuple[str | None, str]]) -> None:
+    for target, (before, after) in plan.items():
+        given.output.print(f"would move {_told(name, target, before, after)}", markup=False, soft_wrap=True)
 
 
-def _print_moved(given: Context, policy: PromotionPolicy, moved: tuple[LedgerEntry, ...]) -> None:
+def _print_moved(given: Context, name: str, moved: tuple[LedgerEntry, ...]) -> None:
     if not moved:
-        given.output.print(f"{policy.name} is there already, nothing was moved", markup=False, soft_wrap=True)
+        given.output.print(f"{name} is there already, nothing was moved", markup=False, soft_wrap=True)
     for entry in moved:
-        told = _told(policy.name, entry.step.target, entry.step.before, entry.step.after)
+        told = _told(name, entry.step.target, entry.step.before, entry.step.after)
         given.output.print(f"moved {told} (ledger {entry.number})", markup=False, soft_wrap=True)
 
 
@@ -108,20 +104,19 @@ def vote(
 ) -> None:
     """Say what a test found on a published commit."""
     given: Context = context.obj
-    tested = given.configuration.target(target).name if target is not None else None
     ballot = Ballot(
         commit=commit,
-        target=tested,
+        target=target,
         job=job,
         success=SUCCESS[says],
         url=url,
         notes=notes,
-        user=given.user if user is None else user,
+        user=given.voter(user),
     )
-    with given.opened() as conveyor:
-        voted = make_voting(conveyor, conveyor.repos).vote(ballot)
+    with given.desk() as desk:
+        voted, problems = desk.vote(ballot)
         given.output.print(f"{voted.job} on {voted.subject}: {says}", markup=False, soft_wrap=True)
-        for problem in conveyor.promoter.follow():
+        for problem in problems:
             given.errors.print(f"conveyor: a promotion did not move: {plain(problem.summary)}", markup=False)
 
 
@@ -133,10 +128,8 @@ def votes(
 ) -> None:
     """Show what tests said of a published commit, oldest first."""
     given: Context = context.obj
-    tested = given.configuration.target(target).name if target is not None else None
-    with given.records() as records:
-        subject = make_voting(records, given.configuration).subject(commit, tested)
-        found = records.votes.of(subject, target=tested)
+    with given.desk() as desk:
+        subject, found = desk.votes(commit, target)
     if as_json:
         typer.echo(json.dumps(votes_as_json(subject, found), indent=2))
     elif found:

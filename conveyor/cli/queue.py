@@ -17,9 +17,8 @@ from conveyor.documents.queue import queue_as_json
 from conveyor.model.build import Build
 from conveyor.pipeline.explaining.places import daemon_words
 from conveyor.pipeline.explaining.queueview import QueueState, RunningBuild, WaitingBuild
-from conveyor.pipeline.explaining.waits import cycle_hint, cycle_words, few_words
+from conveyor.pipeline.explaining.waits import cycle_hint, cycle_words
 from conveyor.pipeline.explaining.words import distance, paused, resume_command
-from conveyor.wiring import make_queue_view
 
 RUNNING = ("build", "package", "target", "commit", "stage", "seconds", "where")
 WAITING = ("place", "build", "package", "target", "commit", "priority", "since", "why")
@@ -40,11 +39,8 @@ def queue(
 ) -> None:
     """Show what is being built, and what waits in the order in which it will start."""
     given: Context = context.obj
-    where = given.configuration.target(target).name if target else None
-    of = given.configuration.package(package).name if package else None
-    with given.records() as records:
-        view = make_queue_view(given.site, given.configuration, records)
-        state = view.look(package=of, target=where, limit=limit)
+    with given.desk() as desk:
+        state = desk.queue(package, target, limit)
     if as_json:
         typer.echo(json.dumps(queue_as_json(state), indent=2))
     else:
@@ -97,7 +93,7 @@ def _waiting(each: WaitingBuild, now: datetime) -> tuple[Text | str, ...]:
         *_named(each.build),
         each.item.priority.name.lower(),
         distance(each.item.queued_at, now),
-        plain(few_words(each.held)),
+        plain(each.why),
     )
 
 

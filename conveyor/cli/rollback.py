@@ -34,18 +34,17 @@ def rollback(
 ) -> None:
     """Move a pointer back to where it was before its last move, on all targets of that move."""
     given: Context = context.obj
-    targets = tuple(dict.fromkeys(given.configuration.target(name).name for name in target or ()))
+    targets = tuple(dict.fromkeys(target or ()))
     wish = Wish(pointer=pointer, targets=targets, to=to, actor=given.actor(actor), note=note)
-    with given.opened() as conveyor:
-        # What others moved, or were interrupted in, comes first: the last move is then the last one indeed.
-        for problem in conveyor.pointers.recover(given.configuration.targets):
+    with given.desk() as desk:
+        moved, problems = desk.rollback(wish)
+        for problem in problems:
             given.errors.print(f"conveyor: {plain(problem.summary)}", markup=False, soft_wrap=True)
-        moved = conveyor.rollback.run(wish)
         if as_json:
             typer.echo(json.dumps(entries_as_json(moved), indent=2))
         else:
             _print(given, pointer, moved)
-        mirror.follow(given, conveyor)
+        mirror.follow(given)
 
 
 def _print(given: Context, pointer: str, moved: tuple[LedgerEntry, ...]) -> None:

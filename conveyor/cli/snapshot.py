@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -13,16 +13,11 @@ from conveyor.cli.context import Context
 from conveyor.cli.moment import Moment, moment_of
 from conveyor.cli.table import print_table
 from conveyor.cli.text import plain
-from conveyor.documents import FORMAT_VERSION
-from conveyor.documents.snapshots import difference_as_json, held_as_json, listed_as_json, then_as_json
-from conveyor.errors import UnknownName, UserError
-from conveyor.model.artifact import ArtifactKind
+from conveyor.documents.snapshots import difference_as_json, listed_as_json, places_as_json, shown_as_json
 from conveyor.model.manifest import ManifestPackage
 from conveyor.model.promotion import CURRENT
-from conveyor.pipeline.looking.travel import Change, Difference, Held, Listed, Then, Travel, Way
-from conveyor.repository.names import shard
-from conveyor.repository.tree import PublishedTree
-from conveyor.wiring import Records, make_travel
+from conveyor.pipeline.desk import Shown, UrlOf
+from conveyor.pipeline.looking.travel import Change, Difference, Listed, Then, Way
 
 HEADINGS = ("build", "target", "package", "version", "commit", "published", "pointers")
 HELD_HEADINGS = ("package", "version", "upstream", "packaging", "component")
@@ -53,14 +48,10 @@ def list_(
 ) -> None:
     """List snapshots, of each target the one published last first."""
     given: Context = context.obj
-    with given.records() as records:
-        found = [
-            listed
-            for name in _targets(given, target)
-            for listed in _travel(given, records).listed(name, package=package, limit=limit)
-        ]
+    with given.desk() as desk:
+        found = desk.snapshots(target, package, limit)
         if as_json:
-            _print_json({"snapshots": [listed_as_json(records.tree, each) for each in found]})
+            _print_json(listed_as_json(desk.url, found))
         elif found:
             print_table(given.output, HEADINGS, [_row(each) for each in found])
         else:
@@ -76,22 +67,15 @@ def show(
 ) -> None:
     """Show what a snapshot holds, its URL, and the lines that make a client use it."""
     given: Context = context.obj
-    with given.opened() as conveyor:
-        travel = make_travel(given.site, store=conveyor.parts.store, ledger=conveyor.ledger, tree=conveyor.tree)
-        held = travel.held(_only_target(given, travel, target, snapshot), snapshot)
-        own = [each.name for each in held.manifest.own.artifacts if each.kind is ArtifactKind.BINARY]
-        names = sorted(set(own))
-        lines = conveyor.tree.client_lines(held.snapshot.target, shard(held.snapshot.commit), names)
-        follow = None
-        if snapshot in held.pointers:
-            follow = conveyor.tree.client_lines(held.snapshot.target, snapshot, names)
+    with given.desk() as desk:
+        shown = desk.snapshot(snapshot, target)
         if as_json:
-            _print_json(held_as_json(conveyor.tree, held, lines, follow))
+            _print_json(shown_as_json(desk.url, shown))
             return
-        _print_held(given, conveyor.tree, held)
-        _print_lines(given, "to stay at this snapshot:", lines)
-        if follow is not None:
-            _print_lines(given, f"to follow {snapshot}:", follow)
+        _print_shown(given, desk.url, shown)
+        _print_lines(given, "to stay at this snapshot:", shown.lines)
+        if shown.follow is not None:
+            _print_lines(given, f"to follow {snapshot}:", shown.follow)
 
 
 @app.command()
@@ -110,15 +94,16 @@ def at(
     """Tell where a pointer was at a time, as the snapshot's own URL, which never changes."""
     given: Context = context.obj
     moment = moment_of(time, datetime.now(UTC))
-    with given.records() as records:
-        found = list(_places(given, _travel(given, records), _targets(given, target), moment, pointer))
+    with given.local_desk("snapshot at") as desk:
+        found, missing = desk.places(target, moment.at, pointer)
+        for each in missing:
+            given.errors.print(f"conveyor: {plain(each.summary)}", markup=False, soft_wrap=True)
         if as_json:
-            places = [then_as_json(records.tree, each) for each in found]
-            _print_json({"at": moment.at.isoformat(), "pointer": pointer, "places": places})
+            _print_json(places_as_json(desk.url, moment.at, pointer, found))
             return
         _print_moment(given, moment)
         for then in found:
-            _print_then(given, records.tree, then)
+            _print_then(given, desk.url, then)
 
 
 @app.command()
@@ -131,58 +116,16 @@ def diff(
 ) -> None:
     """Tell what differs between two snapshots of a target, with the upstream commits between."""
     given: Context = context.obj
-    with given.records() as records:
-        travel = _travel(given, records)
-        difference = travel.difference(_only_target(given, travel, target, before, after), before, after)
+    with given.desk() as desk:
+        difference = desk.difference(before, after, target)
         if as_json:
-            _print_json(difference_as_json(records.tree, difference))
+            _print_json(difference_as_json(desk.url, difference))
         else:
             _print_difference(given, difference)
 
 
-def _travel(given: Context, records: Records) -> Travel:
-    return make_travel(given.site, store=records.store, ledger=records.ledger, tree=records.tree)
-
-
-def _targets(given: Context, target: str | None) -> tuple[str, ...]:
-    return tuple(given.configuration.targets) if target is None else (given.configuration.target(target).name,)
-
-
-def _only_target(given: Context, travel: Travel, target: str | None, *named: str) -> str:
-    """The target that is named, or the only one that has all of the snapshots.
-
-    Raises:
-        UnknownName: no target has them.
-        UserError: several have.
-    """
-    targets = _targets(given, target)
-    if len(targets) == 1:
-        return targets[0]
-    having = [each for each in targets if all(travel.knows(each, name) for name in named)]
-    if len(having) == 1:
-        return having[0]
-    told = " and ".join(repr(name) for name in named)
-    if not having:
-        raise UnknownName(f"no target has a snapshot {told}", hint="'conveyor snapshot list' shows them")
-    raise UserError(f"{len(having)} targets have a snapshot {told}", hint=f"add --target {having[0]}, or another")
-
-
-def _places(given: Context, travel: Travel, targets: Sequence[str], moment: Moment, pointer: str) -> Iterator[Then]:
-    """Where the pointers of all targets were; of several targets, those that had none then are told and left out."""
-    missing: list[UnknownName] = []
-    for target in targets:
-        try:
-            yield travel.at(target, moment.at, pointer)
-        except UnknownName as error:
-            missing.append(error)
-    if len(missing) == len(targets):
-        raise missing[0]
-    for each in missing:
-        given.errors.print(f"conveyor: {plain(each.summary)}", markup=False, soft_wrap=True)
-
-
 def _print_json(content: Mapping[str, Any]) -> None:
-    typer.echo(json.dumps({"format_version": FORMAT_VERSION, **content}, indent=2))
+    typer.echo(json.dumps(content, indent=2))
 
 
 def _print(given: Context, text: str) -> None:
@@ -207,15 +150,15 @@ def _row(listed: Listed) -> tuple[str, ...]:
     )
 
 
-def _print_held(given: Context, tree: PublishedTree, held: Held) -> None:
-    snapshot = held.snapshot
+def _print_shown(given: Context, url: UrlOf, shown: Shown) -> None:
+    snapshot = shown.snapshot
     _print(given, f"{snapshot.target}: {snapshot.package} {snapshot.version}, build {snapshot.build}")
     _print(given, f"  commit     {snapshot.commit}")
     _print(given, f"  published  {_local(snapshot.published_at)}")
-    _print(given, f"  pointers   {', '.join(held.pointers) or 'none'}")
-    _print(given, f"  url        {tree.url(snapshot.target, shard(snapshot.commit))}")
+    _print(given, f"  pointers   {', '.join(shown.pointers) or 'none'}")
+    _print(given, f"  url        {url(snapshot)}")
     given.output.print()
-    print_table(given.output, HELD_HEADINGS, [_package_row(each) for each in held.manifest.packages])
+    print_table(given.output, HELD_HEADINGS, [_package_row(each) for each in shown.packages])
 
 
 def _print_lines(given: Context, why: str, lines: str) -> None:
@@ -241,20 +184,19 @@ def _print_moment(given: Context, moment: Moment) -> None:
     _print(given, f"at {moment.at.astimezone():%Y-%m-%d %H:%M:%S %Z}{zone} ({universal:%Y-%m-%dT%H:%M:%SZ})")
 
 
-def _print_then(given: Context, tree: PublishedTree, then: Then) -> None:
+def _print_then(given: Context, url: UrlOf, then: Then) -> None:
     snapshot = then.snapshot
     what = f"{snapshot.package} {snapshot.version}, build {snapshot.build}"
     _print(given, f"{snapshot.target}: {then.pointer} was {what}, since {_local(then.since)}")
     if snapshot.collected_at is None:
-        _print(given, f"  {tree.url(snapshot.target, shard(snapshot.commit))}")
+        _print(given, f"  {url(snapshot)}")
         return
     _print(given, f"  {snapshot.commit} is not there any more: collected {_local(snapshot.collected_at)}")
     for word, near in (("before", then.older), ("after", then.newer)):
         if near is None:
             _print(given, f"  none that was published {word} it is there")
         else:
-            url = tree.url(near.target, shard(near.commit))
-            _print(given, f"  the nearest {word} it, {_local(near.published_at)}: {url}")
+            _print(given, f"  the nearest {word} it, {_local(near.published_at)}: {url(near)}")
 
 
 def _print_difference(given: Context, difference: Difference) -> None:

@@ -13,7 +13,6 @@ from conveyor.cli.text import plain, say
 from conveyor.documents import FORMAT_VERSION
 from conveyor.documents.why import why_as_json
 from conveyor.model.why import Why
-from conveyor.wiring import make_explainer
 
 INDENT = "  "
 
@@ -38,8 +37,8 @@ def why(
 ) -> None:
     """Say why something is as it is: why it waits, failed, was rebuilt, is not there, or does not move."""
     given: Context = context.obj
-    with given.records() as records:
-        answer = make_explainer(given.site, given.configuration, records).why(name, package=package)
+    with given.desk() as desk:
+        answer = desk.why(name, package)
     if as_json:
         typer.echo(json.dumps({"format_version": FORMAT_VERSION, "why": why_as_json(answer)}, indent=2))
         return

@@ -107,6 +107,10 @@ class Raw:
         self.mistakes.append(Mistake(source=origin.source, line=origin.line, place=place(shown), text=text))
 
 
+# What the command line reads, and no setting.
+OF_COMMANDS = frozenset({"CONVEYOR_TOKEN"})
+
+
 def variables() -> dict[str, Loc]:
     """The variables that are read, and the setting that each of them sets."""
     names: list[Loc] = [(name,) for name in SettingsEntry.model_fields if name not in SECTIONS]
@@ -119,7 +123,7 @@ def from_environment(environ: Mapping[str, str], folder: Path) -> Raw:
     known = variables()
     raw = Raw()
     for name, value in sorted(environ.items()):
-        if not name.startswith(PREFIX):
+        if not name.startswith(PREFIX) or name in OF_COMMANDS:
             continue
         if name not in known:
             text = f"unknown variable; {suggest(name, known)}"

@@ -60,6 +60,7 @@ class WebSettings:
         open: whether everybody may look; acting needs a token or a session in any case.
         trusted_proxies: networks of the web servers in front of it, which say where requests come from.
         session_time: seconds after which people have to sign in again.
+        rate_limit: requests a minute that the API takes from each token, user or address; 0 for any number.
         oidc: the provider that people sign in with; None for none.
     """
 
@@ -68,6 +69,7 @@ class WebSettings:
     open: bool
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
     session_time: int
+    rate_limit: int
     oidc: OidcSettings | None
 
 
@@ -123,6 +125,7 @@ class WebEntry(Entry):
     open: bool = Field(True, examples=["true"])
     trusted_proxies: list[Annotated[str, AfterValidator(network)]] = Field([], examples=['["127.0.0.1"]'])
     session_time: Duration = Field(12 * 3600, examples=["12h"])
+    rate_limit: int = Field(1200, ge=0, le=1_000_000, examples=["1200"])
     oidc: OidcEntry | None = Field(None, examples=["[web.oidc]"])
 
 
@@ -134,6 +137,7 @@ def web_settings(entry: WebEntry) -> WebSettings:
         open=entry.open,
         trusted_proxies=tuple(map(ip_network, entry.trusted_proxies)),
         session_time=entry.session_time,
+        rate_limit=entry.rate_limit,
         oidc=_oidc(entry.oidc) if entry.oidc else None,
     )
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
-from conveyor.errors import ConveyorError
-from conveyor.model.build import Build, Cause
+from conveyor.documents.moments import moment
+from conveyor.errors import ConveyorError, Fault
+from conveyor.model.build import Build, Cause, Outcome, Stage, StageTime, State
+from conveyor.model.commit import Commit, CommitInfo
 
 
 def build_as_json(build: Build) -> dict[str, Any]:
@@ -47,3 +51,50 @@ def cause_as_json(cause: Cause) -> dict[str, Any]:
         "hint": cause.hint,
         "details": list(cause.details),
     }
+
+
+def build_from_json(document: Mapping[str, Any], *, trunk: bool = True) -> Build:
+    """What a document says of a build. What it does not tell is empty, such as the commit's author.
+
+    Args:
+        document: as `build_as_json` makes it.
+        trunk: whether it is of the trunk.
+    """
+    sha = document["upstream_sha"]
+    extended = document["commit_id"].split("_", 2)[2:]
+    queued_at = datetime.fromisoformat(document["queued_at"])
+    return Build(
+        id=document["id"],
+        commit=Commit(
+            package=document["package"],
+            upstream=CommitInfo(sha=sha, committed_at=queued_at, author="", subject=""),
+            packaging_sha=document["packaging_sha"],
+            extended=extended[0] if extended else "",
+            trunk=trunk,
+        ),
+        target=document["target"],
+        state=State(document["state"]),
+        outcome=Outcome(document["outcome"]) if document["outcome"] else None,
+        attempt=document["attempt"],
+        version=document["version"],
+        cause=cause_from_json(document["cause"]) if document["cause"] else None,
+        stages=tuple(StageTime(stage=Stage(each["stage"]), seconds=each["seconds"]) for each in document["stages"]),
+        queued_at=queued_at,
+        started_at=moment(document["started_at"]),
+        finished_at=moment(document["finished_at"]),
+        log=None,
+        claim=None,
+        published=document["published"],
+    )
+
+
+def cause_from_json(document: Mapping[str, Any]) -> Cause:
+    """What a document says of why a build did not succeed."""
+    return Cause(
+        fault=Fault(document["fault"]),
+        stage=Stage(document["stage"]) if document["stage"] else None,
+        kind=document["kind"],
+        summary=document["summary"],
+        hint=document["hint"],
+        details=tuple(document["details"]),
+    )

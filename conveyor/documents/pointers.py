@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from conveyor.documents.moments import moment
 from conveyor.pipeline.pointing.standings import Standing
 
 
@@ -28,3 +29,17 @@ def standings_as_json(standings: Sequence[Standing]) -> list[dict[str, Any]]:
         }
         for each in standings
     ]
+
+
+def standings_from_json(documents: Sequence[Mapping[str, Any]]) -> tuple[Standing, ...]:
+    """What documents say of where pointers stand."""
+    return tuple(
+        Standing(
+            target=each["target"],
+            pointer=each["pointer"],
+            commit=each["commit_id"],
+            published_at=moment(each["published_at"]),
+            held_back=tuple(each["held_back"]),
+        )
+        for each in documents
+    )

@@ -9,11 +9,17 @@ from conveyor.web import health, problems
 from conveyor.web.access import sign_in
 from conveyor.web.access.auditing import Auditing
 from conveyor.web.access.door import Door
+from conveyor.web.api.limits import Buckets
+from conveyor.web.api.parts import PROBLEMS
+from conveyor.web.api.router import TAGS
+from conveyor.web.api.router import router as api
+from conveyor.web.api.stream import Hub
 from conveyor.web.headers import SafeHeaders
 from conveyor.web.live import routes as live
 from conveyor.web.overview import Overview
 from conveyor.web.pages import router as pages
 from conveyor.web.pages.kept import Kept
+from conveyor.web.requestid import RequestIds
 from conveyor.web.site import Sites
 
 
@@ -29,18 +35,24 @@ def make_app(sites: Sites) -> FastAPI:
         openapi_url="/api/v1/openapi.json",
         docs_url=None,
         redoc_url=None,
+        openapi_tags=TAGS,
+        summary="What Conveyor has built, builds, and can be asked to do.",
     )
     app.state.sites = sites
     app.state.overview = _overview(sites)
+    app.state.hub = Hub(lambda: sites.current().conveyor.events)
+    app.state.buckets = Buckets()
     app.state.live = live.make_live()
     app.state.door = Door()
     app.state.kept = Kept()
     app.add_middleware(Auditing, sites=sites)
     app.add_middleware(SafeHeaders)
+    app.add_middleware(RequestIds)
     problems.register(app)
     app.include_router(health.router)
     app.include_router(sign_in.router)
-    app.include_router(live.router)
+    app.include_router(api)
+    app.include_router(live.router, responses=PROBLEMS)
     app.include_router(pages.router)
     return app
 

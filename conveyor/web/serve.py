@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import socket
 from contextlib import suppress
+from types import FrameType
+from typing import cast
 
 import uvicorn
+from fastapi import FastAPI
 
 from conveyor.errors import UserError
+from conveyor.web.api.stream import Hub
 from conveyor.web.app import make_app
 from conveyor.web.site import Sites
 
@@ -28,8 +32,9 @@ def serve(sites: Sites, listen: str) -> None:
         UserError: it cannot listen there.
     """
     listening = _listening(listen)
+    app = make_app(sites)
     options = uvicorn.Config(
-        make_app(sites),
+        app,
         access_log=False,
         log_level="warning",
         server_header=False,
@@ -39,10 +44,22 @@ def serve(sites: Sites, listen: str) -> None:
     try:
         # It has answered what it had begun, and raises the signal once more.
         with suppress(KeyboardInterrupt):
-            uvicorn.Server(options).run(sockets=[listening])
+            _Server(options, app).run(sockets=[listening])
     finally:
         listening.close()
         sites.close()
+
+
+class _Server(uvicorn.Server):
+    """Ends streams when it is asked to stop: it would wait for them."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self._app = app
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        cast(Hub, self._app.state.hub).stop()
+        super().handle_exit(sig, frame)
 
 
 def _listening(listen: str) -> socket.socket:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from conveyor.repository.signing.keys import create as create_key
 from conveyor.wiring.access import make_access_keeping
 from conveyor.wiring.conveyor import Conveyor, Records, disk_error, open_conveyor, open_records
+from conveyor.wiring.desk import LocalDesk
 from conveyor.wiring.explaining import make_controls, make_explainer, make_queue_view, make_work
 from conveyor.wiring.keeping import make_collect, make_scrub
 from conveyor.wiring.machine import examine, gain_root, require_programs, require_room, require_root
@@ -21,6 +22,7 @@ from conveyor.wiring.watching import make_watcher
 
 __all__ = [
     "Conveyor",
+    "LocalDesk",
     "QueueReader",
     "Records",
     "configure_scheduler",

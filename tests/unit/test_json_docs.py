@@ -23,12 +23,12 @@ from conveyor.cli.token import tokens_as_json
 from conveyor.cli.user import users_as_json
 from conveyor.cli.verify import as_json as verification_as_json
 from conveyor.documents import FORMAT_VERSION
+from conveyor.documents.acts import rebuilds_as_json
 from conveyor.documents.events import event_as_json
 from conveyor.documents.ledger import entries_as_json
 from conveyor.documents.mirrors import standing_as_json
 from conveyor.documents.notices import notices_as_json
 from conveyor.documents.queue import queue_as_json
-from conveyor.documents.rebuilds import rebuilt_as_json
 from conveyor.documents.votes import votes_as_json
 from conveyor.documents.why import why_as_json
 from conveyor.errors import Fault, UpstreamUnreachable
@@ -179,7 +179,7 @@ def test_the_document_of_the_queue_is_described() -> None:
         pauses=(Pause(scope=Scope(kind=ScopeKind.ALL), actor="ann", note="", at=AT),),
         cycles=(Cycle(target="t", packages=("a",), way=("a",), bootstrap=(), unordered=()),),
         running=(RunningBuild(build=build, work=Work()),),
-        waiting=(WaitingBuild(build=build, item=item, place=1, held=()),),
+        waiting=(WaitingBuild(build=build, item=item, place=1, why=""),),
         count=1,
     )
     document = json.loads(json.dumps(queue_as_json(state)))
@@ -198,7 +198,7 @@ def test_the_document_of_the_queue_is_described() -> None:
 
 
 def test_the_document_of_rebuilds_is_described() -> None:
-    document = json.loads(json.dumps(rebuilt_as_json([Rebuilt(good=a_build(), rebuild=a_build(), is_new=True)])))
+    document = json.loads(json.dumps(rebuilds_as_json([Rebuilt(good=a_build(), rebuild=a_build(), is_new=True)])))
     assert list(table("conveyor rebuild --json")) == list(document)
     (shown,) = document["rebuilds"]
     assert list(table("A rebuild")) == list(shown)

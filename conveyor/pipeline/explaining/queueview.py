@@ -14,6 +14,7 @@ from conveyor.model.lease import DAEMON
 from conveyor.model.queue import Pause, QueueItem
 from conveyor.model.waiting import Cycle, Held
 from conveyor.pipeline.explaining.build import Work
+from conveyor.pipeline.explaining.waits import few_words
 from conveyor.pipeline.holders import DaemonState, daemon_state, is_gone
 from conveyor.ports import Clock, Leases, Queue, Store
 
@@ -55,13 +56,13 @@ class WaitingBuild:
         build: the build.
         item: its place in the queue.
         place: which it is in the order in which builds will start, from 1, counting those that are not shown too.
-        held: what holds it back, but for those before it.
+        why: what holds it back, but for those before it, in a few words; empty where nothing does.
     """
 
     build: Build
     item: QueueItem
     place: int
-    held: tuple[Held, ...]
+    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +179,7 @@ class QueueView:
             except UnknownName:
                 continue
             if build.state is State.QUEUED:  # somebody may have taken it meanwhile
-                yield WaitingBuild(build=build, item=item, place=place, held=line.held(item.build))
+                yield WaitingBuild(build=build, item=item, place=place, why=few_words(line.held(item.build)))
 
 
 def work_of(build: Build, look: Callable[[Build], Work]) -> Work:

@@ -1,0 +1,1 @@
+"""Asks a server what commands ask their own site."""

@@ -1,0 +1,327 @@
+"""The API, in the process and over HTTP: what it tells, what it does, and how it refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, cast
+
+import jsonschema_rs
+import pytest
+
+from conveyor.model.build import Outcome, State
+from conveyor.model.event import EventKind, NewEvent
+from conveyor.web.api.stream import Hub
+from tests.fakes.store_samples import NOON, commit
+from tests.support.api import TARGET, Served, as_, served
+
+READS = [
+    "/server",
+    "/status",
+    "/status?package=nova",
+    "/queue",
+    "/targets",
+    "/pointers",
+    "/promotions",
+    "/mirrors",
+    "/why?name=nova",
+    "/why?name=4",
+    "/health",
+    "/builds",
+    "/builds/1",
+    "/builds/4",
+    "/builds/5",
+    "/builds/1/attempts",
+    "/builds/5/attempts",
+    "/builds/1/artifacts",
+    "/builds/4/artifacts",
+    f"/commits/{commit('nova1-1').upstream.sha[:8]}",
+    "/packages",
+    "/packages/nova",
+    "/snapshots",
+    "/snapshots/at?time=2200-01-01T00:00:00Z&pointer=tested",
+    "/snapshots/1",
+    "/snapshots/diff?before=1&after=3",
+    "/votes/1",
+    "/ledger",
+    "/ledger/verification",
+    "/events",
+    "/notices",
+]
+
+
+@pytest.fixture(scope="module", params=["in process", "over HTTP"])
+def looked_at(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A site that tests only look at."""
+    with served(tmp_path_factory.mktemp("api"), http=request.param == "over HTTP") as site:
+        yield site
+
+
+@pytest.fixture(params=["in process", "over HTTP"])
+def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Served]:
+    """A site of a test's own."""
+    with served(tmp_path, http=request.param == "over HTTP") as site:
+        yield site
+
+
+def described(site: Served) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Each method, path and operation of the description."""
+    for path, operations in site.json("/openapi.json")["paths"].items():
+        yield from ((method, path, operation) for method, operation in operations.items())
+
+
+def test_every_answer_is_what_its_description_says(looked_at: Served) -> None:
+    description = looked_at.json("/openapi.json")
+    by_pattern = {
+        re.sub(r"{\w+}", "[^/]+", path): operation
+        for method, path, operation in described(looked_at)
+        if method == "get"
+    }
+    for path in READS:
+        answer = looked_at.client.get(f"/api/v1{path}", headers=as_("admin"))
+        assert answer.status_code == 200, (path, answer.text)
+        assert answer.headers["content-type"] == "application/json"
+        plain = f"/api/v1{path.partition('?')[0]}"
+        fitting = min((each for each in by_pattern if re.fullmatch(each, plain)), key=lambda each: each.count("[^/]+"))
+        schema = by_pattern[fitting]["responses"]["200"]["content"]["application/json"]["schema"]
+        jsonschema_rs.validate({**schema, "components": description["components"]}, answer.json())
+        assert answer.json()["format_version"] == 1
+
+
+def test_nothing_changed_is_told_without_a_body(looked_at: Served) -> None:
+    for path in ("/status?package=nova", "/builds", "/builds/1", "/events", "/ledger", "/packages/nova"):
+        first = looked_at.client.get(f"/api/v1{path}")
+        again = looked_at.client.get(f"/api/v1{path}", headers={"If-None-Match": f'"x", {first.headers["etag"]}'})
+        assert (again.status_code, again.content) == (304, b"")
+        assert again.headers["etag"] == first.headers["etag"]
+
+
+def test_a_change_is_told(site: Served) -> None:
+    tags = {path: site.client.get(f"/api/v1{path}").headers["etag"] for path in ("/builds", "/events", "/builds/4")}
+    site.act("post", "/builds/4/retry")
+    site.conveyor.events.record([NewEvent(kind=EventKind.STARTED, summary="s")], NOON)
+
+    for path, tag in tags.items():
+        assert site.client.get(f"/api/v1{path}", headers={"If-None-Match": tag}).status_code == 200
+
+
+class TestBuilds:
+    def test_they_are_searched(self, looked_at: Served) -> None:
+        def found(**wanted: str) -> list[int]:
+            return [build["id"] for build in looked_at.json("/builds", **wanted)["builds"]]
+
+        assert found() == [6, 5, 4, 3, 2, 1]
+        assert found(maintainer="ADA@") == [5, 3, 1]
+        assert found(maintainer="ada", package="glance") == []
+        assert found(version="2") == [3]
+        assert found(file="glance_") == [2]
+        assert found(state="running", target="debian-12-amd64") == [5]
+        assert found(outcome="failed") == [4]
+        assert found(trunk="false") == [7]
+        assert found(until="1999-01-01") == []
+        assert found(commit=commit("bad").upstream.sha[:10]) == [4]
+
+    def test_pages_follow_one_another(self, looked_at: Served) -> None:
+        numbers, cursor = [], None
+        while True:
+            page = looked_at.json("/builds", limit=4, **({"cursor": cursor} if cursor else {}))
+            numbers += [build["id"] for build in page["builds"]]
+            cursor = page["next"]
+            if cursor is None:
+                break
+        assert numbers == [6, 5, 4, 3, 2, 1]
+
+    def test_one_has_its_log_commit_reason_and_snapshot(self, looked_at: Served) -> None:
+        published, running = looked_at.json("/builds/3"), looked_at.json("/builds/5")
+
+        assert published["snapshot"].startswith("file:///")
+        assert published["reason"]["kind"] == "requested"
+        assert running["log"] == {"url": "/api/v1/builds/5/attempts/1/log", "size": 12}
+        assert running["commit"]["subject"] == "Do runs"
+        (made,) = looked_at.json("/builds/3/artifacts")["artifacts"]
+        assert made["url"].startswith(published["snapshot"])
+
+    def test_packages_keep_addresses_to_themselves(self, looked_at: Served) -> None:
+        (package,) = [each for each in looked_at.json("/packages")["packages"] if each["name"] == "nova"]
+        assert (package["upstream"], package["maintainers"]) == ("https://git.example.org/nova", ["Ada"])
+        assert [build["id"] for build in package["builds"]] == [3, 5]
+        assert "ada@" not in json.dumps(looked_at.json("/packages"))
+        first = looked_at.json("/packages", limit=1)
+        assert (first["packages"][0]["name"], first["next"]) == ("glance", "glance")
+        assert looked_at.json("/packages", cursor="glance")["packages"] == [package]
+
+
+class TestActs:
+    def test_a_build_is_retried_and_prioritized_and_cancelled(self, site: Served) -> None:
+        (retried,) = site.act("post", "/builds/4/retry")["builds"]
+        assert (retried["id"], retried["state"]) == (4, "queued")
+        assert site.conveyor.store.reason(4)[1].detail == "the admin"
+        site.act("put", "/builds/4/priority", {"priority": "backlog"})
+        assert {each["build"]: each["priority"] for each in site.json("/queue")["waiting"]}[4] == "backlog"
+        cancelled = site.act("post", "/builds/4/cancel")
+        assert (cancelled["ending"], cancelled["cancelled_by"]) == ("ended", "the admin")
+        assert site.conveyor.store.build(4).outcome is Outcome.CANCELLED
+        assert site.act("post", "/builds/4/cancel", status=409)["kind"] == "NotPossible"
+
+    def test_a_package_is_retried_and_rebuilt(self, site: Served) -> None:
+        assert site.act("post", "/packages/glance/retry", status=409)["title"].startswith("no build of glance")
+        (rebuilt,) = site.act("post", "/packages/nova/rebuild", {"target": TARGET})["rebuilds"]
+        assert (rebuilt["of"], rebuilt["is_new"]) == (3, True)
+        assert site.conveyor.store.build(rebuilt["build"]["id"]).state is State.QUEUED
+        assert site.act("post", "/packages/7/rebuild", status=422)["title"] == "'7' is no package"
+        assert site.act("post", "/packages/nothing/retry", status=404)["kind"] == "UnknownName"
+
+    def test_the_queue_is_paused_and_resumed(self, site: Served) -> None:
+        paused = site.act("post", "/pauses", {"scope": "package", "name": "nova", "note": "why"})
+        assert (paused["is_new"], paused["pause"]["actor"]) == (True, "the admin")
+        assert not site.act("post", "/pauses", {"scope": "package", "name": "nova"})["is_new"]
+        assert site.json("/queue")["pauses"] == [paused["pause"]]
+        assert site.act("post", "/pauses", {"scope": "target", "name": "t"}, status=404)["kind"] == "UnknownName"
+        assert site.act("post", "/pauses", {"scope": "all", "name": "t"}, status=422)["kind"] == "UserError"
+        assert site.act("delete", "/pauses?scope=package&name=nova") == {
+            "format_version": 1,
+            "resumed": True,
+            "pauses": [],
+        }
+
+    def test_packages_are_polled(self, site: Served) -> None:
+        assert site.act("post", "/polls", {"packages": ["nova"]})["packages"] == ["nova"]
+        assert site.act("post", "/polls", {})["packages"] == ["nova", "glance"]
+        assert [poke.package for poke in site.conveyor.watch.pokes()] == ["glance", "nova"]
+
+    def test_votes_are_taken_and_promotions_moved_and_rolled_back(self, site: Served) -> None:
+        voted = site.act("post", "/votes/3", {"job": "tempest", "success": True, "notes": "<script>"})
+        assert (voted["vote"]["user"], voted["vote"]["notes"]) == ("the admin", "<script>")
+        assert site.json(f"/votes/{voted['commit']}")["votes"] == [voted["vote"]]
+        plan = site.act("post", "/promotions/stable", {"commit": "3", "dry_run": True})["plan"]
+        assert plan == [{"target": TARGET, "before": None, "after": voted["commit"]}]
+        (moved,) = site.act("post", "/promotions/stable", {"commit": "3", "note": "n", "keep": True})["entries"]
+        assert (moved["actor"], moved["note"], moved["keep"]) == ("the admin", "n", True)
+        assert site.act("post", "/promotions/current", {"commit": "3"}, status=409)["kind"] == "PromotionRefused"
+        (back,) = site.act("post", "/pointers/tested/rollback", {})["entries"]
+        assert (back["kind"], back["pointer"]) == ("rolled back", "tested")
+        assert site.json("/ledger/verification")["entries"] == back["number"]
+
+
+class TestKeys:
+    def test_what_comes_again_is_done_once(self, site: Served) -> None:
+        key = {"Idempotency-Key": "7"}
+        first = site.client.post("/api/v1/builds/4/retry", headers=as_("admin") | key)
+        again = site.client.post("/api/v1/builds/4/retry", headers=as_("admin") | key)
+
+        assert (first.status_code, again.status_code) == (200, 200)
+        assert again.content == first.content
+        assert (first.headers.get("idempotency-replayed"), again.headers["idempotency-replayed"]) == (None, "true")
+        assert site.act("post", "/builds/4/cancel", status=422, headers=key)["kind"] == "UserError"
+        another = site.client.post("/api/v1/builds/4/retry", headers=as_("retry") | key)
+        assert another.status_code == 409
+
+    def test_what_was_refused_may_come_again(self, site: Served) -> None:
+        key = {"Idempotency-Key": "8"}
+        site.act("post", "/builds/6/retry", status=409, headers=key)
+        site.act("post", "/builds/6/cancel")
+        site.act("post", "/builds/6/retry", headers=key)
+
+
+class TestRefusals:
+    def test_they_are_problem_documents(self, looked_at: Served) -> None:
+        for path, status in (
+            ("/builds/4711", 404),
+            ("/builds/99999999999", 422),
+            ("/builds?limit=0", 422),
+            ("/builds?cursor=x", 422),
+            ("/packages/nothing", 404),
+            ("/commits/zzzz", 404),
+            ("/commits/1", 404),
+            ("/votes/nothing", 404),
+            ("/snapshots/nothing", 404),
+            ("/ledger/verification?expect=x", 422),
+            ("/nothing", 404),
+        ):
+            answer = looked_at.client.get(f"/api/v1{path}")
+            assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), path
+            assert answer.json()["status"] == status
+
+    def test_who_acts_needs_the_permission(self, looked_at: Served) -> None:
+        acts = [(method, path) for method, path, _ in described(looked_at) if method != "get"]
+        assert len(acts) >= 11
+        for method, template in acts:
+            path = template.replace("{number}", "6").replace("{name}", "nova").replace("{commit}", "3")
+            ask = getattr(looked_at.client, method)
+            assert ask(path).status_code == 401
+            assert ask(path, headers=as_("read")).status_code == 403
+        assert looked_at.client.get("/api/v1/notices").status_code == 401
+
+    def test_each_request_has_an_id(self, looked_at: Served) -> None:
+        mine = looked_at.client.get("/api/v1/server", headers={"X-Request-ID": "a-1"})
+        assert mine.headers["x-request-id"] == "a-1"
+        assert len(looked_at.client.get("/nothing", headers={"X-Request-ID": "<a>"}).headers["x-request-id"]) == 16
+
+    def test_who_asks_too_often_is_told_when_to_come_again(self, tmp_path: Path) -> None:
+        with served(tmp_path, http=False, settings="[web]\nrate_limit = 60\n") as site:
+            answers = [site.client.get("/api/v1/server") for _ in range(30)]
+            assert {answer.status_code for answer in answers} == {200, 429}
+            assert answers[-1].headers["retry-after"] == "1"
+            assert answers[-1].json()["title"] == "more than 60 requests a minute"
+            assert site.client.get("/api/v1/server", headers=as_("read")).status_code == 200
+
+
+class TestStream:
+    @pytest.fixture
+    def far(self, tmp_path: Path) -> Iterator[Served]:
+        with served(tmp_path, http=True) as site:
+            yield site
+
+    def test_it_tells_what_happens_and_resumes(self, far: Served) -> None:
+        before = far.conveyor.events.newest(limit=1)[0].number
+        path = "/api/v1/events/stream"
+        with far.client.stream("GET", path, params={"package": "heat"}) as answer:
+            assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+            lines = answer.iter_lines()
+            assert next(lines) == "retry: 2000"
+            _record(far, "nova", "heat", "heat")
+            first = _next(lines)
+        assert (first["number"], first["package"]) == (before + 2, "heat")
+        headers = {"Last-Event-ID": str(first["number"])}
+        with far.client.stream("GET", path, headers=headers) as answer:
+            assert _next(answer.iter_lines())["number"] == first["number"] + 1
+        with far.client.stream("GET", path, params={"after": 0}) as answer:
+            lines = answer.iter_lines()
+            assert [_next(lines)["number"] for _ in range(3)] == [1, 2, 3]
+
+    def test_many_readers_cost_one_look(self, far: Served) -> None:
+        hub = cast(Hub, far.app.state.hub)
+        opened = [far.client.stream("GET", "/api/v1/events/stream") for _ in range(20)]
+        answers = [each.__enter__() for each in opened]
+        assert len(hub._listeners) == 20
+        assert hub._watching is not None
+        _record(far, "heat")
+        for answer in answers:
+            assert _next(answer.iter_lines())["package"] == "heat"
+        for each in opened:
+            each.__exit__(None, None, None)
+
+    def test_it_ends_when_the_server_stops(self, far: Served) -> None:
+        with far.client.stream("GET", "/api/v1/events/stream") as answer:
+            lines = answer.iter_lines()
+            next(lines)
+            cast(Hub, far.app.state.hub).stop()
+            assert not any(line.startswith("data") for line in lines)
+
+    def test_too_many_are_refused(self, far: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("conveyor.web.api.stream.LISTENERS", 0)
+        answer = far.client.get("/api/v1/events/stream")
+        assert (answer.status_code, answer.json()["kind"]) == (409, "NotPossible")
+
+
+def _record(site: Served, *packages: str) -> None:
+    told = [NewEvent(kind=EventKind.QUEUED, summary="it", package=package) for package in packages]
+    site.conveyor.events.record(told, datetime.now(NOON.tzinfo))
+
+
+def _next(lines: Iterator[str]) -> dict[str, Any]:
+    data = next(line for line in lines if line.startswith("data: "))
+    return cast(dict[str, Any], json.loads(data.removeprefix("data: ")))

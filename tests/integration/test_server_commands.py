@@ -1,0 +1,222 @@
+"""Commands that ask a server print and do what they print and do at the site itself."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from typer.testing import CliRunner
+
+from conveyor.cli.main import app
+from conveyor.errors import ConveyorError
+from tests.support.api import TARGET, Served, served
+
+pytestmark = pytest.mark.integration
+
+LOOKS = [
+    ["status"],
+    ["status", "nova"],
+    ["why", "nova"],
+    ["why", "4"],
+    ["why", "tested"],
+    ["queue"],
+    ["queue", "--package", "glance", "--limit", "1"],
+    ["events"],
+    ["events", "--kind", "queued", "--limit", "2"],
+    ["events", "--limit", "0"],
+    ["votes", "3"],
+    ["ledger"],
+    ["ledger", "--pointer", "tested", "--limit", "1"],
+    ["snapshot", "list"],
+    ["snapshot", "list", "--target", TARGET, "--package", "nova"],
+    ["snapshot", "show", "tested"],
+    ["snapshot", "show", "1"],
+    ["snapshot", "diff", "1", "3"],
+]
+# What is told in seconds, and what only the machine itself knows.
+PASSING = re.compile(r"\d{4}-\d\d-\d\dT[0-9:.+]+|\b[0-9]+(?= |$)|\b\d+s\b")
+
+
+@dataclass(frozen=True)
+class Commands:
+    """Runs commands here and from afar."""
+
+    site: Served
+    token: Path
+
+    def here(self, *arguments: str) -> str:
+        return self._run(["--repos", f"{self.site.folder}/repos.yaml", "--settings", str(self.settings)], arguments)
+
+    def afar(self, *arguments: str, token: Path | None = None) -> str:
+        return self._run(["--server", self.site.url, "--token-file", str(token or self.token)], arguments)
+
+    @property
+    def settings(self) -> Path:
+        return self.site.folder / "conveyor.toml"
+
+    def _run(self, options: list[str], arguments: tuple[str, ...]) -> str:
+        return run([*options, *arguments])
+
+
+def run(arguments: list[str]) -> str:
+    """What a command prints; of one that fails what is told of it, with its exit code."""
+    done = CliRunner().invoke(app, arguments, env={"CONVEYOR_TOKEN": ""})
+    if isinstance(done.exception, ConveyorError):
+        error = done.exception
+        return "\n".join([f"{error.exit_code} {type(error).__name__}", error.summary, *error.details, error.hint])
+    assert done.exit_code == 0, (done.output, done.exception)
+    return done.output
+
+
+@pytest.fixture(scope="module")
+def looked_at(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
+    """Commands that only look."""
+    folder = tmp_path_factory.mktemp("server")
+    with served(folder, http=True) as site:
+        yield Commands(site, token_file(folder))
+
+
+@pytest.fixture
+def commands(tmp_path: Path) -> Iterator[Commands]:
+    with served(tmp_path, http=True) as site:
+        yield Commands(site, token_file(tmp_path))
+
+
+def token_file(folder: Path, token: str = "admin") -> Path:
+    path = folder / f"token-{token}"
+    path.write_text(f"{token}\n")
+    return path
+
+
+@pytest.mark.parametrize("arguments", LOOKS, ids=" ".join)
+def test_they_print_the_same(looked_at: Commands, arguments: list[str]) -> None:
+    for options in ([], ["--json"]):
+        here, afar = looked_at.here(*arguments, *options), looked_at.afar(*arguments, *options)
+        assert PASSING.sub("", afar) == PASSING.sub("", here)
+        assert here.strip() or arguments[-1] == "0"
+
+
+def test_the_ledger_is_verified(looked_at: Commands) -> None:
+    assert looked_at.afar("ledger", "verify") == looked_at.here("ledger", "verify")
+    broken = f"1:{64 * '0'}"
+    told = looked_at.afar("ledger", "verify", "--expect", broken)
+    assert told == looked_at.here("ledger", "verify", "--expect", broken)
+    assert told.startswith("1 LedgerBroken")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["status", "nothing"],
+        ["why", "nothing"],
+        ["queue", "--target", "nothing"],
+        ["votes", "nothing"],
+        ["snapshot", "show", "nothing"],
+        ["snapshot", "diff", "1", "nothing"],
+        ["retry", "4711"],
+        ["retry", "6"],
+        ["retry", "nothing"],
+        ["rebuild", "4"],
+        ["cancel", "1"],
+        ["prioritize", "1"],
+        ["pause", "--target", "nothing"],
+        ["poll", "nothing"],
+        ["promote", "3", "current"],
+        ["promote", "nothing", "stable"],
+        ["rollback", "nothing"],
+        ["vote", "nothing", "tempest", "success"],
+    ],
+    ids=" ".join,
+)
+def test_errors_are_told_as_they_are_here(looked_at: Commands, arguments: list[str]) -> None:
+    afar, here = looked_at.afar(*arguments), looked_at.here(*arguments)
+    assert afar.splitlines()[:2] == here.splitlines()[:2]
+
+
+def test_they_act(commands: Commands) -> None:
+    afar, store = commands.afar, commands.site.conveyor.store
+    daemon = "conveyor: no daemon is running: nothing happens until one does (conveyor daemon)\n"
+    glance = f"build 4 of glance {store.build(4).commit.short} for {TARGET}"
+    assert afar("retry", "4") == f"{glance} waits to be tried again, attempt 2\n{daemon}"
+    assert "has the priority urgent now" in afar("prioritize", "4")
+    assert "is cancelled" in afar("cancel", "4")
+    assert "is cancelled" in afar("cancel", "--package", "glance", "--waiting")
+    assert afar("cancel", "--package", "glance") == "nothing of glance waits or runs\n"
+    assert "waits to be built anew, as build 3 was" in afar("rebuild", "nova", "--target", TARGET)
+    (rebuild,) = json.loads(afar("rebuild", "3", "--json").partition("\nconveyor:")[0])["rebuilds"]
+    assert (rebuild["of"], rebuild["is_new"]) == (3, False)
+    assert "package nova was paused by the admin" in afar("pause", "--package", "nova", "--note", "why")
+    assert "nothing changed" in afar("pause", "--package", "nova")
+    assert "package nova is resumed" in afar("resume", "--package", "nova")
+    assert afar("poll", "--all") == f"to be polled now: nova and glance\n{daemon}"
+    commit = store.build(3).commit.id
+    assert afar("vote", "3", "tempest", "success") == f"tempest on {commit}: success\n"
+    assert afar("promote", "3", "stable", "--dry-run") == f"would move stable of {TARGET}: - -> {commit}\n"
+    assert afar("promote", "3", "stable").startswith(f"moved stable of {TARGET}: - -> {commit} (ledger ")
+    assert afar("promote", "3", "stable") == "stable is there already, nothing was moved\n"
+    assert afar("rollback", "tested").startswith(f"moved tested of {TARGET}: ")
+    assert commands.site.conveyor.votes.of(commit)[0].user == "the admin"
+
+
+def test_who_may_not_is_told_so(looked_at: Commands, tmp_path: Path) -> None:
+    strange = looked_at.afar("retry", "4", token=token_file(tmp_path, "strange"))
+    assert strange.startswith("2 SignInNeeded")
+    assert "--token-file" in strange
+    assert looked_at.afar("retry", "4", token=token_file(tmp_path, "read")).startswith("2 Forbidden")
+    assert looked_at.afar("retry", "4", token=tmp_path / "nothing").startswith("2 UserError\nthe token's file")
+    assert "the token says who you are" in looked_at.afar("retry", "4", "--actor", "eve")
+
+
+def test_what_is_no_server_is_told_so() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        nobody = f"http://127.0.0.1:{free.getsockname()[1]}"
+    assert run(["--server", nobody, "status"]).startswith(f"3 NetworkError\nthe server {nobody} cannot be reached")
+    for wrong in ("nowhere", "ftp://example.org", "http://", "\x00"):
+        assert "is no URL of a server" in run(["--server", wrong, "status"])
+    with Answering(b"<html>") as other:
+        assert "is no Conveyor server that this Conveyor understands" in run(["--server", other, "status"])
+    with Answering(b'{"format_version": 2}') as newer:
+        assert "it answers in the format 2" in run(["--server", newer, "status"])
+    with Answering(b'{"status": 404, "title": "Not Found"}', 404) as older:
+        assert "it does not know what was asked of it" in run(["--server", older, "status"])
+
+
+def test_commands_of_the_machine_itself_say_so(tmp_path: Path) -> None:
+    for command in (["build", "nova"], ["collect"], ["doctor"], ["log", "1"]):
+        assert "works on its own machine only" in run(["--server", "http://example.org", *command])
+    assert "does not go with --server" in run(["--server", "http://example.org", "snapshot", "at", "2026-01-01"])
+    assert "--token-file goes with --server" in run(["--token-file", str(tmp_path), "status"])
+
+
+class Answering:
+    """A server that gives one answer to everything."""
+
+    def __init__(self, body: bytes, status: int = 200) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = HTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = Thread(target=self._server.serve_forever)
+
+    def __enter__(self) -> str:
+        self._thread.start()
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
