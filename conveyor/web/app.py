@@ -11,6 +11,7 @@ from conveyor.web.access.auditing import Auditing
 from conveyor.web.access.door import Door
 from conveyor.web.headers import SafeHeaders
 from conveyor.web.live import routes as live
+from conveyor.web.live import view
 from conveyor.web.overview import Overview
 from conveyor.web.pages import router as pages
 from conveyor.web.pages.kept import Kept
@@ -42,6 +43,7 @@ def make_app(sites: Sites) -> FastAPI:
     app.include_router(sign_in.router)
     app.include_router(live.router)
     app.include_router(pages.router)
+    app.include_router(view.router)
     return app
 
 
