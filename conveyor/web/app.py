@@ -16,6 +16,7 @@ from conveyor.web.overview import Overview
 from conveyor.web.pages import router as pages
 from conveyor.web.pages.kept import Kept
 from conveyor.web.site import Sites
+from conveyor.web.tree import routes as tree
 
 
 def make_app(sites: Sites) -> FastAPI:
@@ -44,6 +45,7 @@ def make_app(sites: Sites) -> FastAPI:
     app.include_router(live.router)
     app.include_router(pages.router)
     app.include_router(view.router)
+    app.include_router(tree.router)
     return app
 
 
