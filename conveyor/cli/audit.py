@@ -10,9 +10,9 @@ import typer
 from rich.text import Text
 
 from conveyor.cli.context import Context
-from conveyor.cli.moment import moment_of
 from conveyor.cli.table import print_table
 from conveyor.cli.text import plain, say
+from conveyor.config.moment import moment_of
 from conveyor.documents import FORMAT_VERSION
 from conveyor.model.access import AuditEntry, Result
 

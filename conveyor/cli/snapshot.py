@@ -10,9 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from conveyor.cli.context import Context
-from conveyor.cli.moment import Moment, moment_of
 from conveyor.cli.table import print_table
 from conveyor.cli.text import plain
+from conveyor.config.moment import Moment, moment_of
 from conveyor.documents.snapshots import difference_as_json, listed_as_json, places_as_json, shown_as_json
 from conveyor.model.manifest import ManifestPackage
 from conveyor.model.promotion import CURRENT

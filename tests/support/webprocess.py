@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,26 +60,31 @@ class WebProcess:
 
 
 @contextmanager
-def web_process(
-    folder: Path, *, repos: str = REPOS, settings: str = "", port: int = 0, program: str = "conveyor.cli.main"
-) -> Iterator[WebProcess]:
-    """Serve a site whose files are in the folder."""
+def web_process(folder: Path, *, repos: str = REPOS, settings: str = "", port: int = 0) -> Iterator[WebProcess]:
+    """Serve a site whose files are made in the folder."""
     data = folder / "data"
     data.mkdir(exist_ok=True)
     (folder / "repos.yaml").write_text(repos)
     (folder / "conveyor.toml").write_text(f'data_dir = "{data}"\n{settings}')
-    listen = port or free_port()
+    with running(folder, port or free_port()) as made:
+        yield made
+
+
+@contextmanager
+def running(folder: Path, port: int, environment: Mapping[str, str] | None = None) -> Iterator[WebProcess]:
+    """Serve the site in a folder, whose data is below it, on a port of 127.0.0.1."""
+    own = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], "CONVEYOR_DATA_DIR": str(folder / "data")}
     with subprocess.Popen(
-        [sys.executable, "-m", program, "serve", "--listen", f"127.0.0.1:{listen}"],
+        [sys.executable, "-m", "conveyor.cli.main", "serve", "--listen", f"127.0.0.1:{port}"],
         cwd=folder,
-        env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
+        env={**own, **(environment or {})},
         stderr=subprocess.DEVNULL,
     ) as process:
         try:
-            _wait_for(f"http://127.0.0.1:{listen}/readyz", process)
-            books = open_books(f"sqlite:///{data}/conveyor.db")
+            _wait_for(f"http://127.0.0.1:{port}/readyz", process)
+            books = open_books(f"sqlite:///{folder}/data/conveyor.db")
             try:
-                yield WebProcess(process, listen, data, books)
+                yield WebProcess(process, port, folder / "data", books)
             finally:
                 books.store.close()
         finally:

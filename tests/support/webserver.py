@@ -19,7 +19,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs/operating.md"
 PATIENCE = 10.0
 _SERVER = re.compile(r"^```nginx\n(.*?)^```", re.DOTALL | re.MULTILINE)
 _REQUEST = re.compile(r'"GET (\S+) [^"]*" (\d{3})')
-_MAIN = """\
+MAIN = """\
 user root;
 daemon off;
 master_process off;
@@ -109,10 +109,10 @@ def _nginx(root: Path, folder: Path, port: int) -> Iterator[WebServer]:
     server = server.replace("root /var/lib/conveyor/repos;", f"root {root};")
     assert str(root) in server
     configuration = folder / "nginx.conf"
-    configuration.write_text(_MAIN.format(folder=folder, server=server))
+    configuration.write_text(MAIN.format(folder=folder, server=server))
     process = subprocess.Popen(["nginx", "-p", folder, "-e", folder / "error.log", "-c", configuration])
     try:
-        _wait_for(port, process)
+        wait_for(port, process)
         version = subprocess.run(["nginx", "-v"], capture_output=True, text=True, check=True).stderr
         url = f"http://127.0.0.1:{port}"
         yield WebServer(name=version.strip().rpartition(" ")[2], url=url, log=folder / "access.log")
@@ -121,7 +121,8 @@ def _nginx(root: Path, folder: Path, port: int) -> Iterator[WebServer]:
         process.wait(PATIENCE)
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Wait until a server answers on a port of 127.0.0.1."""
     deadline = time.monotonic() + PATIENCE
     while True:
         try:

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from conveyor.cli.main import app
-from conveyor.cli.moment import moment_of
+from conveyor.config.moment import moment_of
 from conveyor.errors import ConveyorError, UserError
 from conveyor.model.artifact import Artifact, ArtifactKind
 from conveyor.pipeline.looking.travel import Way

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from conveyor.errors import UserError
+from conveyor.formats.failure import SIGNS
 from conveyor.web.live.searching import MOST_WAITING, Search, SearchBusy, Searches
 
 LOG = b"""\
@@ -98,3 +100,16 @@ def test_many_searches_at_once_are_refused(path: Path) -> None:
     answers = asyncio.run(many())
     assert sum(isinstance(answer, SearchBusy) for answer in answers) == 3
     assert sum(isinstance(answer, dict) for answer in answers) == MOST_WAITING
+
+
+def test_a_large_log_is_looked_through_for_errors(path: Path) -> None:
+    path.write_bytes(b"cc -O2 -c part-000001.c -o part.o # as the others before it\n" * 200_000 + b"x.c:1: error: y\n")
+    found = look(path, Search(query="", errors=True), 60)
+    assert (numbers(found), found["complete"]) == ([200_001], True)
+
+
+def test_signs_at_the_beginning_of_lines_are_all_said_to_be_there() -> None:
+    for sign in SIGNS:
+        parts = sign.pattern.pattern.split("|^")
+        assert sign.pattern.pattern.startswith("^") or "^" not in sign.pattern.pattern
+        assert all(re.compile(part) for part in parts)

@@ -21,6 +21,7 @@ MEMORY = 512 * 2**20
 CHUNK = 2**20
 LINE = 64 * 1024
 EXCERPT = 200
+MARKED = 1024  # of a line that may look like an error, as the viewer marks them
 BEFORE = 60
 ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)?|[^\n])?")
 
@@ -61,14 +62,32 @@ def finder(query: str | list[str], kind: str, *, case: bool) -> tuple[Find, Call
     if kind == "text" and isinstance(query, str):
         wanted = query if case else query.lower()
         return (lambda text, at: text.find(wanted, at)), (lambda text: text if case else text.lower())
-    joined = query if isinstance(query, str) else "|".join(f"(?:{each})" for each in query)
-    pattern = re.compile(joined, re.MULTILINE | (0 if case else re.IGNORECASE))
+    if isinstance(query, list):
+        return any_of(query), lambda text: text
+    pattern = re.compile(query, re.MULTILINE | (0 if case else re.IGNORECASE))
 
     def find(text: str, at: int) -> int:
         match = pattern.search(text, at)
         return -1 if match is None else match.start()
 
     return find, lambda text: text
+
+
+def any_of(patterns: list[str]) -> Find:
+    """Finds the next line that one of several patterns fits; most of them look at its beginning only."""
+    begins = re.compile("|".join(f"(?:{each})" for each in patterns if each.startswith("^")))
+    has = re.compile("|".join(f"(?:{each})" for each in patterns if not each.startswith("^")))
+
+    def find(text: str, at: int) -> int:
+        while at < len(text):
+            end = text.find("\n", at)
+            line = text[at : min(end, at + MARKED)]
+            if begins.match(line) or has.search(line):
+                return at
+            at = end + 1
+        return -1
+
+    return find
 
 
 def search(asked: dict[str, Any], find: Find, prepare: Callable[[str], str], found: dict[str, Any]) -> None:

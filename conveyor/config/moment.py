@@ -1,4 +1,4 @@
-"""Times as people write them on the command line."""
+"""Times as people write them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def moment_of(text: str, now: datetime) -> Moment:
 
 
 def _seconds(text: str) -> int:
-    # Here, because Pydantic takes longer to import than `--help` takes.
+    # Here, because it takes longer to import than `--help` takes.
     from conveyor.config.human import parse_duration  # noqa: PLC0415
 
     return parse_duration(text)

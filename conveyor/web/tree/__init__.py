@@ -1,0 +1,1 @@
+"""The published tree, served as files."""
