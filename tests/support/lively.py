@@ -144,11 +144,8 @@ class Lively:
 
     def _publish(self) -> None:
         site = self.site
-        for name in ("greeter", "farewell"):
+        for name in ("greeter", "farewell", "thanks"):
             site.add(name)
-        assert site.once() == 0
-        site.push("sleep 0")
-        site.add("thanks")
         assert site.once() == 0
         for promotion in ("tested", "production"):
             said = site.run(

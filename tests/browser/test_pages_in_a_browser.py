@@ -1,0 +1,154 @@
+"""Each page as people see it: at both sizes, in both themes, with a keyboard, without JavaScript."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page
+
+from conveyor.model.queue import Pause, Scope, ScopeKind
+from conveyor.store import open_books
+from tests.support.browser import SIZES, THEMES, Theme, pages_of
+
+pytestmark = pytest.mark.integration
+RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}}
+
+
+@contextmanager
+def opened(browser: Browser, size: str = "desk", theme: Theme = "light", **options: Any) -> Iterator[Page]:  # noqa: ANN401
+    """A page whose console and errors the test hears of at its end."""
+    context = browser.new_context(viewport=SIZES[size], color_scheme=theme, **options)
+    page = context.new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text) if message.type in {"error", "warning"} else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    try:
+        yield page
+        assert not [each for each in said if "404 (Not Found)" not in each]
+    finally:
+        context.close()
+
+
+# Each size and each theme once: contrast does not depend on the size, and nothing else on the theme.
+@pytest.mark.parametrize(("size", "theme"), zip(SIZES, THEMES, strict=True))
+def test_each_page_is_accessible_and_fits(browser: Browser, url: str, folder: Path, size: str, theme: Theme) -> None:
+    wrong: dict[str, object] = {}
+    with opened(browser, size, theme) as page:
+        for name, path in pages_of(folder).items():
+            page.goto(f"{url}{path}")
+            assert page.title().endswith(" · Conveyor")
+            found = Axe().run(page, options=RULES).response["violations"]
+            if found:
+                wrong[name] = [(each["id"], [node["html"][:200] for node in each["nodes"][:3]]) for each in found]
+            if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+                wrong[f"{name} scrolls"] = path
+    assert not wrong
+
+
+def test_each_page_shows_the_same_without_javascript(browser: Browser, url: str, folder: Path) -> None:
+    with opened(browser, java_script_enabled=False) as page:
+        for path in pages_of(folder).values():
+            page.goto(f"{url}{path}")
+            assert page.locator("h1").count() == 1
+            assert page.locator("#theme, .copy").locator("visible=true").count() == 0
+        page.goto(f"{url}/")
+        assert "failed" in page.locator("#verdict").inner_text()
+        assert page.locator("#verdict ~ section time").first.get_attribute("title").endswith(" UTC")  # type: ignore[union-attr]
+        page.get_by_label("Name").fill("heat")
+        page.get_by_role("button", name="Filter").click()
+        assert page.get_by_role("rowheader").all_inner_texts() == ["heat"]
+
+
+def test_everything_can_be_reached_by_keyboard(browser: Browser, url: str) -> None:
+    with opened(browser) as page:
+        page.goto(f"{url}/")
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+        assert page.locator(".skip").bounding_box()["width"] > 50  # type: ignore[index]
+        page.keyboard.press("Enter")
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.querySelector('main').contains(document.activeElement)")
+        outline = "getComputedStyle(document.activeElement).outlineStyle"
+        seen: list[str] = []
+        for _ in range(300):
+            assert page.evaluate(outline) != "none"
+            seen.append(page.evaluate("document.activeElement.textContent.trim()"))
+            page.keyboard.press("Tab")
+            if not page.evaluate("document.querySelector('main').contains(document.activeElement)"):
+                break
+        for name in ("heat", "zaqar", "Filter"):
+            assert name in seen
+        page.goto(f"{url}/packages/heat")
+        page.locator("summary").first.focus()
+        page.keyboard.press("Enter")
+        assert page.locator("details").first.get_attribute("open") is not None
+
+
+def test_the_theme_is_switched_and_remembered(browser: Browser, url: str) -> None:
+    background = "getComputedStyle(document.body).backgroundColor"
+    with opened(browser, theme="light") as page:
+        page.goto(f"{url}/")
+        light = page.evaluate(background)
+        page.get_by_role("button", name="Dark").click()
+        dark = page.evaluate(background)
+        assert dark != light
+        page.goto(f"{url}/queue")
+        assert page.evaluate(background) == dark
+        page.get_by_role("button", name="Light").click()
+        assert page.evaluate(background) == light
+
+
+def test_times_are_local_with_the_absolute_one_at_hand(browser: Browser, url: str) -> None:
+    with opened(browser, timezone_id="Asia/Kathmandu", locale="en-GB") as page:
+        page.goto(f"{url}/promotions")
+        time = page.locator("time[data-at]").first
+        moment = time.get_attribute("datetime")
+        local = page.evaluate(
+            "moment => new Date(moment).toLocaleString('en-GB', {dateStyle: 'medium', timeStyle: 'medium'})", moment
+        )
+        assert time.inner_text() == local
+        title = time.get_attribute("title")
+        assert title is not None
+        assert title.endswith(" UTC")
+
+
+def test_hostile_text_stays_text(browser: Browser, url: str, folder: Path) -> None:
+    named = pages_of(folder)
+    with opened(browser) as page:
+        page.on("dialog", lambda _: pytest.fail("a script of upstream's ran"))
+        for name in ("build-failed", "package", "commit", "snapshot", "search"):
+            page.goto(f"{url}{named[name]}")
+            assert page.title() != "owned"
+            text = page.locator("main").inner_text()
+            assert name == "search" or "<script>document.title='owned'</script>" in text
+            assert "\u202e" not in text
+            assert page.locator("img[src=x], main script:not([src])").count() == 0
+
+
+def test_a_part_that_changes_is_put_in_place_and_nothing_else(browser: Browser, url: str, folder: Path) -> None:
+    with opened(browser) as page:
+        page.goto(f"{url}/events")
+        page.locator("h1").evaluate("each => { each.dataset.kept = 'yes' }")
+        page.get_by_label("Package").fill("half-typed")
+        events = page.locator("tbody tr")
+        before = events.count()
+        _pause(folder)
+        page.locator("tbody tr", has_text="paused").first.wait_for(timeout=20_000)
+        assert events.count() == min(100, before + 1)
+        assert page.get_by_label("Package").input_value() == "half-typed"
+        assert page.locator("h1").get_attribute("data-kept") == "yes"
+
+
+def _pause(folder: Path) -> None:
+    books = open_books(f"sqlite:///{folder}/data/conveyor.db")
+    try:
+        scope = Scope(kind=ScopeKind.PACKAGE, name="zaqar")
+        assert books.queue.pause(Pause(scope=scope, actor="ada", note="", at=datetime.now(UTC)))
+    finally:
+        books.store.close()
