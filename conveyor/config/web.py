@@ -61,6 +61,7 @@ class WebSettings:
         trusted_proxies: networks of the web servers in front of it, which say where requests come from.
         session_time: seconds after which people have to sign in again.
         oidc: the provider that people sign in with; None for none.
+        dlrn_target: name of the target that DLRN's API below /api/ is about; None for the first one of RPMs.
     """
 
     listen: str
@@ -69,6 +70,7 @@ class WebSettings:
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
     session_time: int
     oidc: OidcSettings | None
+    dlrn_target: str | None
 
 
 def network(text: str) -> str:
@@ -113,6 +115,7 @@ class OidcEntry(Entry):
     )
     allowed_groups: list[str] = Field([], examples=['["packagers"]'])
     allowed_users: list[str] = Field([], examples=['["ada"]'])
+    dlrn_target: str | None
 
 
 class WebEntry(Entry):
@@ -124,6 +127,7 @@ class WebEntry(Entry):
     trusted_proxies: list[Annotated[str, AfterValidator(network)]] = Field([], examples=['["127.0.0.1"]'])
     session_time: Duration = Field(12 * 3600, examples=["12h"])
     oidc: OidcEntry | None = Field(None, examples=["[web.oidc]"])
+    dlrn_target: str | None = Field(None, examples=["centos-10-x86_64"])
 
 
 def web_settings(entry: WebEntry) -> WebSettings:
@@ -135,6 +139,7 @@ def web_settings(entry: WebEntry) -> WebSettings:
         trusted_proxies=tuple(map(ip_network, entry.trusted_proxies)),
         session_time=entry.session_time,
         oidc=_oidc(entry.oidc) if entry.oidc else None,
+        dlrn_target=entry.dlrn_target,
     )
 
 

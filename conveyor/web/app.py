@@ -9,6 +9,8 @@ from conveyor.web import health, problems
 from conveyor.web.access import sign_in
 from conveyor.web.access.auditing import Auditing
 from conveyor.web.access.door import Door
+from conveyor.web.dlrn import router as dlrn
+from conveyor.web.dlrn.aggregates import Aggregates
 from conveyor.web.headers import SafeHeaders
 from conveyor.web.live import routes as live
 from conveyor.web.overview import Overview
@@ -36,12 +38,14 @@ def make_app(sites: Sites) -> FastAPI:
     app.state.door = Door()
     app.state.kept = Kept()
     app.add_middleware(Auditing, sites=sites)
+    app.state.aggregates = Aggregates()
     app.add_middleware(SafeHeaders)
     problems.register(app)
     app.include_router(health.router)
     app.include_router(sign_in.router)
     app.include_router(live.router)
     app.include_router(pages.router)
+    app.include_router(dlrn.router)
     return app
 
 

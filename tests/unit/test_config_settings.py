@@ -89,7 +89,13 @@ def test_nothing_needs_to_be_set(folder: Path) -> None:
             log_level=LogLevel.INFO,
         ),
         web=WebSettings(
-            listen="127.0.0.1:8080", url=None, open=True, trusted_proxies=(), session_time=12 * 3600, oidc=None
+            listen="127.0.0.1:8080",
+            url=None,
+            open=True,
+            trusted_proxies=(),
+            session_time=12 * 3600,
+            oidc=None,
+            dlrn_target=None,
         ),
         polling=Polling(interval=300, at_once=8, per_host=4, time_limit=60, retry_start=60, retry_limit=3600),
         mirrors=(),
@@ -138,6 +144,7 @@ url = "https://conveyor.example.org/"
 open = false
 trusted_proxies = ["127.0.0.1", "2001:db8::/32"]
 session_time = "1h"
+dlrn_target = "centos-10-x86_64"
 
 [polling]
 interval = "2h"
@@ -225,6 +232,7 @@ def test_the_file_sets_everything(folder: Path) -> None:
             trusted_proxies=(ip_network("127.0.0.1"), ip_network("2001:db8::/32")),
             session_time=3600,
             oidc=None,
+            dlrn_target="centos-10-x86_64",
         ),
         polling=Polling(interval=7200, at_once=16, per_host=2, time_limit=30, retry_start=90, retry_limit=86400),
         mirrors=(
