@@ -37,15 +37,15 @@ def make_app(sites: Sites) -> FastAPI:
     app.state.live = live.make_live()
     app.state.door = Door()
     app.state.kept = Kept()
-    app.add_middleware(Auditing, sites=sites)
     app.state.aggregates = Aggregates()
+    app.add_middleware(Auditing, sites=sites)
     app.add_middleware(SafeHeaders)
     problems.register(app)
     app.include_router(health.router)
     app.include_router(sign_in.router)
+    app.include_router(dlrn.router)
     app.include_router(live.router)
     app.include_router(pages.router)
-    app.include_router(dlrn.router)
     return app
 
 
