@@ -21,6 +21,7 @@ from conveyor.model.event import EventKind, NewEvent
 from conveyor.store import Books
 from conveyor.web.access.guard import principal
 from tests.fakes.store_samples import NOON, TARGET, artifact, commit, end, minute, provenance, sha1, start, succeed
+from tests.support.access import add_session, session_headers
 from tests.support.full_store import HOSTILE, fill
 from tests.support.web import serving
 
@@ -218,6 +219,19 @@ def test_acting_needs_a_permission_and_leads_back_to_the_build(client: TestClien
     assert books.store.build(bad.id).state is State.QUEUED
     client.post(f"/builds/{bad.id}/cancel")
     assert books.store.build(bad.id).cancelled_by == "ada"
+
+
+def test_a_person_acts_by_the_forms_of_the_page(client: TestClient, books: Books) -> None:
+    bad = end(books.store, commit("bad"), minute(1))
+    cookie = {"Cookie": session_headers(add_session(client, "grace", Permission.RETRY))["Cookie"]}
+    page = client.get(f"/builds/{bad.id}", headers=cookie).text
+    assert 'href="/account">grace' in page
+    (csrf,) = re.findall(r'name="csrf" value="([^"]+)"', page)
+    ours = {**cookie, "Origin": "http://testserver"}
+    assert client.post(f"/builds/{bad.id}/retry", data={"csrf": "guessed"}, headers=ours).status_code == 403
+    answer = client.post(f"/builds/{bad.id}/retry", data={"csrf": csrf}, headers=ours, follow_redirects=False)
+    assert answer.status_code == 303
+    assert books.store.build(bad.id).state is State.QUEUED
 
 
 def test_a_site_that_is_not_open_shows_nothing(tmp_path: Path) -> None:

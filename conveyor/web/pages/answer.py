@@ -57,7 +57,8 @@ class Pages:
         """The text of a template."""
         everywhere = {
             "now": self.now,
-            "who": self.who.name,
+            "user": self.who.name,
+            "csrf": self.who.csrf,
             "may_act": self.may_act,
             "here": self.request.url.path,
             "navigation": NAVIGATION,
@@ -95,24 +96,29 @@ def conditional(request: Request, content: bytes, media_type: str, headers: Mapp
     return Response(content, media_type=media_type, headers=kept)
 
 
+def alone(path: str) -> Mapping[str, object]:
+    """What each page needs, where nothing is known of the site or of who asks."""
+    return {
+        "now": datetime.now(UTC),
+        "user": "",
+        "csrf": "",
+        "may_act": False,
+        "here": path,
+        "navigation": NAVIGATION,
+        "known_targets": (),
+        "mistake": "",
+    }
+
+
 def mistake(request: Request, status: HTTPStatus, title: str, members: Mapping[str, Any]) -> Response:
     """A page that says what went wrong, and what to do."""
+    told = {name: str(members.get(name, "")) for name in ("detail", "hint")}
+    details = [str(each) for each in members.get("details", ())]
+    everywhere = alone(request.url.path)
     text = (
         environment()
         .get_template("error.html")
-        .render(
-            now=datetime.now(UTC),
-            who="",
-            may_act=False,
-            here=request.url.path,
-            navigation=NAVIGATION,
-            mistake="",
-            status=status.value,
-            title=title,
-            detail=str(members.get("detail", "")),
-            details=[str(each) for each in members.get("details", ())],
-            hint=str(members.get("hint", "")),
-        )
+        .render(**everywhere, **told, details=details, status=status.value, title=title)
     )
     return Response(text.encode(errors="replace"), status.value, media_type=HTML, headers={"cache-control": "no-store"})
 

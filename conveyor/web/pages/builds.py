@@ -81,7 +81,6 @@ def build(number: Number, pages: Show) -> Response:
         build=found,
         unfinished=found.state is not State.FINISHED,
         can_retry=_can_retry(site, found),
-        csrf="",
         answer=looking.explainer(site).why(f"build:{number}"),
         stages=stage_rows(found, looking.work(site, found)),
         total=sum(each.seconds for each in found.stages),

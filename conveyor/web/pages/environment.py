@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
@@ -26,13 +26,15 @@ _HOUR = 3600
 # Seconds below which a tenth of one tells something.
 _SHORT = 10
 LINE = 200
+# Where templates are; what is in the first of these counts.
+ROOMS = ("pages", "access")
 
 
 @cache
 def environment() -> Environment:
     """The one environment of all pages."""
     made = Environment(
-        loader=PackageLoader(__package__, "templates"),
+        loader=ChoiceLoader([PackageLoader(f"conveyor.web.{each}") for each in ROOMS]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
