@@ -27,6 +27,7 @@ OPEN = {
     "/readyz": "whether the store can be read, and what is wrong with the configuration",
     "/api/v1/openapi.json": "what the API is; it tells nothing of the site",
     "/static/{digest}/{name}": "styles and scripts, the same on every site",
+    "/live/{digest}/{name}": "styles and scripts, the same on every site",
     "/sign-in": "who signs in is nobody yet",
     "/sign-out": "who is nobody stays so",
     "/account": "one sees oneself only",
