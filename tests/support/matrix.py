@@ -28,6 +28,8 @@ OPEN = {
     "/api/v1/openapi.json": "what the API is; it tells nothing of the site",
     "/static/{digest}/{name}": "styles and scripts, the same on every site",
     "/sign-in": "who signs in is nobody yet",
+    "/sign-in/provider": "who signs in is nobody yet",
+    "/sign-in/provider/answer": "who signs in is nobody yet",
     "/sign-out": "who is nobody stays so",
     "/account": "one sees oneself only",
 }
