@@ -37,11 +37,16 @@ check: lint ## the fast part: lint, types, layers, unit tests
 	$(BIN)/python -m pytest --quiet tests/unit
 
 # By files: what a file's tests share is made once.
-test: lint .cache/rpm-distribution ## everything, with the real tools
+test: lint .cache/rpm-distribution .cache/provider ## everything, with the real tools
 	$(AS_ROOT) $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile --cov --cov-report=term --durations=25 tests
 
 .cache/rpm-distribution: setup
 	$(AS_ROOT) $(BIN)/python containers/rpm-distribution/make.py --output $@
+
+# People sign in with it in tests. An environment of its own: it brings a package `tests`.
+.cache/provider:
+	$(PYTHON) -m venv $@
+	$@/bin/pip install --quiet --disable-pip-version-check 'canaille[oidc]==0.3.*' || { rm -rf $@; exit 1; }
 
 demo: setup .cache/rpm-distribution ## build two libraries and nova as RPMs and debs, and install from their repositories
 	$(AS_ROOT) $(BIN)/python containers/demo/demo.py

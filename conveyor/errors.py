@@ -203,6 +203,10 @@ class NetworkError(ConveyorError):
     fault = Fault.NETWORK
 
 
+class ProviderUnusable(NetworkError):
+    """The provider that people sign in with does not answer, or not as it should."""
+
+
 class UpstreamUnreachable(NetworkError):
     """An upstream or packaging repository cannot be fetched."""
 

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from conveyor.config.daemon import listening_address
 from conveyor.config.mistakes import show
@@ -131,6 +131,12 @@ class WebEntry(Entry):
     rate_limit: int = Field(1200, ge=0, le=1_000_000, examples=["1200"])
     oidc: OidcEntry | None = Field(None, examples=["[web.oidc]"])
     dlrn_target: str | None = Field(None, examples=["centos-10-x86_64"])
+
+    @model_validator(mode="after")
+    def _found_again(self) -> WebEntry:
+        if self.oidc and not self.url:
+            raise ValueError("'oidc' needs a 'url', to which the provider sends people back")
+        return self
 
 
 def web_settings(entry: WebEntry) -> WebSettings:

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 
 from conveyor import __version__
 from conveyor.web import health, problems
-from conveyor.web.access import sign_in
+from conveyor.web.access import provided, sign_in
 from conveyor.web.access.auditing import Auditing
 from conveyor.web.access.door import Door
 from conveyor.web.api.limits import Buckets
@@ -50,12 +50,14 @@ def make_app(sites: Sites) -> FastAPI:
     app.state.door = Door()
     app.state.kept = Kept()
     app.state.aggregates = Aggregates()
+    app.state.sign_ins = provided.SignIns()
     app.add_middleware(Auditing, sites=sites)
     app.add_middleware(SafeHeaders)
     app.add_middleware(RequestIds)
     problems.register(app)
     app.include_router(health.router)
     app.include_router(sign_in.router)
+    app.include_router(provided.router)
     app.include_router(api)
     app.include_router(live.router, responses=PROBLEMS)
     app.include_router(dlrn.router)

@@ -29,6 +29,8 @@ OPEN = {
     "/static/{digest}/{name}": "styles and scripts, the same on every site",
     "/live/{digest}/{name}": "styles and scripts, the same on every site",
     "/sign-in": "who signs in is nobody yet",
+    "/sign-in/provider": "who signs in is nobody yet",
+    "/sign-in/provider/answer": "who signs in is nobody yet",
     "/sign-out": "who is nobody stays so",
     "/account": "one sees oneself only",
 }

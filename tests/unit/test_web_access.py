@@ -186,8 +186,16 @@ class TestSessions:
         assert client.post(VOTE, headers=headers).status_code == 401
 
     def test_one_of_a_user_that_is_gone_or_disabled(self, client: TestClient) -> None:
-        headers = session_headers(add_session(client, "ada", Permission.VOTE, issuer=""))
+        headers = session_headers(add_session(client, "ada"))
         assert client.post(VOTE, headers=headers).status_code == 401
+
+    def test_one_that_a_provider_vouched_for_ends_with_the_provider(self, tmp_path: Path) -> None:
+        settings = '[web]\nurl = "http://testserver"\n[web.oidc]\nissuer = "https://id.example.org"\nclient_id = "x"\n'
+        with serving(tmp_path, settings=settings) as client:
+            add_probes(client)
+            for issuer, status in (("https://id.example.org", 200), ("https://other.example.org", 401)):
+                headers = session_headers(add_session(client, "ada", Permission.VOTE, issuer=issuer))
+                assert client.post(VOTE, headers=headers).status_code == status
 
     def test_when_it_was_seen_is_noted_once_a_minute(self, client: TestClient) -> None:
         secret = add_session(client, "ada", Permission.VOTE)

@@ -156,8 +156,13 @@ class AccessKeeping:
             self._audit.record(deed)
 
 
+def is_name(text: str) -> bool:
+    """Whether a token or a user may be called so."""
+    return _NAME.fullmatch(text) is not None
+
+
 def _require_name(name: str) -> None:
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise UserError(
             f"{name!r} is no name",
             hint="letters, digits, and '.', '_', '@', '+', '-' within; at most 100; such as tempest-ci",

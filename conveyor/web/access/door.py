@@ -111,7 +111,7 @@ class Door:
         now = site.conveyor.clock.now()
         if session is None or not secrets.same(session.digest, digest) or now >= session.expires_at:
             return None
-        permissions = session.permissions if session.issuer else _of_local(site, session)
+        permissions = _of_person(site, session) if session.issuer else _of_local(site, session)
         if not permissions:
             return None
         if _is_due(session.seen_at, now):
@@ -145,6 +145,12 @@ def nobody(site: Site) -> Principal:
 def _allowed(permissions: Permissions) -> Permissions:
     """Who may do anything may look."""
     return permissions | {Permission.READ} if permissions else permissions
+
+
+def _of_person(site: Site, session: Session) -> Permissions:
+    """What somebody may do whom a provider vouches for; nothing where that is no more the site's."""
+    oidc = site.settings.web.oidc
+    return session.permissions if oidc and oidc.issuer == session.issuer else frozenset()
 
 
 def _of_local(site: Site, session: Session) -> Permissions:

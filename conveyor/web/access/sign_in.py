@@ -30,7 +30,7 @@ Text = Annotated[str, Form(max_length=_LONG)]
 @router.get("/sign-in")
 def form(site: Here, next: str = "/") -> Response:  # noqa: A002 - as the address bar shows it
     """The form to sign in."""
-    return _form(site, HTTPStatus.OK, next_=next)
+    return sign_in_page(site, HTTPStatus.OK, next_=next)
 
 
 @router.post("/sign-in")
@@ -52,10 +52,10 @@ def sign_in(
     try:
         user = door_of(request).user(site, name, password, address_of(request, site.settings.web.trusted_proxies))
     except NotRecognized as error:
-        return _form(site, HTTPStatus.UNAUTHORIZED, next_=next, name=name, mistake=f"{error.what.capitalize()}.")
+        return sign_in_page(site, HTTPStatus.UNAUTHORIZED, next_=next, name=name, mistake=f"{error.what.capitalize()}.")
     except TooManyTries as error:
         mistake = f"Too many tries have failed. Wait {error.wait} seconds, and try again."
-        answer = _form(site, HTTPStatus.TOO_MANY_REQUESTS, next_=next, name=name, mistake=mistake)
+        answer = sign_in_page(site, HTTPStatus.TOO_MANY_REQUESTS, next_=next, name=name, mistake=mistake)
         answer.headers["retry-after"] = str(error.wait)
         return answer
     note.acts(Principal(name=user.name, permissions=user.permissions, means=Means.SESSION), _ACTION)
@@ -77,7 +77,8 @@ def account(who: Asking) -> Response:
     return page("account.html", who=who, may=may)
 
 
-def _form(site: Site, status: HTTPStatus, *, next_: str, name: str = "", mistake: str = "") -> Response:
+def sign_in_page(site: Site, status: HTTPStatus, *, next_: str, name: str = "", mistake: str = "") -> Response:
+    """The form, and why the try before came to nothing."""
     oidc = site.settings.web.oidc
     return page(
         "sign_in.html",
