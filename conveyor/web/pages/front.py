@@ -13,7 +13,6 @@ from fastapi import APIRouter, Query, Response
 from conveyor.model.build import Build, State
 from conveyor.model.promotion import CONSISTENT
 from conveyor.pipeline.explaining.queueview import RunningBuild, WaitingBuild
-from conveyor.pipeline.explaining.waits import few_words
 from conveyor.pipeline.pointing.standings import Standing
 from conveyor.web.overview import Cell, Look, Looked
 from conveyor.web.pages import looking
@@ -195,7 +194,7 @@ def _answer(pages: Pages, look: Look, kept: Kept, template: str, wanted: Filter,
 
     def make() -> str:
         made = _front(site, look, kept, wanted, page)
-        return pages.render(template, front=made, states=STATES, few_words=few_words)
+        return pages.render(template, front=made, states=STATES)
 
     return pages.answer(kept.get(key, version, AGAIN_AFTER, make), HTML)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from conveyor.pipeline.explaining.places import daemon_words
-from conveyor.pipeline.explaining.waits import cycle_words, few_words
+from conveyor.pipeline.explaining.waits import cycle_words
 from conveyor.pipeline.explaining.words import paused
 from conveyor.web.pages import looking
 from conveyor.web.pages.answer import Show
@@ -35,7 +35,6 @@ def queue(
         daemon=daemon_words(state.daemon, state.at),
         pauses=[paused(each, state.at) for each in state.pauses],
         cycles=[cycle_words(each) for each in state.cycles],
-        few_words=few_words,
         package=package,
         target=target,
         all_targets=list(site.repos.targets),
