@@ -16,7 +16,6 @@ from conveyor.web.api.router import router as api
 from conveyor.web.api.stream import Hub
 from conveyor.web.headers import SafeHeaders
 from conveyor.web.live import routes as live
-from conveyor.web.live import view
 from conveyor.web.overview import Overview
 from conveyor.web.pages import router as pages
 from conveyor.web.pages.kept import Kept
@@ -56,7 +55,6 @@ def make_app(sites: Sites) -> FastAPI:
     app.include_router(api)
     app.include_router(live.router, responses=PROBLEMS)
     app.include_router(pages.router)
-    app.include_router(view.router)
     app.include_router(tree.router)
     return app
 

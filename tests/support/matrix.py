@@ -26,6 +26,7 @@ OPEN = {
     "/healthz": "whether the server is alive; it tells nothing else",
     "/readyz": "whether the store can be read, and what is wrong with the configuration",
     "/api/v1/openapi.json": "what the API is; it tells nothing of the site",
+    "/static/{digest}/{name}": "styles, scripts and pictures, the same for everybody",
     "/sign-in": "who signs in is nobody yet",
     "/sign-out": "who is nobody stays so",
     "/account": "one sees oneself only",
