@@ -18,7 +18,6 @@ from conveyor.web.dlrn import router as dlrn
 from conveyor.web.dlrn.aggregates import Aggregates
 from conveyor.web.headers import SafeHeaders
 from conveyor.web.live import routes as live
-from conveyor.web.live import view
 from conveyor.web.overview import Overview
 from conveyor.web.pages import router as pages
 from conveyor.web.pages.kept import Kept
@@ -62,7 +61,6 @@ def make_app(sites: Sites) -> FastAPI:
     app.include_router(live.router, responses=PROBLEMS)
     app.include_router(dlrn.router)
     app.include_router(pages.router)
-    app.include_router(view.router)
     app.include_router(tree.router)
     return app
 

@@ -214,6 +214,21 @@ def test_it_goes_on_after_the_connection_broke(page: Page, tmp_path: Path) -> No
         assert rows(page) == 4
 
 
+def test_the_page_of_a_build_has_it_and_leaves_it_alone(page: Page, web: WebProcess, log: Logging) -> None:
+    log.write("one\n")
+    page.goto(f"{web.url}/builds/{log.build.id}")
+    page.wait_for_selector("[data-ready=yes]")
+    assert row(page, 1) == "one"
+    log.write("two\n")
+    assert row(page, 2) == "two"
+    page.get_by_label("Search the log").fill("two")
+    log.fail("two")
+    # Its other parts are made anew meanwhile.
+    expect(page.locator("#attempts")).to_contain_text("failed")
+    expect(page.locator(".log-status")).to_have_text("2 lines; the attempt has ended: failed")
+    assert page.get_by_label("Search the log").input_value() == "two"
+
+
 def test_without_scripts_the_last_lines_are_there(browser: Browser, web: WebProcess, large: Logging) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()

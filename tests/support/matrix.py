@@ -33,7 +33,6 @@ OPEN = {
     "/sign-in/provider/answer": "who signs in is nobody yet",
     "/sign-out": "who is nobody stays so",
     "/account": "one sees oneself only",
-    "/static/{digest}/{name}": "scripts and styles: they are the same everywhere",
 }
 # From the least to the most.
 ORDER = (Permission.READ, Permission.VOTE, Permission.RETRY, Permission.PROMOTE, Permission.ADMIN)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -13,21 +13,21 @@ from fastapi import APIRouter, Response
 from fastapi import Path as InPath
 from fastapi.responses import RedirectResponse
 
-from conveyor.command import last_lines
 from conveyor.errors import UnknownName
 from conveyor.model.artifact import Artifact, SnapshotEntry
 from conveyor.model.build import Build, Outcome, State
 from conveyor.pipeline.attempt import folder_of
 from conveyor.pipeline.explaining.build import Work
 from conveyor.web.access.guard import Operator
+from conveyor.web.live.routes import Reading
 from conveyor.web.pages import looking
 from conveyor.web.pages.answer import Show
 from conveyor.web.pages.environment import is_web, segment
+from conveyor.web.pages.logs import last_log
 from conveyor.web.pages.states import Mark, mark
 from conveyor.web.site import Here, Site
 
 SEE_OTHER = 303
-LOG_LINES = 200
 # Of the rendered packaging so much is shown.
 FILES = 100
 FILE_BYTES = 128 * 1024
@@ -71,7 +71,7 @@ class FileShown:
 
 
 @router.get("/builds/{number}")
-def build(number: Number, pages: Show) -> Response:
+def build(number: Number, pages: Show, live: Reading) -> Response:
     """The page of a build."""
     site, store = pages.site, pages.site.conveyor.store
     found = store.build(number)
@@ -85,7 +85,7 @@ def build(number: Number, pages: Show) -> Response:
         stages=stage_rows(found, looking.work(site, found)),
         total=sum(each.seconds for each in found.stages),
         has_packaging=_packaging(site, found).is_dir(),
-        log_lines=_log(site, found),
+        log=last_log(site, live.logs, found),
         entry=entry,
         is_web=is_web,
         base_url=site.settings.base_url,
@@ -159,11 +159,6 @@ def _entry(site: Site, build: Build) -> SnapshotEntry | None:
 def _packaging(site: Site, build: Build) -> Path:
     folder = folder_of(site.settings.data_dir / "builds", build)
     return (folder or Path("/nonexistent")) / "packaging"
-
-
-def _log(site: Site, build: Build) -> Sequence[str]:
-    path = site.settings.data_dir / build.log if build.log else None
-    return last_lines(path)[-LOG_LINES:] if path is not None and path.is_file() else ()
 
 
 def _files(folder: Path) -> Iterator[FileShown]:

@@ -11,6 +11,7 @@ from conveyor.web.pages import (
     events,
     feeds,
     front,
+    logs,
     packages,
     promotions,
     queue,
@@ -19,5 +20,5 @@ from conveyor.web.pages import (
 )
 
 router = APIRouter()
-for _room in (assets, badges, builds, events, feeds, front, packages, promotions, queue, search, snapshots):
+for _room in (assets, badges, builds, events, feeds, front, logs, packages, promotions, queue, search, snapshots):
     router.include_router(_room.router)

@@ -61,6 +61,8 @@
       this.space.append(this.rows);
       this.text.replaceChildren(this.space);
       this.root.querySelector(".log-without").remove();
+      // What refreshes parts of pages leaves it alone from now on.
+      this.root.closest("[data-part]")?.removeAttribute("id");
     }
 
     listen() {
@@ -385,5 +387,13 @@
     return made;
   }
 
-  document.querySelectorAll("[data-log]").forEach((root) => new Viewer(root));
+  // A log that begins while the page is open comes with a refreshed part.
+  const start = () => {
+    for (const root of document.querySelectorAll("[data-log]:not([data-started])")) {
+      root.dataset.started = "yes";
+      new Viewer(root);
+    }
+  };
+  start();
+  new MutationObserver(start).observe(document.querySelector("main") || document.body, { childList: true, subtree: true });
 })();
