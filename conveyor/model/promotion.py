@@ -147,6 +147,33 @@ class Vote:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VotesWanted:
+    """Which votes are wanted: those that fit everything that is given.
+
+    Attributes:
+        target: on what is published for this target; votes for other targets alone are left out.
+        aggregates: on aggregated repository files; else on commits.
+        since: cast later than this, with zone.
+        job: of this job.
+        success: True for those that succeeded, False for all others: for those of tests that run, too.
+        component: on commits of packages of this component.
+        there: leaves out those on commits whose snapshots retention removed.
+        offset: how many of the latest are left out.
+        limit: how many at most.
+    """
+
+    target: str
+    aggregates: bool = False
+    since: datetime | None = None
+    job: str | None = None
+    success: bool | None = None
+    component: str | None = None
+    there: bool = False
+    offset: int = 0
+    limit: int = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PromotionPolicy:
     """What a promotion needs, from repos.yaml.
 

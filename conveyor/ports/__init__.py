@@ -23,6 +23,7 @@ from conveyor.ports.publishing import (
 from conveyor.ports.queueing import Events, Leases, Queue, Watch
 from conveyor.ports.store import Store
 from conveyor.ports.surroundings import Clock, Progress
+from conveyor.ports.tally import Tally
 from conveyor.ports.telling import Letters, Notifier, Outbox
 from conveyor.ports.upstream import Git, PackagingSource, Renderer
 
@@ -68,6 +69,7 @@ __all__ = [
     "Signer",
     "SourcePlan",
     "Store",
+    "Tally",
     "Tokens",
     "Toolchain",
     "Trunk",

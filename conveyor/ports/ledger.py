@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from conveyor.model.event import NewEvent
-from conveyor.model.promotion import LedgerEntry, Move, Vote
+from conveyor.model.promotion import LedgerEntry, Move, Vote, VotesWanted
 
 
 class Ledger(Protocol):
@@ -43,6 +43,27 @@ class Ledger(Protocol):
     ) -> tuple[LedgerEntry, ...]:
         """Entries, newest first; with `until`, those of moves that were done by then."""
 
+    def promotions(
+        self,
+        target: str,
+        *,
+        pointer: str | None = None,
+        commits: Collection[str] | None = None,
+        component: str | None = None,
+        offset: int = 0,
+        limit: int = 100,
+    ) -> tuple[LedgerEntry, ...]:
+        """Entries of pointers that do not follow builds, newest first.
+
+        Args:
+            target: the target's name.
+            pointer: leaves out those of other pointers.
+            commits: leaves out those that led to others than the commits of these ids.
+            component: leaves out those that led to commits of packages of other components.
+            offset: how many of the newest are left out.
+            limit: how many at most.
+        """
+
     def entry(self, number: int) -> LedgerEntry:
         """One entry.
 
@@ -68,3 +89,6 @@ class Votes(Protocol):
 
     def of(self, subject: str, *, target: str | None = None) -> tuple[Vote, ...]:
         """Votes on a commit or an aggregated repository file, oldest first; of one target those on all are in it."""
+
+    def newest(self, wanted: VotesWanted) -> tuple[Vote, ...]:
+        """The votes that are wanted, the latest first."""

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import not_, select
 
 from conveyor.errors import UnknownName
 from conveyor.model.event import NewEvent
-from conveyor.model.promotion import LedgerEntry, Move
+from conveyor.model.promotion import CONSISTENT, CURRENT, LedgerEntry, Move, MoveKind
 from conveyor.store import moves
 from conveyor.store.database import Database
 from conveyor.store.events import append as append_events
+from conveyor.store.snapshots import is_published
 from conveyor.store.tables import ledger
 
 
@@ -74,6 +75,30 @@ class SqlLedger:
             statement = statement.where(ledger.c.pointer == pointer)
         if until is not None:
             statement = statement.where(ledger.c.at <= until)
+        with self._database.reading() as connection:
+            return tuple(moves.newest(connection, statement))
+
+    def promotions(
+        self,
+        target: str,
+        *,
+        pointer: str | None = None,
+        commits: Collection[str] | None = None,
+        component: str | None = None,
+        offset: int = 0,
+        limit: int = 100,
+    ) -> tuple[LedgerEntry, ...]:
+        """See the port."""
+        columns = ledger.c
+        follows_builds = columns.pointer.in_([CURRENT, CONSISTENT]) | columns.pointer.startswith(f"{CONSISTENT}-")
+        statement = moves.select_entries().where(columns.target == target, columns.kind != MoveKind.PUBLISHED)
+        statement = statement.where(not_(follows_builds)).offset(offset).limit(limit)
+        if pointer is not None:
+            statement = statement.where(columns.pointer == pointer)
+        if commits is not None:
+            statement = statement.where(columns.after.in_(commits))
+        if component is not None:
+            statement = statement.where(is_published(columns.after, target, component=component))
         with self._database.reading() as connection:
             return tuple(moves.newest(connection, statement))
 

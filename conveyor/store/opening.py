@@ -19,6 +19,7 @@ from conveyor.store.outbox import SqlOutbox
 from conveyor.store.queue import SqlQueue
 from conveyor.store.schema import bring_up_to_date
 from conveyor.store.sql import SqlStore
+from conveyor.store.tally import SqlTally
 from conveyor.store.transfer import SqlTransfer
 from conveyor.store.votes import SqlVotes
 from conveyor.store.watch import SqlWatch
@@ -37,6 +38,7 @@ class Books:
     Attributes:
         store: builds, and what came of them.
         lookup: finds builds.
+        tally: counts builds.
         ledger: what moved pointers.
         votes: what tests say.
         mirrors: how mirrors stand.
@@ -55,6 +57,7 @@ class Books:
 
     store: SqlStore
     lookup: SqlLookup
+    tally: SqlTally
     ledger: SqlLedger
     votes: SqlVotes
     mirrors: SqlMirrorStates
@@ -93,6 +96,7 @@ def open_books(url: str, *, now: Callable[[], datetime] = _utc_now, patience: fl
     return Books(
         store=SqlStore(database, now),
         lookup=SqlLookup(database),
+        tally=SqlTally(database),
         ledger=SqlLedger(database),
         votes=SqlVotes(database),
         mirrors=SqlMirrorStates(database),

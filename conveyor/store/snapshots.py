@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import Connection, case, func, insert, literal, select
+from sqlalchemy import ColumnElement, Connection, case, exists, func, insert, literal, select
 
 from conveyor.model.commit import PACKAGING_SHA_DIGITS
 from conveyor.model.published import PublishedSnapshot
 from conveyor.store import rows
 from conveyor.store.builds import builds_of, find_or_insert
-from conveyor.store.tables import build, collected_snapshot, entry, upstream_commit
+from conveyor.store.tables import SHA1_DIGITS, build, collected_snapshot, entry, upstream_commit
 
 FEW = 500
 # As conveyor.model.commit.commit_id makes it.
@@ -71,6 +71,31 @@ def published(
         )
         for row in connection.execute(statement).mappings()
     )
+
+
+def is_published(
+    commit: ColumnElement[str], target: str, *, component: str | None = None, there: bool = False
+) -> ColumnElement[bool]:
+    """That the id in a column is that of a commit that was published for a target.
+
+    Args:
+        commit: the column.
+        target: the target's name.
+        component: that its package is of this component, too.
+        there: that retention has not removed its snapshot, too.
+    """
+    found = (
+        exists(entry.c.build_id)
+        .where(upstream_commit.c.upstream_sha == func.substr(commit, 1, SHA1_DIGITS), commit == COMMIT_ID)
+        .where(build.c.commit_id == upstream_commit.c.id, build.c.target == target, entry.c.build_id == build.c.id)
+        .where(entry.c.published_at.is_not(None))
+    )
+    if component is not None:
+        found = found.where(entry.c.component == component)
+    if there:
+        gone = exists(collected_snapshot.c.build_id).where(collected_snapshot.c.build_id == entry.c.build_id)
+        found = found.where(~gone.correlate(entry))
+    return found.correlate(commit.table)
 
 
 def mark_collected(connection: Connection, builds: Collection[int], at: datetime) -> None:

@@ -403,6 +403,8 @@ vote = Table(
     Column("voter", HarmlessText, nullable=False),
     Column("at", UtcDateTime, nullable=False),
     Index(None, "subject", "id"),
+    Index(None, "at", "id"),  # the latest
+    Index(None, "job", "at", "id"),  # the latest of a job
 )
 
 # How each mirror stands with each target's tree.

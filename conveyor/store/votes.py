@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from sqlalchemy import RowMapping, insert, select
+from collections.abc import Iterator
 
-from conveyor.model.promotion import Vote
+from sqlalchemy import ColumnElement, RowMapping, func, insert, not_, select
+
+from conveyor.model.promotion import Vote, VotesWanted
 from conveyor.store.database import Database
+from conveyor.store.snapshots import is_published
 from conveyor.store.tables import vote
+from conveyor.store.types import harmless
+
+_MD5_DIGITS = 32
 
 
 class SqlVotes:
@@ -43,6 +49,30 @@ class SqlVotes:
             statement = statement.where(vote.c.target.in_([target, ""]))
         with self._database.reading() as connection:
             return tuple(_to_vote(row) for row in connection.execute(statement).mappings())
+
+    def newest(self, wanted: VotesWanted) -> tuple[Vote, ...]:
+        """See the port. Of those of one moment the latest is the one that came last."""
+        statement = select(vote).where(*_wanted(wanted)).order_by(vote.c.at.desc(), vote.c.id.desc())
+        with self._database.reading() as connection:
+            found = connection.execute(statement.offset(wanted.offset).limit(wanted.limit)).mappings()
+            return tuple(_to_vote(row) for row in found)
+
+
+def _wanted(wanted: VotesWanted) -> Iterator[ColumnElement[bool]]:
+    columns = vote.c
+    yield columns.target.in_([wanted.target, ""])
+    if wanted.since is not None:
+        yield columns.at > wanted.since
+    if wanted.job is not None:
+        yield columns.job == wanted.job
+    if wanted.success is not None:
+        succeeded = func.coalesce(columns.success, False)
+        yield succeeded if wanted.success else not_(succeeded)
+    if wanted.aggregates:
+        yield func.length(columns.subject) == _MD5_DIGITS
+    else:
+        component = None if wanted.component is None else harmless(wanted.component)
+        yield is_published(columns.subject, wanted.target, component=component, there=wanted.there)
 
 
 def _to_vote(row: RowMapping) -> Vote:

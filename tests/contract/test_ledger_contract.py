@@ -7,17 +7,19 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from sqlalchemy.exc import IntegrityError
 
 from conveyor.errors import UnknownName
 from conveyor.model import chain
-from conveyor.model.promotion import LedgerEntry, Move, MoveKind, Step, Vote
-from conveyor.ports import Ledger, Votes
+from conveyor.model.promotion import LedgerEntry, Move, MoveKind, Step, Vote, VotesWanted
+from conveyor.ports import Ledger, Store, Votes
 from conveyor.store import open_books
 from tests.fakes.ledger import MemoryLedger, MemoryVotes
-from tests.fakes.store_samples import NOON, OTHER_TARGET, TARGET, minute
+from tests.fakes.store import MemoryStore
+from tests.fakes.store_samples import NOON, OTHER_TARGET, TARGET, commit, minute, succeed
 
 CHATHAM = timezone(timedelta(hours=12, minutes=45))
 
@@ -26,15 +28,17 @@ CHATHAM = timezone(timedelta(hours=12, minutes=45))
 class Both:
     ledger: Ledger
     votes: Votes
+    store: Store
 
 
 @pytest.fixture(params=["memory", "sqlite_url", "emptied_postgresql_url"])
 def both(request: pytest.FixtureRequest) -> Iterator[Both]:
     if request.param == "memory":
-        yield Both(ledger=MemoryLedger(), votes=MemoryVotes())
+        store = MemoryStore()
+        yield Both(ledger=MemoryLedger(store=store), votes=MemoryVotes(store), store=store)
         return
     books = open_books(request.getfixturevalue(request.param))
-    yield Both(ledger=books.ledger, votes=books.votes)
+    yield Both(ledger=books.ledger, votes=books.votes, store=books.store)
     books.store.close()
 
 
@@ -246,3 +250,73 @@ class TestVotes:
 
         assert given.notes == "\ufffd\ufffd'); DROP TABLE vote; --"
         assert votes.of("b") == (given,)
+
+
+class TestTheLatestVotes:
+    """Those on what is published for a target: `published` is, of the component compute, and `gone` was."""
+
+    PUBLISHED, GONE, ELSEWHERE = commit("published").id, commit("gone").id, commit("elsewhere").id
+    MD5 = "0123456789abcdef" * 2
+
+    @pytest.fixture(autouse=True)
+    def given(self, both: Both) -> list[Vote]:
+        for name, target in (("published", TARGET), ("gone", TARGET), ("elsewhere", OTHER_TARGET)):
+            both.store.mark_published(succeed(both.store, commit(name), NOON, target=target).id, 0.1)
+        both.store.mark_collected([both.store.published(TARGET, commit=self.GONE)[0].build], NOON)
+        succeed(both.store, commit("waits"), NOON)
+        wanted = [
+            vote("smoke", subject=self.PUBLISHED),
+            replace(vote("smoke", subject=self.GONE, success=False), at=minute(3)),
+            replace(vote("smoke", subject=self.PUBLISHED, target="", success=None), at=minute(2)),
+            replace(vote("full", subject=self.MD5), at=minute(4)),
+            replace(vote("full", subject=self.PUBLISHED), at=minute(2)),
+        ]
+        others = [
+            vote("smoke", subject=self.ELSEWHERE, target=""),
+            vote("smoke", subject=self.PUBLISHED, target=OTHER_TARGET),
+            vote("smoke", subject=commit("waits").id),
+            vote("smoke", subject="nothing"),
+        ]
+        return [both.votes.add(each) for each in (*wanted, *others)][: len(wanted)]
+
+    @pytest.mark.parametrize(
+        ("wanted", "numbers"),
+        [
+            ({}, [1, 4, 2, 0]),
+            ({"there": True}, [4, 2, 0]),
+            ({"aggregates": True}, [3]),
+            ({"aggregates": True, "success": False}, []),
+            ({"since": NOON}, [1, 4, 2]),
+            ({"since": minute(3)}, []),
+            ({"job": "smoke"}, [1, 2, 0]),
+            ({"job": "smoke", "success": True}, [0]),
+            ({"success": False}, [1, 2]),
+            ({"component": "compute"}, [1, 4, 2, 0]),
+            ({"component": "comp'; --\ud800"}, []),
+            ({"offset": 1, "limit": 2}, [4, 2]),
+        ],
+    )
+    def test_what_is_wanted_comes_the_latest_first(
+        self, votes: Votes, given: list[Vote], wanted: dict[str, Any], numbers: list[int]
+    ) -> None:
+        assert votes.newest(VotesWanted(target=TARGET, **wanted)) == tuple(given[number] for number in numbers)
+
+
+class TestPromotions:
+    def test_pointers_that_follow_builds_are_left_out(self, both: Both) -> None:
+        ledger, (a, b) = both.ledger, (commit("a").id, commit("b").id)
+        both.store.mark_published(succeed(both.store, commit("a"), NOON).id, 0.1)
+        for pointer in ("current", "consistent", "consistent-compute"):
+            made(ledger, step(a, pointer=pointer))
+        first = made(ledger, step(a), step(a, target=OTHER_TARGET))[0]
+        ledger.complete(ledger.begin(move(step(b, pointer="like"), kind=MoveKind.PUBLISHED)), NOON)
+        second = made(ledger, step(a, pointer="consistently"))[0]
+        back = ledger.complete(ledger.begin(move(step(b, before=a), kind=MoveKind.ROLLED_BACK)), NOON)[0]
+
+        assert ledger.promotions(TARGET) == (back, second, first)
+        assert ledger.promotions(TARGET, offset=1, limit=1) == (second,)
+        assert ledger.promotions(TARGET, pointer="tested") == (back, first)
+        assert ledger.promotions(TARGET, commits=[a]) == (second, first)
+        assert ledger.promotions(TARGET, commits=[]) == ()
+        assert ledger.promotions(TARGET, component="compute") == (second, first)
+        assert ledger.promotions(TARGET, component="network") == ()

@@ -43,6 +43,7 @@ def upgrade() -> None:
     _create_idempotency_key()
     _make_audit_final()
     _create_search_indexes()
+    _create_vote_indexes()
     _know_reminders()
 
 
@@ -162,6 +163,11 @@ def _create_search_indexes() -> None:
         ["filename", "build_id"],
         postgresql_ops={"filename": "text_pattern_ops"},
     )
+
+
+def _create_vote_indexes() -> None:
+    op.create_index(op.f("ix_vote_at_id"), "vote", ["at", "id"])
+    op.create_index(op.f("ix_vote_job_at_id"), "vote", ["job", "at", "id"])
 
 
 def _know_reminders() -> None:
