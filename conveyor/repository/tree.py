@@ -252,6 +252,14 @@ class PublishedTree:
             raise UnknownName(f"{target} has no repository of commit {commit_id}") from None
         return manifest.read(content, where=str(path))
 
+    def aggregate(self, target: str, commit_id: str) -> str | None:
+        """The md5 by which a snapshot's aggregated client file goes; None where it has none, or is not there."""
+        try:
+            text = (self.snapshot_folder(target, commit_id) / f"{self._client_name}.repo.md5").read_text("ascii")
+        except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):
+            return None
+        return text.strip()
+
     def ledger_head(self, target: str) -> str | None:
         """See Repository.ledger_head."""
         try:

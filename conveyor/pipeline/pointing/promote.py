@@ -112,16 +112,29 @@ class Promoter:
             PromotionRefused, UnknownName: see `plan`; nothing is moved.
             DiskFull, StoreUnusable: see `Pointers.move`.
         """
-        targets = tuple(self.plan(asked).chosen)
-        with self._pointers.writing(targets):
-            plan = self.plan(replace(asked, targets=targets))
+        return self.promote_all((asked,))
+
+    def promote_all(self, asked: Sequence[Asked]) -> tuple[LedgerEntry, ...]:
+        """Do several promotions in one move: all of them, or none.
+
+        Args:
+            asked: promotions of different names. The first one says who asks, the words, and what to keep.
+
+        Raises:
+            PromotionRefused, UnknownName: see `plan`; nothing is moved.
+            DiskFull, StoreUnusable: see `Pointers.move`.
+        """
+        fixed = [replace(each, targets=tuple(self.plan(each).chosen)) for each in asked]
+        with self._pointers.writing({target for each in fixed for target in each.targets}):
+            plans = {each.policy.name: (each.policy, self.plan(each)) for each in fixed}
+            evidence = {name: plan.evidence for name, (_, plan) in plans.items()}
             return self._pointers.move_held(
                 MoveKind.PROMOTED,
-                _steps(asked.policy, plan.chosen),
-                actor=asked.actor,
-                note=asked.note,
-                evidence=plan.evidence,
-                keep=asked.keep,
+                [step for policy, plan in plans.values() for step in _steps(policy, plan.chosen)],
+                actor=asked[0].actor,
+                note=asked[0].note,
+                evidence=evidence if len(asked) > 1 else evidence[asked[0].policy.name],
+                keep=asked[0].keep,
             )
 
     def follow(self) -> tuple[ConveyorError, ...]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from conveyor.errors import UnknownName, UserError
 from conveyor.model.promotion import Vote, is_job_name
@@ -20,13 +21,14 @@ class Ballot:
     """What a test has to say.
 
     Attributes:
-        commit: as `find_commit` takes it.
+        commit: as `find_commit` takes it; for `Voting.cast` what is voted on.
         target: the target that was tested; None for all.
         job: name of the test.
         success: what it says; None while it runs.
         url: where its log is; may be empty.
         notes: its words; may be empty.
         user: who votes.
+        at: when, with zone; None for now. What lies in the future is now, too.
     """
 
     commit: str
@@ -36,6 +38,7 @@ class Ballot:
     url: str = ""
     notes: str = ""
     user: str
+    at: datetime | None = None
 
 
 class Voting:
@@ -66,17 +69,26 @@ class Voting:
             UserError: the job, the URL, the notes or the user are nothing that a vote can have.
         """
         _check(ballot)
-        commit = self.subject(ballot.commit, ballot.target)
+        return self.cast(replace(ballot, commit=self.subject(ballot.commit, ballot.target)))
+
+    def cast(self, ballot: Ballot) -> Vote:
+        """Remember a vote on what its caller has seen to be published: a commit's id, or an aggregate's md5.
+
+        Raises:
+            UserError: the job, the URL, the notes or the user are nothing that a vote can have.
+        """
+        _check(ballot)
+        now = self._clock.now()
         return self._votes.add(
             Vote(
-                subject=commit,
+                subject=ballot.commit,
                 target=ballot.target or "",
                 job=ballot.job,
                 success=ballot.success,
                 url=ballot.url,
                 notes=ballot.notes,
                 user=ballot.user,
-                at=self._clock.now(),
+                at=now if ballot.at is None else min(ballot.at, now),
             )
         )
 
