@@ -62,6 +62,7 @@ class WebSettings:
         session_time: seconds after which people have to sign in again.
         rate_limit: requests a minute that the API takes from each token, user or address; 0 for any number.
         oidc: the provider that people sign in with; None for none.
+        dlrn_target: name of the target that DLRN's API below /api/ is about; None for the first one of RPMs.
     """
 
     listen: str
@@ -71,6 +72,7 @@ class WebSettings:
     session_time: int
     rate_limit: int
     oidc: OidcSettings | None
+    dlrn_target: str | None
 
 
 def network(text: str) -> str:
@@ -115,6 +117,7 @@ class OidcEntry(Entry):
     )
     allowed_groups: list[str] = Field([], examples=['["packagers"]'])
     allowed_users: list[str] = Field([], examples=['["ada"]'])
+    dlrn_target: str | None
 
 
 class WebEntry(Entry):
@@ -127,6 +130,7 @@ class WebEntry(Entry):
     session_time: Duration = Field(12 * 3600, examples=["12h"])
     rate_limit: int = Field(1200, ge=0, le=1_000_000, examples=["1200"])
     oidc: OidcEntry | None = Field(None, examples=["[web.oidc]"])
+    dlrn_target: str | None = Field(None, examples=["centos-10-x86_64"])
 
 
 def web_settings(entry: WebEntry) -> WebSettings:
@@ -139,6 +143,7 @@ def web_settings(entry: WebEntry) -> WebSettings:
         session_time=entry.session_time,
         rate_limit=entry.rate_limit,
         oidc=_oidc(entry.oidc) if entry.oidc else None,
+        dlrn_target=entry.dlrn_target,
     )
 
 

@@ -14,6 +14,8 @@ from conveyor.web.api.parts import PROBLEMS
 from conveyor.web.api.router import TAGS
 from conveyor.web.api.router import router as api
 from conveyor.web.api.stream import Hub
+from conveyor.web.dlrn import router as dlrn
+from conveyor.web.dlrn.aggregates import Aggregates
 from conveyor.web.headers import SafeHeaders
 from conveyor.web.live import routes as live
 from conveyor.web.live import view
@@ -48,6 +50,7 @@ def make_app(sites: Sites) -> FastAPI:
     app.state.door = Door()
     app.state.kept = Kept()
     app.add_middleware(Auditing, sites=sites)
+    app.state.aggregates = Aggregates()
     app.add_middleware(SafeHeaders)
     app.add_middleware(RequestIds)
     problems.register(app)
@@ -58,6 +61,7 @@ def make_app(sites: Sites) -> FastAPI:
     app.include_router(pages.router)
     app.include_router(view.router)
     app.include_router(tree.router)
+    app.include_router(dlrn.router)
     return app
 
 

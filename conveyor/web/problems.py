@@ -24,6 +24,7 @@ from conveyor.errors import (
     UnknownName,
 )
 from conveyor.web.access.auditing import note_error
+from conveyor.web.dlrn import answers as dlrn
 from conveyor.web.headers import ALWAYS
 from conveyor.web.pages import answer
 
@@ -62,7 +63,9 @@ def status_of(error: ConveyorError) -> HTTPStatus:
 
 
 def told(request: Request, status: HTTPStatus | int, title: str, **members: Any) -> Response:  # noqa: ANN401
-    """What went wrong: a page for people's browsers, a problem document for all others."""
+    """What went wrong: a page for people's browsers, DLRN's way for its clients, a problem document for all others."""
+    if dlrn.speaks_dlrn(request):
+        return dlrn.failure(status, title, members)
     if answer.wants_page(request):
         return answer.mistake(request, HTTPStatus(status), title, members)
     return problem(status, title, **members)
@@ -81,9 +84,10 @@ async def _intended(request: Request, error: Exception) -> Response:
     if not isinstance(error, ConveyorError):
         raise error
     note_error(request, error)
+    usual = status_of(error)
     made = told(
         request,
-        status_of(error),
+        dlrn.status_of(error, usual) if dlrn.speaks_dlrn(request) else usual,
         error.what,
         kind=type(error).__name__,
         detail=error.cause,
@@ -110,7 +114,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
         raise error
     mistakes = [{"where": [str(part) for part in found["loc"]], "what": found["msg"]} for found in error.errors()]
     details = [f"{' '.join(each['where'])}: {each['what']}" for each in mistakes] if answer.wants_page(request) else []
-    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    status = HTTPStatus.BAD_REQUEST if dlrn.speaks_dlrn(request) else HTTPStatus.UNPROCESSABLE_ENTITY
     return told(request, status, "the request has mistakes", mistakes=mistakes, details=details)
 
 

@@ -96,6 +96,7 @@ def test_nothing_needs_to_be_set(folder: Path) -> None:
             session_time=12 * 3600,
             rate_limit=1200,
             oidc=None,
+            dlrn_target=None,
         ),
         polling=Polling(interval=300, at_once=8, per_host=4, time_limit=60, retry_start=60, retry_limit=3600),
         mirrors=(),
@@ -145,6 +146,7 @@ open = false
 trusted_proxies = ["127.0.0.1", "2001:db8::/32"]
 session_time = "1h"
 rate_limit = 90
+dlrn_target = "centos-10-x86_64"
 
 [polling]
 interval = "2h"
@@ -233,6 +235,7 @@ def test_the_file_sets_everything(folder: Path) -> None:
             session_time=3600,
             rate_limit=90,
             oidc=None,
+            dlrn_target="centos-10-x86_64",
         ),
         polling=Polling(interval=7200, at_once=16, per_host=2, time_limit=30, retry_start=90, retry_limit=86400),
         mirrors=(

@@ -1,0 +1,17 @@
+"""All of DLRN's API: below `/api/` for one target, below `/dlrn/<target>/api/` for each."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from conveyor.web.dlrn import acting, looking, metrics, reports
+
+EACH = "/dlrn/{target}"
+
+router = APIRouter(include_in_schema=False)
+for _room in (looking.router, acting.router, reports.api):
+    router.include_router(_room)
+    router.include_router(_room, prefix=EACH)
+for _place in ("/repos", "/repos/{target}", EACH, f"{EACH}/repos"):
+    router.include_router(reports.tree, prefix=_place)
+router.include_router(metrics.router)
