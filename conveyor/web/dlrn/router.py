@@ -12,6 +12,6 @@ router = APIRouter(include_in_schema=False)
 for _room in (looking.router, acting.router, reports.api):
     router.include_router(_room)
     router.include_router(_room, prefix=EACH)
-for _place in ("/repos", "/repos/{target}", EACH, f"{EACH}/repos"):
+for _place in ("/repos", "/repos/{target}", EACH):
     router.include_router(reports.tree, prefix=_place)
 router.include_router(metrics.router)
