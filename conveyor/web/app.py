@@ -49,19 +49,20 @@ def make_app(sites: Sites) -> FastAPI:
     app.state.live = live.make_live()
     app.state.door = Door()
     app.state.kept = Kept()
-    app.add_middleware(Auditing, sites=sites)
     app.state.aggregates = Aggregates()
+    app.add_middleware(Auditing, sites=sites)
     app.add_middleware(SafeHeaders)
     app.add_middleware(RequestIds)
     problems.register(app)
     app.include_router(health.router)
     app.include_router(sign_in.router)
     app.include_router(api)
+    # Before the published tree, whose paths below /repos/ it has some of.
+    app.include_router(dlrn.router)
     app.include_router(live.router, responses=PROBLEMS)
     app.include_router(pages.router)
     app.include_router(view.router)
     app.include_router(tree.router)
-    app.include_router(dlrn.router)
     return app
 
 

@@ -498,3 +498,44 @@ class TestReports:
             answer = served.client.get(path)
             assert answer.headers["content-type"] == "text/csv; charset=utf-8"
             assert answer.text.splitlines() == lines
+
+
+class TestPagesOfVotes:
+    def test_they_list_votes_as_text(self, served: Served) -> None:
+        one, heat = published(served, "1"), published(served, "2", package="heat")
+        for number in range(101):
+            served.vote(one, f"job-{number}", success=number % 2 == 0, hours=number)
+        served.vote(heat, "of-heat", success=None, hours=200)
+        hostile = "<script>alert(1)</script>"
+        for subject in (one.commit.id, "0" * 32):
+            vote = Vote(subject=subject, target="", job="hostile", success=False, user="ci", at=NOW, notes=hostile)
+            served.conveyor.votes.add(replace(vote, url='https://x.example.org/"><img>'))
+
+        first = served.get("civotes.html")
+        assert (first.status_code, first.headers["content-type"]) == (200, "text/html; charset=utf-8")
+        assert "job-98" in first.text
+        assert "job-99" not in first.text
+        assert '"/api/civotes.html?offset=100"' in first.text
+        assert "of-heat" in served.get("civotes.html", offset=100).text
+        of_heat = served.get("civotes_detail.html", component="network").text
+        assert "of-heat" in of_heat
+        assert "job-1" not in of_heat
+        of_job = served.get("civotes_detail.html", ci_name="job-7").text
+        assert "job-7" in of_job
+        assert "job-8" not in of_job
+        assert "No test has voted" in served.get("civotes_detail.html", ci_name="job-7", success="True").text
+        pages = [first, served.get("civotes_agg.html"), served.get("civotes_agg_detail.html", ref_hash="0" * 32)]
+        for page in pages:
+            assert "&lt;script&gt;alert(1)" in page.text
+            assert "<script>alert" not in page.text
+            assert "<img>" not in page.text
+        assert "No test has voted" in served.get("civotes_agg_detail.html", ci_name="other").text
+
+    def test_that_of_a_commit_is_that_of_its_snapshot(self, firm: Served) -> None:
+        path = f"/api/civotes_detail.html?commit_hash={ONE.upstream.sha}&distro_hash={ONE.packaging_sha}"
+        answer = firm.client.get(path, follow_redirects=False)
+        assert (answer.status_code, answer.headers["location"]) == (302, f"/targets/{RPM}/snapshots/{ONE.id}")
+        refused(firm.get("civotes_detail.html", commit_hash="x", distro_hash="y"), 400)
+        refused(firm.get("civotes_detail.html"), 400)
+        refused(firm.get("civotes_agg_detail.html"), 400)
+        refused(firm.get("civotes.html", offset="x"), 400)

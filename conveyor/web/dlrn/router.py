@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from conveyor.web.dlrn import acting, looking, metrics, reports
+from conveyor.web.dlrn import acting, looking, metrics, reports, votes
 
 EACH = "/dlrn/{target}"
 
 router = APIRouter(include_in_schema=False)
-for _room in (looking.router, acting.router, reports.api):
+for _room in (looking.router, acting.router, reports.api, votes.router):
     router.include_router(_room)
     router.include_router(_room, prefix=EACH)
 for _place in ("/repos", "/repos/{target}", EACH):
