@@ -58,8 +58,9 @@ def make_app(sites: Sites) -> FastAPI:
     app.include_router(sign_in.router)
     app.include_router(provided.router)
     app.include_router(api)
-    app.include_router(live.router, responses=PROBLEMS)
+    # Before the published tree, whose paths below /repos/ it has some of.
     app.include_router(dlrn.router)
+    app.include_router(live.router, responses=PROBLEMS)
     app.include_router(pages.router)
     app.include_router(tree.router)
     return app

@@ -403,6 +403,9 @@ class TestBuilds:
             name, number = line.split()
             assert f"dlrn_{name}{where} {number}.0" in answer.text.splitlines()
 
+    def test_what_graphql_told_has_other_places(self, firm: Served) -> None:
+        assert "/api/v1/builds" in refused(firm.get("graphql", query="{ commits { id } }"), 501)
+
     def test_nothing_is_imported_and_the_answer_says_what_to_do(self, firm: Served) -> None:
         message = refused(firm.post("remote/import", repo_url="https://example.org/ab/cd/abcd_01234567"), 501)
         assert "conveyor build PACKAGE --commit SHA" in message

@@ -96,6 +96,16 @@ def build_metrics(_who: Reader, place: There, given: Parameters) -> Response:
     return reply({"succeeded": ended.succeeded, "failed": ended.failed, "total": ended.succeeded + ended.failed})
 
 
+@router.get("/api/graphql")
+def graphql(_who: Reader) -> Response:
+    """Not there: what it answered has other places."""
+    raise Refused(
+        HTTPStatus.NOT_IMPLEMENTED,
+        "Conveyor has no GraphQL: /api/v1/builds has its commits, /api/v1/packages its packageStatus, /api/v1/votes its"
+        " civote, /api/agg_status its civoteAgg",
+    )
+
+
 def _healthy(place: Place) -> Response:
     built = place.site.conveyor.store.builds(limit=1)
     return reply({"result": "ok" if built else "ok, no commits in DB"})
