@@ -27,7 +27,6 @@ OPEN = {
     "/readyz": "whether the store can be read, and what is wrong with the configuration",
     "/api/v1/openapi.json": "what the API is; it tells nothing of the site",
     "/static/{digest}/{name}": "styles and scripts, the same on every site",
-    "/live/{digest}/{name}": "styles and scripts, the same on every site",
     "/sign-in": "who signs in is nobody yet",
     "/sign-in/provider": "who signs in is nobody yet",
     "/sign-in/provider/answer": "who signs in is nobody yet",
