@@ -155,7 +155,7 @@ def test_they_act(commands: Commands) -> None:
     assert "package nova was paused by the admin" in afar("pause", "--package", "nova", "--note", "why")
     assert "nothing changed" in afar("pause", "--package", "nova")
     assert "package nova is resumed" in afar("resume", "--package", "nova")
-    assert afar("poll", "--all") == f"to be polled now: nova and glance\n{daemon}"
+    assert afar("poll", "--all") == f"to be polled now: nova, glance\n{daemon}"
     commit = store.build(3).commit.id
     assert afar("vote", "3", "tempest", "success") == f"tempest on {commit}: success\n"
     assert afar("promote", "3", "stable", "--dry-run") == f"would move stable of {TARGET}: - -> {commit}\n"

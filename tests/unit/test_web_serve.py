@@ -39,6 +39,20 @@ def test_it_serves_until_it_is_asked_to_stop(tmp_path: Path, sent: signal.Signal
     assert told.decode() == f"serving http://{listen}/\n"
 
 
+def test_it_does_not_wait_for_who_listens_to_events(tmp_path: Path) -> None:
+    listen = f"127.0.0.1:{free_port()}"
+    arguments = command(tmp_path, listen)
+    with subprocess.Popen(arguments, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE) as process:
+        _answers(f"http://{listen}/healthz")
+        with httpx.stream("GET", f"http://{listen}/api/v1/events/stream", timeout=30) as stream:
+            lines = stream.iter_lines()
+            assert next(lines) == "retry: 2000"
+            process.send_signal(signal.SIGTERM)
+            assert list(lines) == [""]
+        process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
 def test_an_address_that_is_taken_is_named(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         listen = f"127.0.0.1:{taken.getsockname()[1]}"

@@ -7,6 +7,7 @@ import json
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -21,6 +22,8 @@ JSON = "application/json"
 KEY = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
 LONGEST_KEY = 200
+# For how long a key is remembered.
+KEPT = timedelta(days=1)
 # Numbers of changes say nothing to who has seen those of another process: the store may be another one.
 _PROCESS = secrets.token_hex(6)
 
@@ -104,6 +107,7 @@ class Once:
             if not done:
                 keys.release(self.keyed)
         keys.complete(self.keyed, HTTPStatus.OK, body.decode())
+        keys.forget(self.site.conveyor.clock.now() - KEPT)
         return _told(body)
 
 

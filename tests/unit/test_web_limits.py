@@ -1,0 +1,53 @@
+"""How often somebody may ask."""
+
+from __future__ import annotations
+
+import pytest
+
+from conveyor.web.api import limits
+from conveyor.web.api.limits import BURST, Buckets
+
+
+class Seconds:
+    """A clock that a test sets."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_what_comes_at_once_is_limited_and_comes_back_with_time() -> None:
+    clock = Seconds()
+    buckets = Buckets(clock)
+
+    assert [buckets.take("ada", 60) for _ in range(BURST)] == [0.0] * BURST
+    assert buckets.take("ada", 60) == 1.0
+    clock.now = 0.5
+    assert buckets.take("ada", 60) == 0.5
+    clock.now = 1.0
+    assert buckets.take("ada", 60) == 0.0
+    assert buckets.take("ada", 60) == 1.0
+
+
+def test_each_asks_for_itself() -> None:
+    buckets = Buckets(Seconds())
+    while not buckets.take("ada", 60):
+        pass
+
+    assert buckets.take("grace", 60) == 0.0
+
+
+def test_many_a_minute_may_come_at_once_in_proportion() -> None:
+    buckets = Buckets(Seconds())
+
+    assert sum(not buckets.take("ada", 6000) for _ in range(2000)) == 1000
+
+
+def test_strangers_cost_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "REMEMBERED", 10)
+    buckets = Buckets(Seconds())
+    for number in range(100):
+        buckets.take(f"at {number}", 60)
+
+    assert len(buckets._left) == 10
