@@ -1,6 +1,6 @@
 # `make help` lists the targets. The first use of any installs what the machine lacks: containers/host/packages.txt.
 .DEFAULT_GOAL := help
-.PHONY: help setup lint check test demo bench format clean
+.PHONY: help setup lint check test demo bench screenshots format clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -53,6 +53,9 @@ demo: setup .cache/rpm-distribution ## build two libraries and nova as RPMs and 
 
 bench: setup .cache/rpm-distribution ## measure each performance claim as a ratio
 	$(AS_ROOT) $(BIN)/python bench/run
+
+screenshots: setup ## write pictures of each page to .cache/screenshots, at two sizes and in both themes
+	$(AS_ROOT) $(BIN)/python -m tests.browser.screenshots --output .cache/screenshots
 
 format: setup ## put the code into its standard form
 	$(BIN)/ruff check --fix --quiet .

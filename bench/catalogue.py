@@ -15,6 +15,9 @@ from bench.dlrn import Dlrn, Figures
 from bench.history import BUILDS
 from bench.latency import Latency
 from bench.mock import Mock
+from bench.pages import BUDGET_MS, PATHS, Pages
+from bench.pages import BUILDS as SHOWN_BUILDS
+from bench.pages import PACKAGES as SHOWN_PACKAGES
 from bench.pbuilder import Pbuilder
 from bench.polling import Polling
 from bench.publishing import BYTES, FIRST, INODES, MEMORY, Publishing
@@ -70,6 +73,7 @@ def every_series(cache: Path) -> tuple[Series, ...]:
         *_polling(cache, peers),
         *_latency(cache),
         *_scheduling(),
+        *_pages(cache),
     )
 
 
@@ -421,6 +425,21 @@ def _scheduling_of(waiting: int) -> Series:
             unit=MEBIBYTES,
             figure=QUEUE_MEMORY,
         ),
+    )
+
+
+def _pages(cache: Path) -> tuple[Series, ...]:
+    """What a browser waits for at the server, of a site with a long history."""
+    many = f"{SHOWN_PACKAGES:,} packages x 2 targets, {SHOWN_BUILDS:,} builds"
+    what, allowed = f"p95, four connections; {many}", f"{BUDGET_MS:.0f} ms"
+    return tuple(
+        _series(
+            DEB,
+            Pages(cache, kind).ours,
+            f"the page {kind}, {what}",
+            Against(f"page-{kind}", allowed, Pages.budget(), Pages.missing(), times(1), unit="ms"),
+        )
+        for kind in PATHS
     )
 
 

@@ -23,7 +23,7 @@ from conveyor.web.pages.plots import Bar
 from conveyor.web.pages.states import mark_of
 from conveyor.web.site import Site
 
-HISTORY = 100
+HISTORY = 50
 PLOTTED = 30
 
 router = APIRouter(include_in_schema=False)
