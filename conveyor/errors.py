@@ -135,6 +135,10 @@ class TooManyTries(UserError):
         self.wait = wait
 
 
+class HookRefused(UserError):
+    """Nothing shows that a webhook comes from whom it says."""
+
+
 class ExportInvalid(UserError):
     """A file to import is no export of a store, was cut off or changed, or is of another version."""
 

@@ -17,10 +17,11 @@ from conveyor.config.mistakes import show
 from conveyor.config.schema import Entry
 from conveyor.config.values import Duration, WebUrl, WholePath, matching, one_of
 from conveyor.model.access import Permission, Permissions
+from conveyor.model.hooks import HookKind
 
 SECTION = "web"
 SWITCHES = {(SECTION, "open")}
-WRITTEN_AS_JSON = {(SECTION, "trusted_proxies"), (SECTION, "oidc")}
+WRITTEN_AS_JSON = {(SECTION, "trusted_proxies"), (SECTION, "oidc"), (SECTION, "hooks")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,7 @@ class WebSettings:
         rate_limit: requests a minute that the API takes from each token, user or address; 0 for any number.
         oidc: the provider that people sign in with; None for none.
         dlrn_target: name of the target that DLRN's API below /api/ is about; None for the first one of RPMs.
+        hooks: files with the secrets of webhooks that are taken, absolute, by who sends them.
     """
 
     listen: str
@@ -73,6 +75,7 @@ class WebSettings:
     rate_limit: int
     oidc: OidcSettings | None
     dlrn_target: str | None
+    hooks: Mapping[HookKind, Path]
 
 
 def network(text: str) -> str:
@@ -131,6 +134,9 @@ class WebEntry(Entry):
     rate_limit: int = Field(1200, ge=0, le=1_000_000, examples=["1200"])
     oidc: OidcEntry | None = Field(None, examples=["[web.oidc]"])
     dlrn_target: str | None = Field(None, examples=["centos-10-x86_64"])
+    hooks: dict[Annotated[str, one_of(HookKind, "kind of webhook")], WholePath] = Field(
+        {}, examples=['github = "/etc/conveyor/github-secret"']
+    )
 
     @model_validator(mode="after")
     def _found_again(self) -> WebEntry:
@@ -150,6 +156,7 @@ def web_settings(entry: WebEntry) -> WebSettings:
         rate_limit=entry.rate_limit,
         oidc=_oidc(entry.oidc) if entry.oidc else None,
         dlrn_target=entry.dlrn_target,
+        hooks=MappingProxyType({HookKind(kind): Path(path) for kind, path in entry.hooks.items()}),
     )
 
 

@@ -17,6 +17,8 @@ from conveyor.web.api.stream import Hub
 from conveyor.web.dlrn import router as dlrn
 from conveyor.web.dlrn.aggregates import Aggregates
 from conveyor.web.headers import SafeHeaders
+from conveyor.web.hooks import routes as hooks
+from conveyor.web.hooks.signatures import Signatures
 from conveyor.web.live import routes as live
 from conveyor.web.overview import Overview
 from conveyor.web.pages import router as pages
@@ -46,6 +48,7 @@ def make_app(sites: Sites) -> FastAPI:
     app.state.hub = Hub(lambda: sites.current().conveyor.events)
     app.state.buckets = Buckets()
     app.state.live = live.make_live()
+    app.state.signatures = Signatures()
     app.state.door = Door()
     app.state.kept = Kept()
     app.state.aggregates = Aggregates()
@@ -63,6 +66,7 @@ def make_app(sites: Sites) -> FastAPI:
     app.include_router(live.router, responses=PROBLEMS)
     app.include_router(pages.router)
     app.include_router(tree.router)
+    app.include_router(hooks.router)
     return app
 
 

@@ -15,6 +15,7 @@ from conveyor.errors import (
     Fault,
     Forbidden,
     ForeignPage,
+    HookRefused,
     LedgerBroken,
     NotPossible,
     NotRecognized,
@@ -38,6 +39,7 @@ _BY_KIND: tuple[tuple[type[ConveyorError], HTTPStatus], ...] = (
     (NotRecognized, HTTPStatus.UNAUTHORIZED),
     (Forbidden, HTTPStatus.FORBIDDEN),
     (ForeignPage, HTTPStatus.FORBIDDEN),
+    (HookRefused, HTTPStatus.FORBIDDEN),
     (TooManyTries, HTTPStatus.TOO_MANY_REQUESTS),
 )
 _BY_FAULT = {

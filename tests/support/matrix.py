@@ -27,6 +27,7 @@ OPEN = {
     "/readyz": "whether the store can be read, and what is wrong with the configuration",
     "/api/v1/openapi.json": "what the API is; it tells nothing of the site",
     "/static/{digest}/{name}": "styles and scripts, the same on every site",
+    "/hooks/{kind}": "what comes in is signed, with a secret that forges have",
     "/sign-in": "who signs in is nobody yet",
     "/sign-in/provider": "who signs in is nobody yet",
     "/sign-in/provider/answer": "who signs in is nobody yet",
@@ -35,7 +36,7 @@ OPEN = {
 }
 # From the least to the most.
 ORDER = (Permission.READ, Permission.VOTE, Permission.RETRY, Permission.PROMOTE, Permission.ADMIN)
-VALUES = {"target": "debian-12-amd64", "package": "nova", "name": "nova"}
+VALUES = {"kind": "github", "target": "debian-12-amd64", "package": "nova", "name": "nova"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -97,6 +97,7 @@ def test_nothing_needs_to_be_set(folder: Path) -> None:
             rate_limit=1200,
             oidc=None,
             dlrn_target=None,
+            hooks={},
         ),
         polling=Polling(interval=300, at_once=8, per_host=4, time_limit=60, retry_start=60, retry_limit=3600),
         mirrors=(),
@@ -236,6 +237,7 @@ def test_the_file_sets_everything(folder: Path) -> None:
             rate_limit=90,
             oidc=None,
             dlrn_target="centos-10-x86_64",
+            hooks={},
         ),
         polling=Polling(interval=7200, at_once=16, per_host=2, time_limit=30, retry_start=90, retry_limit=86400),
         mirrors=(

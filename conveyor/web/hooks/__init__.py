@@ -1,0 +1,1 @@
+"""Webhooks in: forges say that something was pushed."""
