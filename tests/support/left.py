@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -31,6 +32,19 @@ def sleepers(argument: str) -> int:
             found += (folder / "cmdline").read_bytes() == f"sleep\0{argument}\0".encode()
         except OSError:
             continue
+    return found
+
+
+def naming(text: str) -> list[int]:
+    """Process ids of those but this one that have a text in their arguments."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            named = text.encode() in (folder / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if named and int(folder.name) != os.getpid():
+            found.append(int(folder.name))
     return found
 
 
