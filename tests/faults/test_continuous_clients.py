@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.cases import ALL
 from tests.support import publisher, soundness
 from tests.support.clients import Apt, Dnf, Place
 from tests.support.keys import Keys
@@ -24,8 +25,8 @@ from tests.support.webserver import WebServer, free_port, serving
 
 pytestmark = pytest.mark.integration
 
-UPDATES = 30
-LIMIT = 240.0
+UPDATES = 30 if ALL else 15
+LIMIT = 480.0
 # apt asks for what a repository need not have.
 OPTIONAL = ("InRelease", "Release.gpg")
 # Short, and longer than a client needs from the first file that it asks for to the last one.

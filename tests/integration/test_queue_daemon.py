@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from conveyor.model.build import Outcome, Stage, State
+from conveyor.model.event import EventKind
 from conveyor.model.watch import Side
 from tests.support.daemons import QuickSite, site_of
 from tests.support.site import DEB, wait_for
@@ -79,13 +80,14 @@ def test_a_failure_is_explained_and_tried_again_on_request(site: QuickSite) -> N
 
 def test_an_error_is_tried_again_and_then_given_up(site: QuickSite) -> None:
     (number,) = site.queue_pushed("error")
-    daemon = site.daemon("--no-poll", env={"CONVEYOR_DAEMON_RETRIES": "1", "CONVEYOR_DAEMON_RETRY_WAIT": "20s"})
+    daemon = site.daemon("--no-poll", env={"CONVEYOR_DAEMON_RETRIES": "1", "CONVEYOR_DAEMON_RETRY_WAIT": "10s"})
     site.wait(number, lambda build: build.not_before is not None, "the wait for another try")
     answer = why(site, str(number))
     assert answer["state"] == "queued"
     assert answer["summary"].startswith("its last attempt errored; it is tried again at ")
     assert any("it errored once, the last time because" in line for line in answer["lines"])
-    wait_for(lambda: "is not tried again by itself" in str(why(site, str(number))), "it to be given up", 90)
+    wait_for(lambda: site.events(EventKind.GAVE_UP), "it to be given up")
+    assert "is not tried again by itself" in str(why(site, str(number)))
     daemon.stop()
 
 
@@ -94,7 +96,8 @@ def test_a_pause_holds_back_what_is_pushed_until_it_ends(site: QuickSite) -> Non
     say(site, "pause", "--package", "hello", "--note", "gate is red")
     daemon = site.daemon("--no-poll")
     (number,) = site.queue()
-    wait_for(lambda: asked(site, "queue")["daemon"]["runs"], "the daemon", 60)
+    wait_for(lambda: daemon.said("daemon started"), "the daemon")
+    assert asked(site, "queue")["daemon"]["runs"]
     answer = why(site, str(number))
     assert "gate is red" in answer["summary"]
     assert answer["hint"] == "conveyor resume --package hello"
@@ -110,8 +113,9 @@ def test_a_poll_finds_at_once_what_was_pushed(site: QuickSite) -> None:
     old = site.upstream.head
     site.push("sleep 0")
     daemon = site.daemon()
-    wait_for(lambda: asked(site, "status")["builds"], "the first poll", 60)
+    site.seen()
     site.in_the_trunk(1)
+    assert asked(site, "status")["builds"]
     answer = why(site, old[:12])
     assert (answer["state"], answer["name"]) == ("not built", old)
     assert "before that was followed" in answer["summary"]
@@ -119,15 +123,17 @@ def test_a_poll_finds_at_once_what_was_pushed(site: QuickSite) -> None:
     sha = site.push("fail")
     assert "nothing that was fetched of hello begins with" in why(site, sha, "--package", "hello")["summary"]
     assert "no daemon" not in say(site, "poll", "hello")
-    wait_for(lambda: why(site, sha)["state"] == "failed", "the poll and the build", 90)
+    wait_for(lambda: site.events(EventKind.FAILED), "the poll and the build")
     answer = why(site, sha)
+    assert answer["state"] == "failed"
     assert "it is there because: the upstream has a new commit" in str(answer["because"][0]["lines"])
     assert why(site, f"{DEB}/consistent")["state"] in {"newest", "held back"}
 
     site.upstream.delete_branch("master")
     say(site, "poll", "hello")
     gone = "the followed branch of its upstream repository is gone"
-    wait_for(lambda: gone in why(site, "hello")["summary"], "the branch to be missed", 90)
+    wait_for(lambda: site.events(EventKind.BRANCH_GONE), "the branch to be missed")
+    assert gone in why(site, "hello")["summary"]
     assert any("its branch master has been gone since" in line for line in why(site, "hello")["lines"])
     with site.books() as books:
         assert books.watch.heads()["hello", Side.UPSTREAM].sha is None
