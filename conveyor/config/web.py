@@ -120,7 +120,6 @@ class OidcEntry(Entry):
     )
     allowed_groups: list[str] = Field([], examples=['["packagers"]'])
     allowed_users: list[str] = Field([], examples=['["ada"]'])
-    dlrn_target: str | None
 
 
 class WebEntry(Entry):
