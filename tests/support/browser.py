@@ -52,5 +52,6 @@ def pages_of(folder: Path) -> Mapping[str, str]:
         "target": f"/targets/{DEB}",
         "snapshot": f"/targets/{DEB}/snapshots/tested",
         "diff": f"/targets/{DEB}/diff?before={snapshots[-1]}&after=current",
+        "sign-in": "/sign-in",
         "error": "/packages/nvoa",
     }
