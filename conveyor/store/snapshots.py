@@ -85,17 +85,20 @@ def is_published(
         there: that retention has not removed its snapshot, too.
     """
     found = (
-        exists(entry.c.build_id)
+        select(entry.c.build_id)
         .where(upstream_commit.c.upstream_sha == func.substr(commit, 1, SHA1_DIGITS), commit == COMMIT_ID)
-        .where(build.c.commit_id == upstream_commit.c.id, build.c.target == target, entry.c.build_id == build.c.id)
-        .where(entry.c.published_at.is_not(None))
+        # Not by the target's index, which SQLite would take, and look at all of the target's builds.
+        .where(build.c.commit_id == upstream_commit.c.id, build.c.target + "" == target)
+        .where(entry.c.build_id == build.c.id, entry.c.published_at.is_not(None))
+        .limit(1)
     )
     if component is not None:
         found = found.where(entry.c.component == component)
     if there:
         gone = exists(collected_snapshot.c.build_id).where(collected_snapshot.c.build_id == entry.c.build_id)
         found = found.where(~gone.correlate(entry))
-    return found.correlate(commit.table)
+    # No EXISTS: PostgreSQL would join all of the target's builds first.
+    return found.correlate(commit.table).scalar_subquery().is_not(None)
 
 
 def mark_collected(connection: Connection, builds: Collection[int], at: datetime) -> None:

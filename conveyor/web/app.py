@@ -16,6 +16,7 @@ from conveyor.web.api.router import router as api
 from conveyor.web.api.stream import Hub
 from conveyor.web.dlrn import router as dlrn
 from conveyor.web.dlrn.aggregates import Aggregates
+from conveyor.web.dlrn.metrics import Counted
 from conveyor.web.headers import SafeHeaders
 from conveyor.web.hooks import routes as hooks
 from conveyor.web.hooks.signatures import Signatures
@@ -53,6 +54,7 @@ def make_app(sites: Sites) -> FastAPI:
     app.state.kept = Kept()
     app.state.aggregates = Aggregates()
     app.state.sign_ins = provided.SignIns()
+    app.state.counted = Counted()
     app.add_middleware(Auditing, sites=sites)
     app.add_middleware(SafeHeaders)
     app.add_middleware(RequestIds)

@@ -60,6 +60,8 @@ def register(app: FastAPI) -> None:
 
 def status_of(error: ConveyorError) -> HTTPStatus:
     """The status code that an error is answered with."""
+    if isinstance(error, dlrn.Refused):
+        return error.status
     fitting = (status for kind, status in _BY_KIND if isinstance(error, kind))
     return next(fitting, _BY_FAULT[error.fault])
 

@@ -16,6 +16,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from conveyor.model.build import Outcome, State
 from conveyor.model.event import EventKind, NewEvent
 from conveyor.model.notice import Channel, NewNotice
+from conveyor.model.promotion import VotesWanted
 from conveyor.model.queue import Change, NewBuild, Priority, Reason, ReasonKind
 from conveyor.model.search import Query
 from conveyor.model.watch import Head, Side
@@ -86,6 +87,11 @@ FILL = (
     f"""
     INSERT INTO notice {NUMBERS} SELECT n, 'mail', 'm' || (n % 50), n, {NAME}, 's', 'b', {{at}}, {{at}}, 0, {{at}},
     NULL, '' FROM number WHERE n % 4 = 0
+    """,
+    """
+    INSERT INTO vote (subject, target, job, success, url, notes, voter, at)
+    SELECT upstream_sha || '_' || substr(packaging_sha, 1, 8), '', 'job' || (id % 7), true, '', '', 'ci', {at}
+    FROM upstream_commit WHERE id % 10 = 0
     """,
     f"INSERT INTO counter VALUES ('events', {BUILDS}), ('outbox', {BUILDS})",
     f"UPDATE counter SET value = {BUILDS} WHERE name = 'queue'",
@@ -297,6 +303,13 @@ CALLS: dict[str, Callable[[Books], object]] = {
     "how many notices wait": lambda books: books.outbox.sizes(),
     "the next notice": lambda books: books.outbox.next_due("m7", "p0"),
     "which events are told": lambda books: books.outbox.told(),
+    "the latest vote": lambda books: books.votes.newest(VotesWanted(target="t1", limit=1)),
+    "the latest vote of a job": lambda books: books.votes.newest(VotesWanted(target="t1", job="job3", limit=1)),
+    "the latest vote of a job that never voted": lambda books: books.votes.newest(VotesWanted(target="t1", job="x")),
+    "the latest vote on what is there": lambda books: books.votes.newest(
+        VotesWanted(target="t1", component="c", there=True, limit=1)
+    ),
+    "the latest promotions": lambda books: books.ledger.promotions("t1"),
     "the newest of all builds": lambda books: books.lookup.search(Query()),
     "an old page": lambda books: books.lookup.search(Query(before=5_000)),
     "a page of a package with many": lambda books: books.lookup.search(Query(packages=("p0",), before=5_000)),

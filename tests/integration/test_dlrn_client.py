@@ -232,6 +232,12 @@ class TestCommands:
         assert (there.site / "data/repos" / RPM / "tested").resolve().name == repo_id(4)
         listed = there.good("promotion-get", "--promote-name", "tested", "--limit", "1", auth=False)
         assert listed == [promoted]
+        with opened(there.site) as conveyor:
+            deeds = [entry.deed for entry in conveyor.audit.newest(limit=2)]
+        assert [(deed.actor, deed.action, deed.subject) for deed in deeds] == [
+            ("ci", "POST /api/promote", "tested"),
+            ("ci", "POST /api/report_result", repo_id(4)),
+        ]
         # Once more changes nothing.
         assert there.good("repo-promote", *hashes(4), "--promote-name", "tested") == promoted
 

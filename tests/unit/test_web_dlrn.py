@@ -419,6 +419,7 @@ class TestWhatIsAsked:
         assert firm.get("components", DEB).json() == {"components": ["compute"]}
         assert "nowhere" in refused(firm.get("components", "nowhere"), 404)
         refused(firm.get("components", "..%2f.."), 404)
+        assert firm.client.get("/repos/nowhere/report.html").status_code == 404
 
     def test_the_site_may_choose_the_target(self, tmp_path: Path) -> None:
         with serving(tmp_path, repos=REPOS, settings=f'[web]\ndlrn_target = "{DEB}"\n') as client:

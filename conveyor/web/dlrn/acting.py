@@ -15,6 +15,7 @@ from conveyor.model.build import Outcome, State
 from conveyor.model.promotion import LedgerEntry, PromotionPolicy, Vote
 from conveyor.pipeline.pointing.promote import Asked, check_name
 from conveyor.pipeline.pointing.voting import Ballot
+from conveyor.web.access.auditing import Noting
 from conveyor.web.access.guard import Operator, Promoter, Voter
 from conveyor.web.dlrn import documents
 from conveyor.web.dlrn.aggregates import Aggregates, Known
@@ -25,31 +26,36 @@ from conveyor.web.dlrn.tested import last_tested
 from conveyor.wiring import make_controls, make_voting
 
 NOTE = "through DLRN's API"
+# How many commits of a batch the audit log has, and how many characters of each.
+NOTED, NOTED_LENGTH = 50, 200
 
 router = APIRouter()
 
 
 @router.post("/api/last_tested_repo")
-def use_last_tested_repo(who: Voter, place: There, given: Parameters) -> Response:
+def use_last_tested_repo(who: Voter, place: There, given: Parameters, noting: Noting) -> Response:
     """The repository that a test should take, and a vote that says that it runs on it."""
     asked = given.as_(UseTested)
     found = last_tested(place, asked)
     repo = place.repo(found.subject)
+    noting.about(repo.commit, target=place.target, job=asked.reporting_job_id)
     ballot = Ballot(commit=repo.commit, target=place.target, job=asked.reporting_job_id, success=None, user=who.name)
     return reply(documents.tested(repo, _cast(place, ballot)), HTTPStatus.CREATED)
 
 
 @router.post("/api/report_result")
-def report_result(who: Voter, place: There, given: Parameters, aggregates: Known) -> Response:
+def report_result(who: Voter, place: There, given: Parameters, aggregates: Known, noting: Noting) -> Response:
     """A vote on a commit, or on an aggregated repository file."""
     asked = given.as_(Result)
     repo = _voted_on(place, asked)
     if repo is None and aggregates.commit(place, asked.aggregate_hash or "") is None:
         raise Refused(HTTPStatus.BAD_REQUEST, f"aggregate_hash not found for {place.target}")
+    subject = repo.commit if repo is not None else asked.aggregate_hash or ""
+    noting.about(subject, target=place.target, job=asked.job_id, success=asked.success)
     vote = _cast(
         place,
         Ballot(
-            commit=repo.commit if repo is not None else asked.aggregate_hash or "",
+            commit=subject,
             target=place.target,
             job=asked.job_id,
             success=asked.success,
@@ -65,18 +71,22 @@ def report_result(who: Voter, place: There, given: Parameters, aggregates: Known
 
 
 @router.post("/api/promote")
-def promote(who: Promoter, place: There, given: Parameters, aggregates: Known) -> Response:
+def promote(who: Promoter, place: There, given: Parameters, aggregates: Known, noting: Noting) -> Response:
     """Move a promotion to a commit's repository, if it has all that repos.yaml asks for."""
-    return _promoted(place, who, [given.as_(Promote)], aggregates)
+    forms = [given.as_(Promote)]
+    _note(noting, place, forms)
+    return _promoted(place, who, forms, aggregates)
 
 
 @router.post("/api/promote-batch")
-def promote_batch(who: Promoter, place: There, given: Parameters, aggregates: Known) -> Response:
+def promote_batch(who: Promoter, place: There, given: Parameters, aggregates: Known, noting: Noting) -> Response:
     """Do several promotions, all of them or none.
 
     Of several commits for one name, the repository is that of the one published last, which has to hold the others.
     """
-    return _promoted(place, who, given.batch(), aggregates)
+    forms = given.batch()
+    _note(noting, place, forms)
+    return _promoted(place, who, forms, aggregates)
 
 
 @router.post("/api/remote/import")
@@ -94,9 +104,10 @@ def import_remote(_who: Operator, given: Parameters) -> Response:
 
 
 @router.post("/api/recheck_package")
-def recheck_package(who: Operator, place: There, given: Parameters) -> Response:
+def recheck_package(who: Operator, place: There, given: Parameters, noting: Noting) -> Response:
     """Try the latest build of a package again, if it did not succeed."""
     package = given.as_(Recheck).package_name
+    noting.about(package, target=place.target)
     site = place.site
     latest = site.conveyor.store.builds(package=package, target=place.target, trunk=True, limit=1)
     where = f"{package} for {place.target}"
@@ -154,6 +165,12 @@ def _promoted(place: Place, who: Principal, forms: Sequence[Promote], aggregates
     moved = place.site.conveyor.promoter.promote_all(asked)
     entry = _entry(place, forms[-1].promote_name, moved)
     return reply(documents.promotion(place, entry, aggregates.of(place, entry.step.after)), HTTPStatus.CREATED)
+
+
+def _note(noting: Noting, place: Place, forms: Sequence[Promote]) -> None:
+    """Have the audit log tell what is promoted."""
+    names = ", ".join(dict.fromkeys(form.promote_name for form in forms))
+    noting.about(names, target=place.target, commits=[told(form)[:NOTED_LENGTH] for form in forms[:NOTED]])
 
 
 def _entry(place: Place, name: str, moved: Sequence[LedgerEntry]) -> LedgerEntry:

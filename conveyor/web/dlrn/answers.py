@@ -64,8 +64,6 @@ def status_of(error: ConveyorError, usual: HTTPStatus) -> HTTPStatus:
         error: the error.
         usual: what Conveyor's own API answers it with.
     """
-    if isinstance(error, Refused):
-        return error.status
     if isinstance(error, PromotionRefused):
         return HTTPStatus.CONFLICT
     if isinstance(error, UnknownName) or usual is HTTPStatus.UNPROCESSABLE_ENTITY:
