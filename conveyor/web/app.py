@@ -28,6 +28,9 @@ from conveyor.web.requestid import RequestIds
 from conveyor.web.site import Sites
 from conveyor.web.tree import routes as tree
 
+# Of what is sent, more is not read: webhooks are the largest of it, and are told so in their own words.
+LARGEST_BODY = 5 * 2**20
+
 
 def make_app(sites: Sites) -> FastAPI:
     """What answers requests.
@@ -39,6 +42,7 @@ def make_app(sites: Sites) -> FastAPI:
         title="Conveyor",
         version=__version__,
         openapi_url="/api/v1/openapi.json",
+        max_body_size=LARGEST_BODY,
         docs_url=None,
         redoc_url=None,
         openapi_tags=TAGS,
