@@ -44,9 +44,9 @@ test: lint .cache/rpm-distribution .cache/provider ## everything, with the real 
 	$(AS_ROOT) $(BIN)/python containers/rpm-distribution/make.py --output $@
 
 # People sign in with it in tests. An environment of its own: it brings a package `tests`.
-.cache/provider:
-	$(PYTHON) -m venv $@
-	$@/bin/pip install --quiet --disable-pip-version-check 'canaille[oidc]==0.3.*' || { rm -rf $@; exit 1; }
+.cache/provider: containers/host/provider.txt
+	$(PYTHON) -m venv --clear $@
+	$@/bin/pip install --quiet --disable-pip-version-check --requirement containers/host/provider.txt || { rm -rf $@; exit 1; }
 
 demo: setup .cache/rpm-distribution ## build two libraries and nova as RPMs and debs, and install from their repositories
 	$(AS_ROOT) $(BIN)/python containers/demo/demo.py
