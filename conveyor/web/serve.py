@@ -13,12 +13,15 @@ from fastapi import FastAPI
 from conveyor.errors import UserError
 from conveyor.web.api.stream import Hub
 from conveyor.web.app import make_app
+from conveyor.web.patience import PatientProtocol
 from conveyor.web.site import Sites
 
 # How long a client may keep a connection open without asking for anything, and how long answers may take to end when
 # the server stops, in seconds.
 KEEP_ALIVE = 30
 STOP_WITHIN = 5
+# Those beyond are told to come back: each has buffers.
+MOST_CONNECTIONS = 4000
 
 
 def serve(sites: Sites, listen: str) -> None:
@@ -38,6 +41,9 @@ def serve(sites: Sites, listen: str) -> None:
         access_log=False,
         log_level="warning",
         server_header=False,
+        http=PatientProtocol,
+        ws="none",
+        limit_concurrency=MOST_CONNECTIONS,
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=STOP_WITHIN,
     )

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from tests.support.web import REPOS
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 30.0
+PROGRAM = "conveyor.cli.main"
 
 
 @dataclass(slots=True)
@@ -54,28 +55,40 @@ class WebProcess:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def connections(self) -> int:
+        """How many sockets it has open."""
+        found = 0
+        for file in Path(f"/proc/{self.process.pid}/fd").iterdir():
+            with suppress(FileNotFoundError):  # closed meanwhile
+                found += str(file.readlink()).startswith("socket:")
+        return found
+
     def connect(self) -> socket.socket:
         """A bare connection to it."""
         return socket.create_connection(("127.0.0.1", self.port), PATIENCE)
 
 
 @contextmanager
-def web_process(folder: Path, *, repos: str = REPOS, settings: str = "", port: int = 0) -> Iterator[WebProcess]:
+def web_process(
+    folder: Path, *, repos: str = REPOS, settings: str = "", port: int = 0, program: str = PROGRAM
+) -> Iterator[WebProcess]:
     """Serve a site whose files are made in the folder."""
     data = folder / "data"
     data.mkdir(exist_ok=True)
     (folder / "repos.yaml").write_text(repos)
     (folder / "conveyor.toml").write_text(f'data_dir = "{data}"\n{settings}')
-    with running(folder, port or free_port()) as made:
+    with running(folder, port or free_port(), program=program) as made:
         yield made
 
 
 @contextmanager
-def running(folder: Path, port: int, environment: Mapping[str, str] | None = None) -> Iterator[WebProcess]:
+def running(
+    folder: Path, port: int, environment: Mapping[str, str] | None = None, program: str = PROGRAM
+) -> Iterator[WebProcess]:
     """Serve the site in a folder, whose data is below it, on a port of 127.0.0.1."""
     own = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], "CONVEYOR_DATA_DIR": str(folder / "data")}
     with subprocess.Popen(
-        [sys.executable, "-m", "conveyor.cli.main", "serve", "--listen", f"127.0.0.1:{port}"],
+        [sys.executable, "-m", program, "serve", "--listen", f"127.0.0.1:{port}"],
         cwd=folder,
         env={**own, **(environment or {})},
         stderr=subprocess.DEVNULL,
