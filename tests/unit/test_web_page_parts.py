@@ -42,7 +42,15 @@ def test_a_link_tells_nobody_where_it_was_and_hides_passwords() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "told"),
-    [(None, "–"), (0.04, "0.0 s"), (9.94, "9.9 s"), (59, "59 s"), (61, "1 min 01 s"), (7260, "2 h 01 min")],  # noqa: RUF001
+    [
+        (None, "–"),  # noqa: RUF001
+        (0.04, "0.0 s"),
+        (9.94, "9.9 s"),
+        (59, "59 s"),
+        (61, "1 min 01 s"),
+        (7260, "2 h 01 min"),
+        (176400, "2 d 1 h"),
+    ],
 )
 def test_durations(seconds: float | None, told: str) -> None:
     assert duration(seconds) == told

@@ -381,3 +381,11 @@ def _entries(client: TestClient, path: str) -> list[ElementTree.Element]:
     for name in ("id", "title", "updated"):
         assert feed.findtext(f"{ATOM}{name}")
     return feed.findall(f"{ATOM}entry")
+
+
+def test_a_target_that_nothing_is_built_for_takes_no_room(tmp_path: Path) -> None:
+    unused = REPOS.replace("targets:\n", "targets:\n  debian-11-amd64: {format: deb, suite: bullseye}\n", 1)
+    with serving(tmp_path, repos=unused) as client:
+        front = client.get("/").text
+    assert TARGET in front
+    assert "debian-11-amd64" not in front

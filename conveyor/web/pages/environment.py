@@ -23,6 +23,7 @@ _KIBI = 1024
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _MINUTE = 60
 _HOUR = 3600
+_DAY = 24 * _HOUR
 # Seconds below which a tenth of one tells something.
 _SHORT = 10
 LINE = 200
@@ -109,7 +110,9 @@ def duration(seconds: float | None) -> str:
         return f"{whole} s"
     if whole < _HOUR:
         return f"{whole // _MINUTE} min {whole % _MINUTE:02} s"
-    return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE:02} min"
+    if whole < 2 * _DAY:
+        return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE:02} min"
+    return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
 
 
 def size(number: int) -> str:

@@ -200,28 +200,34 @@ def _answer(pages: Pages, look: Look, kept: Kept, template: str, wanted: Filter,
 
 
 def _front(site: Site, look: Look, kept: Kept, wanted: Filter, page: int) -> Front:
-    rows = list(rows_of(site, look))
+    targets = used_targets(site, look)
+    rows = list(rows_of(site, look, targets))
     return Front(
         verdict=verdict(look, rows),
-        targets=tuple(_card(site, look, kept, target) for target in site.repos.targets),
-        all_targets=tuple(site.repos.targets),
+        targets=tuple(_card(site, look, kept, target) for target in targets),
+        all_targets=targets,
         running=look.queue.running,
         idle="" if look.queue.daemon.runs else "No daemon is running: conveyor daemon starts one.",
         waiting=_waiting(site, look, kept),
         filter=wanted,
-        grid=grid(tuple(site.repos.targets), rows, wanted, page),
+        grid=grid(targets, rows, wanted, page),
         broken=tuple((row.package, each) for row in rows for each in row.cells if each.is_broken),
     )
 
 
-def rows_of(site: Site, look: Look) -> Iterator[Row]:
-    """All packages, on all targets."""
+def used_targets(site: Site, look: Look) -> tuple[str, ...]:
+    """The targets that anything is built for, or was published for; all where there are none of these."""
+    used = {*site.repos.built_targets, *(each.target for each in look.standings if each.commit is not None)}
+    return tuple(target for target in site.repos.targets if target in used) or tuple(site.repos.targets)
+
+
+def rows_of(site: Site, look: Look, targets: Sequence[str]) -> Iterator[Row]:
+    """All packages, on these targets."""
     for name, package in site.repos.packages.items():
         yield Row(
             package=name,
             cells=tuple(
-                shown(target, look.cells.get((name, target)), wanted=target in package.targets)
-                for target in site.repos.targets
+                shown(target, look.cells.get((name, target)), wanted=target in package.targets) for target in targets
             ),
         )
 
