@@ -246,7 +246,9 @@ class TestRefusals:
             assert answer.json()["status"] == status
 
     def test_who_acts_needs_the_permission(self, looked_at: Served) -> None:
-        acts = [(method, path) for method, path, _ in described(looked_at) if method != "get"]
+        acts = [
+            (method, path) for method, path, _ in described(looked_at) if method != "get" and path.startswith("/api/v1")
+        ]
         assert len(acts) >= 11
         for method, template in acts:
             path = template.replace("{number}", "6").replace("{name}", "nova").replace("{commit}", "3")
