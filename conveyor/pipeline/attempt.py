@@ -52,15 +52,16 @@ class Attempt:
     def running(self, stage: Stage) -> Iterator[None]:
         """Time a stage, and tell of its beginning and end."""
         self.stage = stage
-        self.write(f"== {stage} ==")
-        self._offset = self.log.stat().st_size
-        self._progress.started(self.build, stage)
         marker = self.folder / STAGE_FILE
-        with suppress(OSError):  # only those who look miss it
-            marker.write_text(stage, encoding="utf-8")
         started = time.monotonic()
         failed = True
+        # Who stops it as soon as the log tells of it stops this stage.
         try:
+            self.write(f"== {stage} ==")
+            self._offset = self.log.stat().st_size
+            self._progress.started(self.build, stage)
+            with suppress(OSError):  # only those who look miss it
+                marker.write_text(stage, encoding="utf-8")
             yield
             failed = False
         finally:
