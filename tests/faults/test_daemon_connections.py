@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
+from conveyor.model.event import EventKind
 from tests.fakes import postgresql
 from tests.faults.cases import ALL
 from tests.support.daemons import QuickSite
@@ -84,6 +85,8 @@ def test_the_daemon_loses_the_store_around_each_transaction(
         if point.transaction in ENDINGS:
             assert daemon.end() == ENDINGS[point.transaction]
             daemon = work.started()
+        if point.transaction == "SqlEvents.record":
+            wait_for(lambda: site.events(EventKind.CONFIGURATION_LOADED), "what the store did not take")
         site.seen()
         site.built()
     assert ends_well(site, daemon) == []
