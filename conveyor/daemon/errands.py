@@ -7,6 +7,7 @@ from queue import SimpleQueue
 from threading import Event
 
 from conveyor.daemon.chores import Chores
+from conveyor.daemon.diary import Diary
 from conveyor.daemon.guard import Guard
 from conveyor.daemon.jobs import Jobs
 from conveyor.daemon.log import Log
@@ -46,6 +47,7 @@ class Errands:
         chores: carries out what is done by a process of its own.
         inbox: where the main thread is told.
         guard: keeps what goes wrong from the others.
+        diary: what the daemon tells.
         log: the daemon's.
 
     Attributes:
@@ -62,6 +64,7 @@ class Errands:
         chores: Chores,
         inbox: SimpleQueue[object],
         guard: Guard,
+        diary: Diary,
         log: Log,
     ) -> None:
         self._load = load
@@ -69,6 +72,7 @@ class Errands:
         self._chores = chores
         self._inbox = inbox
         self._guard = guard
+        self._diary = diary
         self._log = log
         self._files = Files(site.settings, site.read_at)
         self._polling = Polling(site)
@@ -237,4 +241,4 @@ class Errands:
             summary=f"the one before stays in use: {error.summary}",
             detail={"mistakes": list(error.details)},
         )
-        self._site.conveyor.events.record([event], self._site.conveyor.clock.now())
+        self._diary.tell(event)

@@ -12,6 +12,7 @@ from queue import Empty, SimpleQueue
 
 from conveyor.command import Process
 from conveyor.daemon.chores import Chores
+from conveyor.daemon.diary import Diary
 from conveyor.daemon.dispatch import Dispatcher
 from conveyor.daemon.errands import Errands
 from conveyor.daemon.guard import Guard
@@ -117,6 +118,7 @@ class Daemon:
         self._scheduler = make_scheduler(site.settings, site.repos)
         reader = QueueReader(self._scheduler, conveyor.queue, conveyor.events)
         self._dispatcher = Dispatcher(conveyor.queue, self._scheduler, reader, self._workers, conveyor.clock, means.log)
+        self._diary = Diary(conveyor.events, conveyor.clock, self._guard)
         self._errands = Errands(
             site,
             load=means.load,
@@ -124,11 +126,13 @@ class Daemon:
             chores=self._chores,
             inbox=inbox,
             guard=self._guard,
+            diary=self._diary,
             log=means.log,
         )
         self._once = Once(self._errands, poll=options.poll) if options.once else None
         self._observer = Observer(site, means.systemd, polls=options.poll, serves=not options.once, log=means.log)
         self._lease_lost = False
+        self._set_back = False  # whether the clock was, and builds may wait for a moment that is far ahead now
         self._all_seen = False  # in a single pass: whether all that was polled is known to the scheduler
         self._tick = TICK
         self._next_turn = 0.0
@@ -222,11 +226,12 @@ class Daemon:
 
     def _turn(self) -> None:
         """Look at the queue, and hand out what can be built."""
+        self._diary.catch_up()
         self._look_at_clock()
         event = self._room.look(self._site.settings.min_free_disk)
         if event is not None:
             self._log.warning(event.summary)
-            self._record(event)
+            self._diary.tell(event)
         if not self._lease_lost:
             self._dispatcher.look(hand_out=self._stop.phase is Phase.RUNNING and not self._room.low)
 
@@ -247,15 +252,16 @@ class Daemon:
 
     def _look_at_clock(self) -> None:
         jump = self._jumps.look()
-        if not jump:
-            return
-        way = "on" if jump > 0 else "back"
-        self._log.warning("the clock has jumped", seconds=round(jump, 1))
-        self._tell(EventKind.CLOCK_JUMPED, f"the clock has jumped {way} by {abs(jump):.0f} s", {"seconds": jump})
-        self._jobs.put_right()
-        if jump < 0:
+        if jump:
+            way = "on" if jump > 0 else "back"
+            self._log.warning("the clock has jumped", seconds=round(jump, 1))
+            self._tell(EventKind.CLOCK_JUMPED, f"the clock has jumped {way} by {abs(jump):.0f} s", {"seconds": jump})
+            self._jobs.put_right()
+            self._set_back |= jump < 0
+        if self._set_back:
             wait = timedelta(seconds=self._site.settings.daemon.retry_wait)
             self._site.conveyor.queue.forget_waits(self._site.conveyor.clock.now() + wait)
+            self._set_back = False
 
     def _said(self, worker: Worker, said: Said) -> None:
         self._workers.said(worker, said)
@@ -337,11 +343,7 @@ class Daemon:
         self._tell(EventKind.DAEMON_STOPPED, f"the daemon has stopped: {self._stop.reason or 'a defect'}", {})
 
     def _tell(self, kind: EventKind, summary: str, detail: Mapping[str, object]) -> None:
-        self._record(NewEvent(kind=kind, summary=summary, detail=detail))
-
-    def _record(self, event: NewEvent) -> None:
-        conveyor = self._site.conveyor
-        self._guard("events", lambda: conveyor.events.record([event], conveyor.clock.now()))
+        self._diary.tell(NewEvent(kind=kind, summary=summary, detail=detail))
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

@@ -10,7 +10,7 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +42,7 @@ BUSY = "conveyor-busy"
 LEFT_BY_KILLED_GIT = ("*.lock", "refs/**/*.lock", "objects/pack/tmp_*", "objects/tmp_*", "objects/info/**/*.lock")
 
 TRY_AGAIN = "check the URL in repos.yaml and the way to its server, then run the same command again"
+UNTRUSTED = "compare the host's key, and make it known to the user that Conveyor runs as: docs/operating.md tells how"
 
 TRANSIENT = re.compile(
     r"could not resolve host|temporary failure in name resolution|timed out|connection (refused|reset|closed)"
@@ -51,6 +52,9 @@ TRANSIENT = re.compile(
 )
 # git only warns where every branch of an upstream ends at the cut, and fetches nothing.
 SHALLOW = re.compile(r"shallow (update|roots are) not allowed")
+HOST_KEY = re.compile(r"^Host key verification failed")
+# ssh says this a line before, and much else before that.
+OTHER_KEY = re.compile(r"^Host key for .* has changed")
 # git ends with these when an earlier line has already said what was wrong.
 SAYS_NOTHING = re.compile(r"Could not read from remote repository|index-pack failed|invalid index-pack output")
 
@@ -194,7 +198,13 @@ def _explained(url: str, error: CommandFailed) -> ConveyorError:
     if any(map(SHALLOW.search, error.details)):
         return _is_shallow(url)
     cause, details = said(error)
-    return UpstreamUnreachable(f"{shown(url)} cannot be fetched", cause=cause, hint=TRY_AGAIN, details=details)
+    hint = advice(details)
+    return UpstreamUnreachable(f"{shown(url)} cannot be fetched", cause=cause, hint=hint, details=details)
+
+
+def advice(details: Iterable[str]) -> str:
+    """What to do about what git said, line by line."""
+    return UNTRUSTED if any(map(HOST_KEY.search, details)) else TRY_AGAIN
 
 
 def said(error: CommandFailed) -> tuple[str, tuple[str, ...]]:
@@ -204,6 +214,7 @@ def said(error: CommandFailed) -> tuple[str, tuple[str, ...]]:
     # ssh has its say before git.
     before = itertools.takewhile(lambda line: not line.startswith("fatal: "), lines)
     telling = [line for line in fatal if not SAYS_NOTHING.search(line)] or [line for line in before if line]
+    telling += [line for line in lines if OTHER_KEY.search(line)]
     return CREDENTIALS.sub("***@", telling[-1]) if telling else "", tuple(filter(None, lines))
 
 

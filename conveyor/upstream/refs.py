@@ -18,7 +18,7 @@ from conveyor.errors import (
     UpstreamUnreachable,
 )
 from conveyor.model.watch import RemoteRefs
-from conveyor.upstream.fetch import TRY_AGAIN, said
+from conveyor.upstream.fetch import TRY_AGAIN, advice, said
 from conveyor.upstream.hardening import LOCAL_UPLOAD_PACK, environment, protocol_of, shown
 
 BRANCHES, TAGS = "refs/heads/", "refs/tags/"
@@ -130,4 +130,4 @@ def _explained(what: str, error: CommandFailed) -> ConveyorError:
         return CommandMissing("git is not installed", hint="run 'conveyor doctor': it names the package to install")
     kind = HostUnreachable if any(map(SILENT.search, error.details)) else UpstreamUnreachable
     cause, details = said(error)
-    return kind(what, cause=cause, hint=TRY_AGAIN, details=details)
+    return kind(what, cause=cause, hint=advice(details), details=details)

@@ -6,18 +6,22 @@ import os
 import pwd
 import secrets
 import shutil
+import signal
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from sqlalchemy import URL, create_engine, make_url, text
 
-from conveyor.command import run
+from conveyor.command import process_started, run
+from conveyor.errors import CommandFailed
 
 VARIABLE = "CONVEYOR_TEST_POSTGRESQL"
 SUPERUSER = "postgres"
+END_ONE = text("SELECT pg_terminate_backend(:number, 5000)")
 END_ALL = text(
     "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
     " WHERE pid <> pg_backend_pid() AND datname = current_database() AND backend_type = 'client backend'"
@@ -60,6 +64,12 @@ class Cluster:
         options = f"-c listen_addresses= -c unix_socket_directories={self._folder} -c fsync=off"
         run([*self._control, "-l", str(self._folder / "log"), "-o", options, "start"], timeout=60, cwd=self._folder)
 
+    def start_if_killed(self) -> None:
+        """Start it again where a test has killed it."""
+        leader = int((self._folder / "data/postmaster.pid").read_text().split()[0])
+        if process_started(leader) is None:
+            self.start()
+
     def stop(self) -> None:
         """Stop it as a kill would."""
         run([*self._control, "-m", "immediate", "stop"], timeout=60, cwd=self._folder)
@@ -79,7 +89,8 @@ def cluster() -> Iterator[Cluster]:
         try:
             yield made
         finally:
-            made.stop()
+            with suppress(CommandFailed):  # a test has killed it
+                made.stop()
     finally:
         shutil.rmtree(folder)
 
@@ -97,6 +108,38 @@ def fresh_database(of_server: URL) -> Iterator[str]:
             connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
     finally:
         engine.dispose()
+
+
+def end_connection(url: URL, number: int) -> None:
+    """End the server's process of this number, and wait for its end."""
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(END_ONE, {"number": number}).all()
+    engine.dispose()
+
+
+def kill_server(data: Path) -> None:
+    """Kill all processes of a server, as the kernel does for want of memory, and wait for their end.
+
+    Args:
+        data: its data directory.
+    """
+    leader = int((data / "postmaster.pid").read_text().split()[0])
+    os.kill(leader, signal.SIGSTOP)  # it would start others
+    doomed = [leader, *_children(leader)]
+    for pid in doomed:
+        os.kill(pid, signal.SIGKILL)
+    # The next one takes a zombie for alive.
+    while any(Path(f"/proc/{pid}").exists() for pid in doomed):
+        time.sleep(0.005)
+
+
+def _children(parent: int) -> Iterator[int]:
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            if int(fields[1]) == parent:
+                yield int(folder.name)
 
 
 def end_connections(url: str) -> None:

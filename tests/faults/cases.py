@@ -104,6 +104,17 @@ OF_THE_DAEMON = (
         test="test_postgresql_goes_away",
     ),
     Case(
+        injected="the connection to PostgreSQL ended, or its server killed with -9 and started again, before and after "
+        "each commit of a worker, and between a commit and its answer",
+        happened="what could not be recorded is built or published again, for a reason; what could be is not",
+        test="test_a_worker_loses_the_store_around_each_transaction",
+    ),
+    Case(
+        injected="the same to the daemon",
+        happened="it goes on by itself; where it could not have its lease, the next start goes on",
+        test="test_the_daemon_loses_the_store_around_each_transaction",
+    ),
+    Case(
         injected="the clock set by days, on and back",
         happened="recorded as an event; nothing waits for a moment that is far ahead, nothing is taken for dead",
         test="test_the_clock_jumps_both_ways",

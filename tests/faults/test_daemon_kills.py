@@ -7,89 +7,50 @@ import random
 import signal
 import time
 from contextlib import suppress
-from itertools import count
 
 import pytest
 
 from conveyor.model.event import EventKind
 from tests.faults.cases import ALL
 from tests.support.daemons import NO_POLL, QuickSite, RealSite, site_of
-from tests.support.kills import Point, Transactions, around
+from tests.support.kills import Transactions, around
 from tests.support.nothing_lost import ends_well
 from tests.support.site import CACHE, wait_for
+from tests.support.transacting import Building, Work
 
 pytestmark = pytest.mark.integration
 
-# What a package declares is recorded with its first build alone: no later one can be killed there.
-ONLY_ONCE = "SqlQueue.set_relations"
 KILLS = 25 if ALL else 5
 # Enough for a daemon to do everything that it does once.
 ROUND_SECONDS = 6.0
 
 
-def killed_while_it_builds(site: QuickSite) -> None:
-    """Have a daemon leave a build that nobody works on."""
-    site.push("sleep 5")
-    site.see()
-    daemon = site.daemon(NO_POLL)
-    with site.books() as books:
-        wait_for(books.store.running, "a build that runs")
-    daemon.kill()
-
-
-def killed_at(site: QuickSite, point: Point) -> None:
-    """Wait until a process has died where it was to."""
-    wait_for(lambda: Transactions(site.folder).met, f"the death at {point}", 60)
-
-
 def test_a_worker_is_killed_around_each_transaction(site: QuickSite) -> None:
-    transactions = Transactions(site.folder)
-    transactions.note()
-    for behaviour in ("sleep 0", "fail", "sleep 0"):
-        site.push(behaviour)
-        site.see()
-    daemon = site.daemon(NO_POLL)
-    site.built()
-    places = around("worker", [name for name in transactions.of("worker") if name != ONLY_ONCE], every=ALL)
-    assert len({place.transaction for place in places}) >= 6
-    for place in places:
-        transactions.die_at(place)
-        site.push("fail" if place.transaction.endswith("finish") else "sleep 0")
-        site.see()
-        killed_at(site, place)
+    transactions, building = Transactions(site.folder), Building(site)
+    points = around("worker", building.all_transactions(), every=ALL)
+    assert len({point.transaction for point in points}) >= 10
+    for point in points:
+        building.come_to(point)
+        wait_for(lambda: transactions.met, f"the death at {point}", 60)
+        building.go_on()
         site.built()
-    assert ends_well(site, daemon) == []
-    assert len(daemon.said("worker lost")) + len(daemon.said("chore")) >= len(places)
+    assert ends_well(site, building.go_on()) == []
+    print(f"killed at {[*map(str, points)]}")  # noqa: T201 - the figure of the report
 
 
 def test_the_daemon_is_killed_around_each_transaction(site: QuickSite) -> None:
     """Each time while builds wait, run, and wait to be tried again; what it had is built by the next one."""
-    transactions = Transactions(site.folder)
-    transactions.note()
-    rounds = count()
-
-    def work() -> None:
-        for behaviour in ("sleep 0", f"error-once {next(rounds)}"):
-            site.push(behaviour)
-        site.see()
-
-    work()
-    killed_while_it_builds(site)
-    assert ends_well(site) == []
-    places = around("daemon", transactions.of("daemon"), every=ALL)
-    assert len({place.transaction for place in places}) >= 6
-    for place in places:
-        work()
-        if place.transaction == "SqlStore.release":
-            killed_while_it_builds(site)
-        transactions.die_at(place)
-        daemon = site.daemon(NO_POLL)
-        if place.transaction == "SqlLeases.release":
-            wait_for(lambda: daemon.said("worker started") or daemon.process.poll(), "the daemon")  # noqa: B023
-            daemon.signal()
-        wait_for(lambda: daemon.process.poll() is not None, f"the death at {place}", 60)  # noqa: B023
+    work = Work(site)
+    points = around("daemon", work.all_transactions(), every=ALL)
+    assert len({point.transaction for point in points}) >= 9
+    for point in points:
+        daemon = work.started_for(point)
+        wait_for(lambda: daemon.process.poll() is not None, f"the death at {point}", 60)  # noqa: B023
         assert daemon.end() == -signal.SIGKILL
-    assert ends_well(site) == []
+    daemon = work.started()
+    site.seen()
+    assert ends_well(site, daemon) == []
+    print(f"killed at {[*map(str, points)]}")  # noqa: T201 - the figure of the report
 
 
 def test_everything_is_killed_again_and_again_while_commits_arrive(site: QuickSite) -> None:

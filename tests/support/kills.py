@@ -1,6 +1,6 @@
-"""Has a quick program kill itself at a transaction of the store that a test names: what a kill can be seen by.
+"""Has a quick program kill itself, or its connection to the store, at a transaction that a test names.
 
-A test writes what is to die, and where, to the file `die-at` in the folder that the programs run in; who meets it
+A test writes what is to happen, and where, to the file `fault-at` in the folder that the programs run in; who meets it
 removes the file first, so that what comes after is left alone. With a file `transactions` beside it, all are noted.
 """
 
@@ -9,52 +9,88 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from conveyor.store.database import Database
 
-ORDER = "die-at"
+ORDER = "fault-at"
+TAKEN = "fault-taken"
 NOTES = "transactions"
-BEFORE, AFTER = "before", "after"
+PROCESS_ID = text("SELECT pg_backend_pid()")
+DATA = text("SHOW data_directory")
+
+
+class Fault(StrEnum):
+    """What happens; the last two to PostgreSQL only."""
+
+    KILL = "kill"  # the process is killed
+    CONNECTION = "connection"  # the server's process for its connection is ended
+    SERVER = "server"  # all processes of the server are killed
+
+
+class When(StrEnum):
+    """When it happens."""
+
+    BEFORE = "before"  # the transaction is committed
+    UNHEARD = "unheard"  # it was committed, and that was not heard any more
+    AFTER = "after"  # it was committed
+
+
+# In the order in which they take turns where not all are tried.
+WHENS = {
+    Fault.KILL: (When.BEFORE, When.AFTER),
+    Fault.CONNECTION: (When.BEFORE, When.UNHEARD, When.AFTER),
+    Fault.SERVER: (When.UNHEARD, When.AFTER, When.BEFORE),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """Where a process dies.
+    """Where something happens.
 
     Attributes:
-        role: what it is: "daemon" or "worker".
+        role: to whom: "daemon" or "worker".
         transaction: the method of the store, such as "SqlStore.claim".
-        when: before it is committed, or after.
+        when: at which moment of it.
+        fault: what.
     """
 
     role: str
     transaction: str
-    when: str
+    when: When
+    fault: Fault = Fault.KILL
 
     def __str__(self) -> str:
-        return f"{self.role} {self.transaction} {self.when}"
+        return f"{self.role} {self.transaction} {self.when} {self.fault}"
 
 
-def around(role: str, names: Sequence[str], *, every: bool) -> list[Point]:
-    """Where to kill: before and after each transaction, or in turns.
+def around(role: str, names: Sequence[str], fault: Fault = Fault.KILL, *, every: bool) -> list[Point]:
+    """Where to have something happen: around each transaction at all moments, or at one of them in turns.
 
     Args:
-        role: what is killed.
+        role: to whom.
         names: the transactions.
+        fault: what.
         every: whether all points are wanted.
     """
-    both = [Point(role=role, transaction=name, when=when) for name in names for when in (BEFORE, AFTER)]
-    return both if every else [both[2 * place + place % 2] for place in range(len(names))]
+    whens = WHENS[fault]
+    moments = [whens if every else (whens[place % len(whens)],) for place in range(len(names))]
+    return [
+        Point(role=role, transaction=name, when=when, fault=fault)
+        for name, chosen in zip(names, moments, strict=True)
+        for when in chosen
+    ]
 
 
 class Transactions:
-    """What a folder's programs did to the store, and where one of them is to die.
+    """What a folder's programs did to the store, and where something is to happen.
 
     Args:
         folder: the folder that they run in.
@@ -77,8 +113,8 @@ class Transactions:
         """The names of those that processes of a role have made, each once, in the order in which they first came."""
         return [name for who, name in dict.fromkeys(self.noted) if who == role]
 
-    def die_at(self, point: Point) -> None:
-        """Have the next that comes there die."""
+    def order(self, point: Point) -> None:
+        """Have it happen to the next that comes there."""
         new = self._order.with_name(f"{ORDER}.new")
         new.write_text(str(point))
         new.rename(self._order)
@@ -86,11 +122,11 @@ class Transactions:
     @property
     def met(self) -> bool:
         """Whether that has happened."""
-        return not self._order.exists()
+        return not self._order.exists() and not self._order.with_name(TAKEN).exists()
 
 
 def obey(role: str) -> None:
-    """Die where a test says so.
+    """Have happen what a test says, where it says so.
 
     Args:
         role: what this process is.
@@ -98,17 +134,32 @@ def obey(role: str) -> None:
     original = Database.writing
 
     def writing(self: Database) -> AbstractContextManager[Connection]:
-        return watched(original(self), f"{role} {sys._getframe(1).f_code.co_qualname}")
+        return watched(self, f"{role} {_caller()}")
 
     @contextmanager
-    def watched(transaction: AbstractContextManager[Connection], name: str) -> Iterator[Connection]:
-        with transaction as connection:
+    def watched(database: Database, name: str) -> Iterator[Connection]:
+        with original(database) as connection:
             yield connection
-            _die_if_told(f"{name} {BEFORE}")
+            when, strike = _ordered(name, connection)
+            if when is When.BEFORE:
+                strike()
+            elif when is When.UNHEARD:
+                connection.connection.commit()
+                strike()
+                connection.execute(PROCESS_ID)  # raises what is raised where the answer to a commit is lost
         _note(name)
-        _die_if_told(f"{name} {AFTER}")
+        if when is When.AFTER:
+            strike()
 
     setattr(Database, "writing", writing)  # noqa: B010
+
+
+def _caller() -> str:
+    """The method of the store that asks for the transaction, whatever it asks through."""
+    frame = sys._getframe(2)
+    while frame.f_code.co_name.startswith("_") and frame.f_back is not None:
+        frame = frame.f_back
+    return frame.f_code.co_qualname
 
 
 def _note(name: str) -> None:
@@ -118,11 +169,37 @@ def _note(name: str) -> None:
         os.close(descriptor)
 
 
-def _die_if_told(here: str) -> None:
-    try:
-        told = Path(ORDER).read_text()
-    except FileNotFoundError:
-        return
-    if told == here:
-        Path(ORDER).unlink()
-        os.kill(os.getpid(), signal.SIGKILL)
+def _ordered(name: str, connection: Connection) -> tuple[When | None, Callable[[], None]]:
+    """When something is to happen in this transaction, and what."""
+    with suppress(FileNotFoundError):
+        told, _, fault = Path(ORDER).read_text().rpartition(" ")
+        place, _, when = told.rpartition(" ")
+        if place == name:
+            Path(ORDER).rename(TAKEN)  # nobody else does it
+            return When(when), _strike(Fault(fault), connection)
+    return None, lambda: None
+
+
+def _strike(fault: Fault, connection: Connection) -> Callable[[], None]:
+    """Does what is to happen, to this connection where it is about connections."""
+    if fault is Fault.KILL:
+        return _die
+    from tests.fakes.postgresql import end_connection, kill_server  # noqa: PLC0415 - it takes long to load
+
+    if fault is Fault.CONNECTION:
+        work: Callable[[], None] = partial(
+            end_connection, connection.engine.url, connection.execute(PROCESS_ID).scalar_one()
+        )
+    else:
+        work = partial(kill_server, Path(connection.execute(DATA).scalar_one()))
+
+    def strike() -> None:
+        work()
+        Path(TAKEN).unlink()
+
+    return strike
+
+
+def _die() -> None:
+    Path(TAKEN).unlink()
+    os.kill(os.getpid(), signal.SIGKILL)

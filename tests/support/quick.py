@@ -9,6 +9,7 @@ What a build does says the file `behaviour` of the upstream's commit, a word and
     error-until N   it errors in the first attempts: as long as the data directory has less than N files `tried-*`
     error-once NAME it errors the first time that any build is told this name
     die             the process is killed
+    die-once NAME   it is killed the first time that any build is told this name
     need FILE       it errors while the data directory has no such file: a mirror that is gone
     binary NAME     its package is called so
     large MIB       its package is that large
@@ -146,7 +147,7 @@ class QuickBuilder:
         del target, keep, argv
         return 0
 
-    def _behave(self, word: str, argument: str = "") -> None:  # noqa: C901 - a row for each word
+    def _behave(self, word: str, argument: str = "") -> None:  # noqa: C901, PLR0912 - a row for each word
         match word:
             case "sleep":
                 time.sleep(float(argument))
@@ -162,17 +163,26 @@ class QuickBuilder:
                 if tried < int(argument):
                     raise MirrorUnreachable("the mirror does not answer")
             case "error-once":
-                erred = self._data / f"erred-{argument}"
-                if not erred.exists():
-                    erred.touch()
+                if self._is_new(argument):
                     raise MirrorUnreachable("the mirror does not answer")
             case "die":
                 os.kill(os.getpid(), signal.SIGKILL)
+            case "die-once":
+                if self._is_new(argument):
+                    os.kill(os.getpid(), signal.SIGKILL)
             case "need":
                 if not (self._data / argument).exists():
                     raise MirrorUnreachable("the mirror does not answer")
             case _:
                 raise AssertionError(word)
+
+    def _is_new(self, name: str) -> bool:
+        """Whether a build is told this name for the first time."""
+        told = self._data / f"told-{name}"
+        if told.exists():
+            return False
+        told.touch()
+        return True
 
 
 def make_quick_builders(settings: Settings, repos: Repos) -> Builders:

@@ -16,7 +16,7 @@ from tests.support.quick import make_quick_builders
 CLOCK = ("LD_PRELOAD", "FAKETIME_TIMESTAMP_FILE", "FAKETIME_NO_CACHE", "FAKETIME_DONT_FAKE_MONOTONIC", "NO_FAKE_STAT")
 
 # Seconds between two times, of which nothing depends on how many there are.
-HURRY = {"RECONCILE": 1.0, "SETTLE": 1.0, "CONFIGURATION": 0.5}
+HURRY = {"RECONCILE": 1.0, "SETTLE": 1.0, "CONFIGURATION": 0.5, "NOTICES": 1.0}
 
 
 def hurry() -> None:

@@ -7,6 +7,8 @@ import os
 import shutil
 import time
 from collections import namedtuple
+from collections.abc import Sequence
+from datetime import datetime
 from io import StringIO
 from pathlib import Path
 from threading import Event
@@ -16,6 +18,7 @@ import structlog
 
 from conveyor.daemon import guard as guard_module
 from conveyor.daemon import stop
+from conveyor.daemon.diary import Diary
 from conveyor.daemon.guard import Guard
 from conveyor.daemon.jobs import Jobs
 from conveyor.daemon.jumps import Jumps
@@ -24,9 +27,12 @@ from conveyor.daemon.room import Room
 from conveyor.daemon.stop import Phase, Stop
 from conveyor.errors import Interrupted, StoreUnusable
 from conveyor.model.build import Outcome, Stage
-from conveyor.model.event import EventKind
+from conveyor.model.event import Event as RecordedEvent
+from conveyor.model.event import EventKind, NewEvent
 from conveyor.model.work import Chore, Said, SaidKind, Task, to_line, to_said, to_task
 from conveyor.wiring.configurationfiles import look
+from tests.fakes.clock import NOON, FakeClock
+from tests.fakes.events import MemoryEvents
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -182,6 +188,34 @@ class TestJobs:
         jobs.start()
         assert ran.wait(20)
         jobs.stop()
+
+
+class SilentEvents(MemoryEvents):
+    """Events of a store that does not always answer."""
+
+    answers = True
+
+    def record(self, events: Sequence[NewEvent], at: datetime) -> tuple[RecordedEvent, ...]:
+        if not self.answers:
+            raise StoreUnusable("the store does not answer")
+        return super().record(events, at)
+
+
+class TestDiary:
+    def test_what_the_store_did_not_take_is_recorded_later_in_order_and_with_its_time(self, log: Log) -> None:
+        events = SilentEvents()
+        diary = Diary(events, FakeClock(NOON), Guard(log))
+        events.answers = False
+        diary.tell(NewEvent(kind=EventKind.DISK_LOW, summary="first"))
+        diary.catch_up()
+        assert events.recorded == []
+        events.answers = True
+        diary.tell(NewEvent(kind=EventKind.DISK_FINE, summary="second"))
+        diary.catch_up()
+        assert [(event.summary, (event.at - NOON).seconds) for event in events.recorded] == [
+            ("first", 1),
+            ("second", 2),
+        ]
 
 
 class TestJumps:
