@@ -18,13 +18,10 @@ FIRST = {Format.RPM: "repodata/repomd.xml", Format.DEB: "dists/trunk/Release"}
 
 
 @pytest.mark.parametrize("package_format", list(Format))
-def test_a_commit_is_published_among_the_packages(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package_format: Format
-) -> None:
+def test_a_commit_is_published_among_the_packages(tmp_path: Path, package_format: Format) -> None:
     need(*NEEDED[package_format])
-    monkeypatch.setattr(history, "BUILDS", 4 * COUNT)
-    made = history.kept(tmp_path, package_format, publication.TARGET, COUNT)
-    assert history.kept(tmp_path, package_format, publication.TARGET, COUNT) == made
+    made = history.kept(tmp_path, package_format, publication.TARGET, COUNT, 4 * COUNT)
+    assert history.kept(tmp_path, package_format, publication.TARGET, COUNT, 4 * COUNT) == made
 
     figures = [publication.publish(made, package_format) for _ in range(2)]
 
