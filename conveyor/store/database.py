@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.exc import (
     ArgumentError,
     DBAPIError,
@@ -214,4 +214,12 @@ def _postgresql_engine(url: URL, patience: float) -> Engine:
     options = f"-c timezone=UTC -c lock_timeout={round(patience * 1000)}"
     connect_args = {"options": options, "connect_timeout": max(2, round(patience)), **_NOTICE_SILENCE}
     # A connection that was lost while nobody used it is replaced, and nobody hears of it.
-    return create_engine(url, pool_pre_ping=True, connect_args=connect_args)
+    engine = create_engine(url, pool_pre_ping=True, connect_args=connect_args)
+    event.listen(engine, "handle_error", _replace_what_does_not_answer)
+    return engine
+
+
+def _replace_what_does_not_answer(context: ExceptionContext) -> None:
+    """Replace a connection whatever looking at it says: what tidies up after a loss may complain of something else."""
+    if context.is_pre_ping:
+        context.is_disconnect = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from unittest.mock import Mock
 
 import pytest
 from sqlalchemy import create_engine, event, text
@@ -147,6 +148,16 @@ def test_between_calls_nobody_hears_of_it(books: Books, emptied_postgresql_url: 
         books.store.queue(commit(str(number)), TARGET, retry=False)
         end_connections(emptied_postgresql_url)
         assert len(books.store.builds()) == 3 + number
+
+
+def test_nor_does_it_matter_what_is_said_of_the_loss(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The driver may find an answer and not yet that it was the last one, and cannot be tidied up then."""
+    dialect = books.store._database._engine.dialect
+    complaint = dialect.loaded_dbapi.ProgrammingError("can't change 'autocommit' now")
+    with monkeypatch.context() as patch:
+        patch.setattr(dialect, "do_ping", Mock(side_effect=complaint))
+        books.store.queue(commit("another"), TARGET, retry=False)
+    assert len(books.store.builds()) == 3
 
 
 def test_threads_that_lose_their_connections_again_and_again_lose_nothing_else(
