@@ -9,7 +9,7 @@ import pytest
 from conveyor.model.event import EventKind
 from tests.fakes import postgresql
 from tests.faults.cases import ALL
-from tests.support.daemons import QuickSite
+from tests.support.daemons import Daemon, QuickSite
 from tests.support.kills import Fault, Point, Transactions, around
 from tests.support.nothing_lost import ends_well
 from tests.support.site import wait_for
@@ -18,8 +18,8 @@ from tests.support.transacting import Building, Work
 pytestmark = pytest.mark.integration
 
 LOSSES = [Fault.CONNECTION, Fault.SERVER]
-# How a daemon ends that is not there without a transaction.
-ENDINGS = {"SqlLeases.take": 3, "SqlLeases.release": 0}
+# What a daemon does once.
+AT_START = {"SqlLeases.take", "SqlOutbox.forget"}
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +45,19 @@ def points_of(role: str, transactions: Sequence[str], fault: Fault) -> list[Poin
     """Where the store is lost: all points, or at each transaction in turns by one of the faults."""
     points = around(role, transactions, fault, every=ALL)
     return points if ALL else points[LOSSES.index(fault) :: len(LOSSES)]
+
+
+def going_on(daemon: Daemon, point: Point, work: Work) -> Daemon:
+    """The daemon, or the next one where it has ended: because it was to, or because it could not start."""
+    if point.transaction == "SqlLeases.release":
+        assert daemon.end() == 0
+        return work.started()
+    wait_for(lambda: daemon.said("worker started") or daemon.process.poll() is not None, "the daemon")
+    if daemon.process.poll() is None:
+        return daemon
+    assert point.transaction in AT_START
+    assert daemon.end() == 3
+    return work.started()
 
 
 @pytest.mark.parametrize("fault", LOSSES)
@@ -75,16 +88,14 @@ def test_the_daemon_loses_the_store_around_each_transaction(
     daemon = work.started()
     for point in points:
         wait_for(lambda: daemon.said("worker started"), "the daemon")  # noqa: B023
-        if point.transaction == "SqlLeases.take":
+        if point.transaction in AT_START:
             assert daemon.stop() == 0
             transactions.order(point)
             daemon = work.started()
         else:
             work.come_to(daemon, point)
         met(transactions, cluster, point)
-        if point.transaction in ENDINGS:
-            assert daemon.end() == ENDINGS[point.transaction]
-            daemon = work.started()
+        daemon = going_on(daemon, point, work)
         if point.transaction == "SqlEvents.record":
             wait_for(lambda: site.events(EventKind.CONFIGURATION_LOADED), "what the store did not take")
         site.seen()

@@ -72,8 +72,9 @@ def test_everything_is_killed_again_and_again_while_commits_arrive(site: QuickSi
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         daemon.process.wait()
-    daemon = site.daemon()
+    daemon = site.daemon(env={"CONVEYOR_DAEMON_WORKERS": "2"})
     site.seen()
+    site.built(300)
     assert ends_well(site, daemon) == []
     starts = site.events(EventKind.DAEMON_STARTED)
     print(f"{KILLS} kills, {len(starts)} starts told of")  # noqa: T201 - the figure of the report
