@@ -15,20 +15,26 @@ from tests.support.server import served
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Chromium, without a window."""
+def chromium() -> str:
+    """Debian's Chromium."""
     if not CHROMIUM:
         pytest.skip("chromium is not installed: containers/host/packages.txt")
+    return CHROMIUM
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    """Chromium, without a window; a module's, for asyncio can run nothing else in this thread while Playwright does."""
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield started
         started.close()
 
 
 @pytest.fixture(scope="session")
-def lively(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> QuickSite:
+def lively(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> QuickSite:
     """A site full of life; nobody changes it."""
-    del browser  # without one, nothing needs the site
+    del chromium  # without one, nothing needs the site
     return Lively(tmp_path_factory.mktemp("lively")).fill()
 
 
