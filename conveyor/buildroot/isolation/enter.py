@@ -20,7 +20,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from conveyor.buildroot.isolation.kernel import MS_BIND, MS_NODEV, MS_NOSUID, attach, mount, unmount
+from conveyor.buildroot.isolation.kernel import (
+    MS_BIND,
+    MS_NODEV,
+    MS_NOSUID,
+    attach,
+    die_with,
+    mount,
+    new_process_ids,
+    unmount,
+)
 from conveyor.buildroot.isolation.users import (
     Users,
     become_root,
@@ -75,6 +84,8 @@ def main() -> int:
 
 
 def _main(spec: dict[str, Any]) -> int:
+    if os.getppid() != spec["caller"]:  # it was killed before this process came to ask for being killed with it
+        return EXIT_SETUP_FAILED
     for group in spec["cgroups"]:
         (Path(group) / "cgroup.procs").write_text(str(os.getpid()))
     os.umask(0o022)
@@ -106,12 +117,16 @@ def _run_in_sandbox(spec: dict[str, Any], merged: Path, users: Users | None, wat
     argv = [*_drop_privileges(spec), *bwrap(spec, merged, writing, rules)]
     # The sandboxed command can read the environment of bubblewrap, which is the first process that it sees.
     environment = {"PATH": os.environ["PATH"]}
-    with subprocess.Popen(
-        argv,
-        env=environment,
-        pass_fds=(writing, rules),
-        preexec_fn=_before(spec, users),  # noqa: PLW1509 - no thread runs yet
-    ) as process:
+    prepare = _before(spec, users, os.pidfd_open(os.getpid()))
+    # Else bubblewrap's child would outlive it for as long as setting up takes, and only then ask to die with it.
+    with new_process_ids():
+        started = subprocess.Popen(
+            argv,
+            env=environment,
+            pass_fds=(writing, rules),
+            preexec_fn=prepare,  # noqa: PLW1509 - no thread runs yet
+        )
+    with started as process:
         os.close(writing)
         with os.fdopen(reading) as lines, watch.ending(process):
             status = [json.loads(line) for line in lines]
@@ -121,7 +136,7 @@ def _run_in_sandbox(spec: dict[str, Any], merged: Path, users: Users | None, wat
     return next((entry["exit-code"] for entry in status if "exit-code" in entry), None)
 
 
-def _before(spec: dict[str, Any], users: Users | None) -> Callable[[], None]:
+def _before(spec: dict[str, Any], users: Users | None, parent: int) -> Callable[[], None]:
     """What the process does before it becomes the sandbox."""
 
     def prepare() -> None:
@@ -134,6 +149,7 @@ def _before(spec: dict[str, Any], users: Users | None) -> Callable[[], None]:
             _limit(resource.RLIMIT_FSIZE, spec["scratch_bytes"])
         if users is not None:
             become_root(users)
+        die_with(parent)
 
     return prepare
 
