@@ -27,7 +27,8 @@ from conveyor.buildroot.isolation.kernel import (
     attach,
     die_with,
     mount,
-    new_process_ids,
+    see_own_processes,
+    start_in_new_process_ids,
     unmount,
 )
 from conveyor.buildroot.isolation.users import (
@@ -119,18 +120,15 @@ def _run_in_sandbox(spec: dict[str, Any], merged: Path, users: Users | None, wat
     environment = {"PATH": os.environ["PATH"]}
     prepare = _before(spec, users, os.pidfd_open(os.getpid()))
     # Else bubblewrap's child would outlive it for as long as setting up takes, and only then ask to die with it.
-    with new_process_ids():
-        started = subprocess.Popen(
-            argv,
-            env=environment,
-            pass_fds=(writing, rules),
-            preexec_fn=prepare,  # noqa: PLW1509 - no thread runs yet
-        )
-    with started as process:
+    start_in_new_process_ids()
+    with subprocess.Popen(
+        argv,
+        env=environment,
+        pass_fds=(writing, rules),
+        preexec_fn=prepare,  # noqa: PLW1509 - no thread runs
+    ) as process:
         os.close(writing)
-        with os.fdopen(reading) as lines, watch.ending(process):
-            status = [json.loads(line) for line in lines]
-        process.wait()
+        status = [json.loads(line) for line in watch.read(reading, process).splitlines()]
     if watch.over:
         return KILLED
     return next((entry["exit-code"] for entry in status if "exit-code" in entry), None)
@@ -140,6 +138,7 @@ def _before(spec: dict[str, Any], users: Users | None, parent: int) -> Callable[
     """What the process does before it becomes the sandbox."""
 
     def prepare() -> None:
+        see_own_processes()  # bubblewrap looks there for its child
         if not spec["cgroups"]:
             # Each process by itself, and all of the user together: the best that there is without control groups.
             _limit(resource.RLIMIT_DATA, spec["memory"])
@@ -151,7 +150,14 @@ def _before(spec: dict[str, Any], users: Users | None, parent: int) -> Callable[
             become_root(users)
         die_with(parent)
 
-    return prepare
+    def prepare_or_tell() -> None:
+        try:
+            prepare()
+        except OSError as error:  # subprocess would not tell which
+            os.write(2, f"conveyor: the sandbox could not be set up: {error}\n".encode())
+            os._exit(EXIT_SETUP_FAILED)
+
+    return prepare_or_tell
 
 
 def _limit(kind: int, amount: int) -> None:

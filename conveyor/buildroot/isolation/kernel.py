@@ -9,13 +9,13 @@ import ctypes
 import os
 import select
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 MS_NOSUID = 2
 MS_NODEV = 4
+MS_NOEXEC = 8
 MS_BIND = 4096
+CLONE_NEWNS = 0x00020000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 PR_SET_PDEATHSIG = 1
@@ -60,22 +60,25 @@ def checked(returned: int, what: str) -> int:
     return returned
 
 
-@contextmanager
-def new_process_ids() -> Iterator[None]:
-    """A process that is started in the block is the first of a PID namespace: the kernel ends all in it with that one.
+def start_in_new_process_ids() -> None:
+    """Have the next process that this one starts be the first of a PID namespace: the kernel ends all in it with that.
+
+    No thread can be started from then on: pid_namespaces(7).
 
     Raises:
         OSError: the kernel allows none.
     """
-    own = os.open("/proc/self/ns/pid", os.O_RDONLY)
-    try:
-        checked(libc().unshare(CLONE_NEWPID), "have a PID namespace")
-        try:
-            yield
-        finally:  # no thread can be started before: pid_namespaces(7)
-            checked(libc().setns(own, CLONE_NEWPID), "leave the PID namespace")
-    finally:
-        os.close(own)
+    checked(libc().unshare(CLONE_NEWPID), "have a PID namespace")
+
+
+def see_own_processes() -> None:
+    """Have a /proc that knows the process ids of this process's PID namespace, in a mount namespace of its own.
+
+    Raises:
+        OSError: the kernel allows none.
+    """
+    checked(libc().unshare(CLONE_NEWNS), "have a mount namespace")
+    mount("proc", Path("/proc"), "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "")
 
 
 def die_with(parent: int) -> None:
