@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,10 +18,12 @@ from conveyor.buildroot.isolation.sandbox import Bind, Call, Sandbox, ScratchKin
 from conveyor.buildroot.jobs import Jobs
 from conveyor.errors import CommandTimedOut, Fault, SandboxUnusable
 from tests.fakes.processes import spawn
-from tests.support.left import groups, loops, sleepers, swept, wait
+from tests.support.left import groups, loops, naming, sleepers, swept, wait
 from tests.support.roots import LAYER, LIMITS, UID, make_sandbox, need_sandbox, running_as, script
 
 pytestmark = pytest.mark.integration
+
+MOMENTS = 20
 
 needs_groups = pytest.mark.skipif(cgroup.kind() == "none", reason="no control groups are writable here")
 
@@ -458,6 +461,43 @@ class TestKilled:
         assert [path.name.split("-")[0] for path in folders] == [str(caller)]
         assert str(tmp_path) not in Path("/proc/1/mountinfo").read_text()
         wait(lambda: swept(tmp_path / "jobs", caller))
+
+    @pytest.mark.parametrize("privileged", [False, True])
+    def test_a_kill_of_the_caller_at_any_moment_leaves_nothing_running(self, tmp_path: Path, privileged: bool) -> None:
+        """Also while one process of the chain has started the next, which has not asked yet to die with it."""
+        sandbox, mark = make_sandbox(tmp_path), f"97{os.getpid()}"
+        began = time.monotonic()
+        sandbox.run(replace(script("true"), privileged=privileged))
+        whole = time.monotonic() - began
+        with (tmp_path / "log").open("ab") as log:
+            for moment in range(MOMENTS):
+                caller = spawn(
+                    lambda: _run(sandbox, replace(script(f"sleep {mark}"), privileged=privileged), log.fileno())
+                )
+                time.sleep(whole * moment / MOMENTS)
+                os.kill(caller, signal.SIGKILL)
+                os.waitpid(caller, 0)
+        wait(lambda: naming(str(tmp_path)) == [] and sleepers(mark) == 0)
+        cgroup.sweep()
+        Jobs(tmp_path / "jobs").sweep()
+
+    @needs_groups
+    def test_the_sweep_kills_what_outlived_its_caller(self) -> None:
+        mark = f"96{os.getpid()}"
+
+        def leave() -> None:
+            with cgroup.limited(f"{os.getpid()}-0-1", memory=2**30, processes=10) as held:
+                for folder in held.folders:
+                    (folder / "cgroup.procs").write_text(str(os.getpid()))
+                subprocess.run(["sleep", mark], check=True)
+
+        caller = spawn(leave)
+        wait(lambda: sleepers(mark) == 1)
+        os.kill(caller, signal.SIGKILL)
+        os.waitpid(caller, 0)
+        assert len(groups(caller)) >= 1
+        cgroup.sweep()
+        assert (sleepers(mark), groups(caller)) == (0, [])
 
     def test_the_sweep_leaves_the_living_alone(self, tmp_path: Path) -> None:
         jobs = Jobs(tmp_path / "jobs")

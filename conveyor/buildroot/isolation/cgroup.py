@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,12 +75,24 @@ def limited(name: str, *, memory: int, processes: int) -> Iterator[Groups]:
 
 
 def sweep() -> None:
-    """Remove the groups of sandboxes that nobody holds any more, of every Conveyor here: they share the parent."""
+    """Remove the groups of sandboxes that nobody holds any more, of every Conveyor here: they share the parent.
+
+    Who was killed in the moment in which it asked to be killed with its parent may have outlived it, in its group.
+    """
     for parent in (HIERARCHY / PARENT, HIERARCHY / "memory" / PARENT, HIERARCHY / "pids" / PARENT):
         for folder in parent.glob("*/") if parent.is_dir() else ():
             with contextlib.suppress(OSError), contextlib.ExitStack() as locks:
                 _lock(folder, locks)
-                folder.rmdir()
+                _kill(folder)
+                _remove(folder)
+
+
+def _kill(folder: Path) -> None:
+    """Kill all in a group, but for what is in a PID namespace that cannot be seen from here: it has the id 0."""
+    for pid in map(int, (folder / "cgroup.procs").read_text().split()):
+        if pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def _make(folder: Path, locks: contextlib.ExitStack) -> None:

@@ -20,7 +20,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from conveyor.buildroot.isolation.kernel import MS_BIND, MS_NODEV, MS_NOSUID, attach, mount, unmount
+from conveyor.buildroot.isolation.kernel import (
+    MS_BIND,
+    MS_NODEV,
+    MS_NOSUID,
+    attach,
+    die_with,
+    mount,
+    see_own_processes,
+    start_in_new_process_ids,
+    unmount,
+)
 from conveyor.buildroot.isolation.users import (
     Users,
     become_root,
@@ -75,6 +85,8 @@ def main() -> int:
 
 
 def _main(spec: dict[str, Any]) -> int:
+    if os.getppid() != spec["caller"]:  # it was killed before this process came to ask for being killed with it
+        return EXIT_SETUP_FAILED
     for group in spec["cgroups"]:
         (Path(group) / "cgroup.procs").write_text(str(os.getpid()))
     os.umask(0o022)
@@ -106,25 +118,27 @@ def _run_in_sandbox(spec: dict[str, Any], merged: Path, users: Users | None, wat
     argv = [*_drop_privileges(spec), *bwrap(spec, merged, writing, rules)]
     # The sandboxed command can read the environment of bubblewrap, which is the first process that it sees.
     environment = {"PATH": os.environ["PATH"]}
+    prepare = _before(spec, users, os.pidfd_open(os.getpid()))
+    # Else bubblewrap's child would outlive it for as long as setting up takes, and only then ask to die with it.
+    start_in_new_process_ids()
     with subprocess.Popen(
         argv,
         env=environment,
         pass_fds=(writing, rules),
-        preexec_fn=_before(spec, users),  # noqa: PLW1509 - no thread runs yet
+        preexec_fn=prepare,  # noqa: PLW1509 - no thread runs
     ) as process:
         os.close(writing)
-        with os.fdopen(reading) as lines, watch.ending(process):
-            status = [json.loads(line) for line in lines]
-        process.wait()
+        status = [json.loads(line) for line in watch.read(reading, process).splitlines()]
     if watch.over:
         return KILLED
     return next((entry["exit-code"] for entry in status if "exit-code" in entry), None)
 
 
-def _before(spec: dict[str, Any], users: Users | None) -> Callable[[], None]:
+def _before(spec: dict[str, Any], users: Users | None, parent: int) -> Callable[[], None]:
     """What the process does before it becomes the sandbox."""
 
     def prepare() -> None:
+        see_own_processes()  # bubblewrap looks there for its child
         if not spec["cgroups"]:
             # Each process by itself, and all of the user together: the best that there is without control groups.
             _limit(resource.RLIMIT_DATA, spec["memory"])
@@ -134,8 +148,16 @@ def _before(spec: dict[str, Any], users: Users | None) -> Callable[[], None]:
             _limit(resource.RLIMIT_FSIZE, spec["scratch_bytes"])
         if users is not None:
             become_root(users)
+        die_with(parent)
 
-    return prepare
+    def prepare_or_tell() -> None:
+        try:
+            prepare()
+        except OSError as error:  # subprocess would not tell which
+            os.write(2, f"conveyor: the sandbox could not be set up: {error}\n".encode())
+            os._exit(EXIT_SETUP_FAILED)
+
+    return prepare_or_tell
 
 
 def _limit(kind: int, amount: int) -> None:

@@ -1,4 +1,4 @@
-"""System calls about mounts that Python has no functions for, for the programs that set up roots.
+"""System calls that Python has no functions for, for the programs that set up roots.
 
 Standard library only: the system's own Python runs it.
 """
@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
+import signal
 from pathlib import Path
 
 MS_NOSUID = 2
 MS_NODEV = 4
+MS_NOEXEC = 8
 MS_BIND = 4096
+CLONE_NEWNS = 0x00020000
 CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
 PR_SET_PDEATHSIG = 1
 PR_GET_SECUREBITS = 27
 PR_SET_SECUREBITS = 28
@@ -53,6 +58,40 @@ def checked(returned: int, what: str) -> int:
         number = ctypes.get_errno()
         raise OSError(number, f"cannot {what}: {os.strerror(number)}")
     return returned
+
+
+def start_in_new_process_ids() -> None:
+    """Have the next process that this one starts be the first of a PID namespace: the kernel ends all in it with that.
+
+    No thread can be started from then on: pid_namespaces(7).
+
+    Raises:
+        OSError: the kernel allows none.
+    """
+    checked(libc().unshare(CLONE_NEWPID), "have a PID namespace")
+
+
+def see_own_processes() -> None:
+    """Have a /proc that knows the process ids of this process's PID namespace, in a mount namespace of its own.
+
+    Raises:
+        OSError: the kernel allows none.
+    """
+    checked(libc().unshare(CLONE_NEWNS), "have a mount namespace")
+    mount("proc", Path("/proc"), "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "")
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel kill this process with its parent, and end it if that is dead already.
+
+    A change of users takes this back: prctl(2).
+
+    Args:
+        parent: a descriptor of the parent: pidfd_open(2).
+    """
+    checked(libc().prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "die with the parent")
+    if select.select([parent], [], [], 0)[0]:
+        os._exit(0)
 
 
 def mount(source: str, target: Path, kind: str, flags: int, options: str) -> None:

@@ -168,6 +168,7 @@ class Sandbox:
         for name in ("scratch", "merged"):
             (job / name).mkdir()
         spec = {
+            "caller": os.getpid(),
             "argv": call.argv,
             "layers": call.layers,
             "layers_folder": str(self._layers),

@@ -116,12 +116,11 @@ def _new_namespace(extents: str) -> int:
 
 
 def become_root(users: Users) -> None:
-    """Be root of the namespace from now on, and die with the parent."""
+    """Be root of the namespace from now on."""
     checked(libc().setns(users.namespace, CLONE_NEWUSER), "enter the user namespace")
     os.setgroups([])
     os.setresgid(0, 0, 0)
     os.setresuid(0, 0, 0)
-    libc().prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 @contextmanager

@@ -6,15 +6,15 @@ Standard library only: the system's own Python runs it.
 from __future__ import annotations
 
 import os
+import select
 import subprocess
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 WATCH_SECONDS = 0.25
 MEASURE_EVERY = 120  # looks, where nothing hints at growth
 DISK_FLOOR = 128 * 1024**2  # bytes of the host's disk that no sandbox may take
+CHUNK = 65536
 BLOCK = 512  # what st_blocks counts, whatever the file system's own blocks are: inode(7)
 
 
@@ -36,37 +36,35 @@ class Watch:
 
     def __init__(self, folder: Path | None, limit: int) -> None:
         self._folder = folder
-        self._limit = limit
+        self._limit = self._allowance = limit
+        self._reference = _free(folder) if folder is not None else 0
+        self._looks = 0
         self.over = False
         self.disk_full = False
 
-    @contextmanager
-    def ending(self, process: subprocess.Popen[bytes]) -> Iterator[None]:
-        """Watch while the block runs; a process that goes too far is killed."""
-        if self._folder is None:
-            yield
-            return
-        stop = threading.Event()
-        thread = threading.Thread(target=self._look, args=(self._folder, process, stop), daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join()
+    def read(self, pipe: int, process: subprocess.Popen[bytes]) -> bytes:
+        """What is written to a pipe until its end; a process that goes too far meanwhile is killed."""
+        told = b""
+        while True:
+            watches = self._folder is not None and not self.over and not self.disk_full
+            if select.select([pipe], [], [], WATCH_SECONDS if watches else None)[0]:
+                chunk = os.read(pipe, CHUNK)
+                if not chunk:
+                    return told
+                told += chunk
+            elif self._folder is not None:
+                self._look(self._folder)
+                if self.over or self.disk_full:
+                    process.kill()
 
-    def _look(self, folder: Path, process: subprocess.Popen[bytes], stop: threading.Event) -> None:
-        reference, allowance, looks = _free(folder), self._limit, 0
-        while not stop.wait(WATCH_SECONDS):
-            free, looks = _free(folder), looks + 1
-            if free >= DISK_FLOOR and reference - free <= allowance and looks % MEASURE_EVERY:
-                continue
-            reference, allowance = free, self._limit - _used(folder)
-            self.over = allowance < 0
-            self.disk_full = not self.over and free < DISK_FLOOR
-            if self.over or self.disk_full:
-                process.kill()
-                return
+    def _look(self, folder: Path) -> None:
+        free = _free(folder)
+        self._looks += 1
+        if free >= DISK_FLOOR and self._reference - free <= self._allowance and self._looks % MEASURE_EVERY:
+            return
+        self._reference, self._allowance = free, self._limit - _used(folder)
+        self.over = self._allowance < 0
+        self.disk_full = not self.over and free < DISK_FLOOR
 
 
 def _free(folder: Path) -> int:

@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from conveyor.buildroot.isolation.enter import EXIT_SETUP_FAILED, is_full, mount_scratch
-from conveyor.buildroot.isolation.kernel import MS_BIND, MS_NODEV, MS_NOSUID, mount
+from conveyor.buildroot.isolation.kernel import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, mount
 
 MS_RDONLY = 1
-MS_NOEXEC = 8
 MS_REMOUNT = 32
 SIGNALLED = 128
 
