@@ -53,6 +53,31 @@ def test_a_cell_turns_while_a_daemon_builds(browser: Browser, page: Page, tmp_pa
     assert site.close() == []
 
 
+def test_an_open_page_follows_a_build_that_is_tried_again(page: Page, tmp_path: Path) -> None:
+    site = QuickSite(tmp_path)
+    with served(site.folder) as url:
+        site.push("sleep 2", "error-once later", "until go-on")
+        (number,) = site.queue()
+        page.goto(f"{url}/builds/{number}")
+        page.evaluate("window.stayed = true")
+        expect(page.locator("#log")).to_contain_text("There is no log yet")
+        daemon = site.daemon()
+        page.wait_for_selector("[data-ready=yes]", timeout=PATIENCE)
+        # The daemon tries it again by itself.
+        expect(page.locator(".log-news")).to_contain_text("Attempt 2 has begun", timeout=PATIENCE)
+        expect(page.locator(".log")).to_have_attribute("data-log", re.compile("attempts/2/log"))
+        expect(page.locator("#attempts tbody tr").nth(1)).to_contain_text("errored", timeout=PATIENCE)
+        expect(page.locator("h1")).to_contain_text("running", timeout=PATIENCE)
+        (site.data / "go-on").touch()
+        expect(page.locator("h1")).to_contain_text("succeeded", timeout=PATIENCE)
+        expect(page.locator(".log-status")).to_contain_text("the attempt has ended: succeeded", timeout=PATIENCE)
+        expect(page.locator("#artifacts")).to_contain_text(".deb", timeout=PATIENCE)
+        expect(page.locator("#stages")).to_contain_text("publish")
+        assert page.evaluate("window.stayed") is True
+        assert daemon.stop() == 0
+    assert site.close() == []
+
+
 def test_the_lines_that_are_copied_are_taken_by_apt(browser: Browser, url: str, folder: Path, tmp_path: Path) -> None:
     context = browser.new_context(viewport=SIZES["phone"], permissions=["clipboard-read", "clipboard-write"])
     try:

@@ -229,6 +229,64 @@ def test_the_page_of_a_build_has_it_and_leaves_it_alone(page: Page, web: WebProc
     assert page.get_by_label("Search the log").input_value() == "two"
 
 
+def test_the_page_of_a_build_goes_on_with_the_log_of_another_attempt(page: Page, web: WebProcess, log: Logging) -> None:
+    log.write("one\n" * 3)
+    log.fail("one")
+    page.goto(f"{web.url}/builds/{log.build.id}")
+    page.wait_for_selector("[data-ready=yes]")
+    page.evaluate("window.stayed = true")
+    log.begin()
+    log.write("again\n")
+    news = page.locator(".log-news")
+    expect(news).to_contain_text("Attempt 2 has begun, and this is its log.", timeout=PATIENCE)
+    assert row(page, 1) == "again"
+    assert rows(page) == 1
+    expect(page.locator("h1")).to_contain_text("running")
+    expect(page.locator("#attempts tbody tr")).to_have_count(2)
+    log.write("live\n")
+    assert row(page, 2) == "live"
+    log.fail("live")
+    expect(page.locator(".log-status")).to_have_text("2 lines; the attempt has ended: failed")
+    expect(page.locator("h1")).to_contain_text("failed")
+    assert page.evaluate("window.stayed") is True
+    page.get_by_role("link", name="The log of attempt 1").click()
+    page.wait_for_selector("[data-ready=yes]")
+    assert row(page, 3) == "cause: one"
+
+
+def test_who_reads_a_log_is_asked_before_another_attempts_is_shown(page: Page, web: WebProcess, log: Logging) -> None:
+    log.write("".join(f"line {number}\n" for number in range(1, 1001)))
+    log.fail("line 1000")
+    page.goto(f"{web.url}/builds/{log.build.id}#L500")
+    page.wait_for_selector("[data-ready=yes]")
+    assert row(page, 500) == "line 500"
+    log.begin()
+    log.write("again\n")
+    button = page.get_by_role("button", name="Show the log of attempt 2")
+    expect(button).to_be_visible(timeout=PATIENCE)
+    assert row(page, 500) == "line 500"
+    button.click()
+    assert row(page, 1) == "again"
+    assert rows(page) == 1
+    expect(page.locator(".log-news")).to_contain_text("this is its log")
+    assert not page.url.endswith("#L500")
+    log.write("live\n")
+    assert row(page, 2) == "live"
+
+
+def test_a_log_takes_no_more_room_than_its_lines(page: Page, web: WebProcess, log: Logging) -> None:
+    log.write("a line\n" * 4)
+    page.goto(f"{web.url}/builds/{log.build.id}")
+    page.wait_for_selector("[data-ready=yes]")
+    box = page.locator(".log-text")
+    assert row(page, 4) == "a line"
+    height = "each => each.offsetHeight - 4 * each.querySelector('.log-line').offsetHeight"
+    assert 0 <= box.evaluate(height) < 20
+    log.write("one more\n" * 500)
+    assert row(page, 504) == "one more"
+    assert box.evaluate("each => each.offsetHeight / innerHeight") == pytest.approx(0.7, abs=0.01)
+
+
 def test_without_scripts_the_last_lines_are_there(browser: Browser, web: WebProcess, large: Logging) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()

@@ -24,16 +24,23 @@ class Logging:
 
     def __init__(self, store: Store, data: Path, name: str = "1") -> None:
         self._store = store
-        queued = store.queue(commit(name), TARGET, retry=False)
-        claimed = store.claim(queued.id, claim(f"token-{name}", datetime.now(UTC)))
+        self._data = data
+        self._name = name
+        self.build: Build
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin an attempt: the first one, or another."""
+        queued = self._store.queue(commit(self._name), TARGET, retry=True)
+        self._token = f"token-{self._name}-{queued.attempt}"
+        claimed = self._store.claim(queued.id, claim(self._token, datetime.now(UTC)))
         assert claimed is not None
-        self.build: Build = claimed
-        self._token = f"token-{name}"
-        self.path = data / f"builds/{self.build.id}/1/log"
+        self.build = claimed
+        self.path = self._data / f"builds/{claimed.id}/{claimed.attempt}/log"
         self.path.parent.mkdir(parents=True)
         self.path.touch()
-        store.set_log(self.build.id, self._token, str(self.path.relative_to(data)))
-        self.url = f"/api/v1/builds/{self.build.id}/attempts/1/log"
+        self._store.set_log(claimed.id, self._token, str(self.path.relative_to(self._data)))
+        self.url = f"/api/v1/builds/{claimed.id}/attempts/{claimed.attempt}/log"
 
     def write(self, text: str | bytes) -> None:
         """Add to the log."""

@@ -23,7 +23,7 @@ from conveyor.web.live.routes import Reading
 from conveyor.web.pages import looking
 from conveyor.web.pages.answer import Show
 from conveyor.web.pages.environment import is_web, segment
-from conveyor.web.pages.logs import last_log
+from conveyor.web.pages.logs import kept_logs, last_log
 from conveyor.web.pages.states import Mark, mark
 from conveyor.web.site import Here, Site
 
@@ -76,6 +76,7 @@ def build(number: Number, pages: Show, live: Reading) -> Response:
     site, store = pages.site, pages.site.conveyor.store
     found = store.build(number)
     entry = _entry(site, found)
+    attempts = store.attempts(number)
     return pages.page(
         "build.html",
         build=found,
@@ -91,7 +92,8 @@ def build(number: Number, pages: Show, live: Reading) -> Response:
         base_url=site.settings.base_url,
         pool_url=lambda artifact: pool_url(site, found.target, artifact),
         provenance=store.provenance(number) if entry else None,
-        attempts=store.attempts(number),
+        attempts=attempts,
+        logs=kept_logs(site, attempts),
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fastapi import APIRouter, Response
 
 from conveyor.errors import UnknownName
-from conveyor.model.build import Build
+from conveyor.model.build import AttemptRecord, Build
 from conveyor.web.live.attempts import Logged, NamedLog, find_log
 from conveyor.web.live.reading import Logs, Window
 from conveyor.web.live.routes import Reading
@@ -46,6 +47,12 @@ def last_log(site: Site, logs: Logs, build: Build) -> LogShown | None:
         return shown_log(find_log(site, build.id, build.attempt), logs) if build.attempt else None
     except UnknownName:
         return None
+
+
+def kept_logs(site: Site, attempts: Sequence[AttemptRecord]) -> frozenset[int]:
+    """The numbers of the attempts whose logs are here."""
+    data = site.settings.data_dir
+    return frozenset(each.number for each in attempts if each.log and (data / each.log).is_file())
 
 
 def shown_log(named: Logged, logs: Logs) -> LogShown:

@@ -60,7 +60,9 @@ function inUse(part) {
 function swap(fresh) {
   for (const part of fresh.querySelectorAll("[data-part]")) {
     const old = document.getElementById(part.id);
-    if (!old || before.get(part.id) === part.outerHTML || inUse(old)) continue;
+    if (!old || before.get(part.id) === part.outerHTML) continue;
+    // What has a life of its own there may keep its place: the viewer of logs does.
+    if (!old.dispatchEvent(new CustomEvent("swap", { cancelable: true, detail: part })) || inUse(old)) continue;
     before.set(part.id, part.outerHTML);
     const within = old.contains(document.activeElement) ? document.activeElement : null;
     const open = [...old.querySelectorAll("details")].map((each) => each.open);
@@ -73,26 +75,28 @@ function swap(fresh) {
   }
 }
 
+// Gives after how many seconds it is to be done again.
 async function fetchParts() {
   const answer = await fetch(location.href, { headers: { accept: "text/html" }, cache: "no-cache" });
-  if (!answer.ok) return;
-  swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
+  if (!answer.ok) return undefined;
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  swap(fresh);
+  return fresh.querySelector("main")?.dataset.refresh;
 }
 
 function refresh() {
   const main = document.querySelector("main[data-refresh]");
   if (!main) return;
   remember(document.querySelectorAll("[data-part]"));
-  const wait = Number(main.dataset.refresh) * 1000;
   const again = async () => {
     try {
-      if (!document.hidden) await fetchParts();
+      if (!document.hidden) main.dataset.refresh = (await fetchParts()) ?? main.dataset.refresh;
     } catch {
       // The server does not answer just now; the next time it may.
     }
-    setTimeout(again, wait);
+    setTimeout(again, Number(main.dataset.refresh) * 1000);
   };
-  setTimeout(again, wait);
+  setTimeout(again, Number(main.dataset.refresh) * 1000);
   document.addEventListener("visibilitychange", () => { if (!document.hidden) fetchParts().catch(() => {}); });
 }
 

@@ -25,6 +25,8 @@
       this.place = -1;
       this.last = 0; // offset up to which the log was followed
       this.generation = 0; // of the log; another one may take its place
+      this.part = root.closest("[data-part]");
+      this.left = new AbortController(); // tells what listens elsewhere that this is no more
       this.start();
     }
 
@@ -60,19 +62,17 @@
       this.rows.append(this.lines);
       this.space.append(this.rows);
       this.text.replaceChildren(this.space);
+      this.resize();
       this.root.querySelector(".log-without").remove();
-      // What refreshes parts of pages leaves it alone from now on.
-      this.root.closest("[data-part]")?.removeAttribute("id");
+      this.part?.addEventListener("swap", (event) => this.refreshed(event));
     }
 
     listen() {
       this.text.addEventListener("scroll", () => this.scrolled());
       this.text.addEventListener("keydown", (event) => this.key(event));
       new ResizeObserver(() => this.draw()).observe(this.text);
-      window.addEventListener("hashchange", () => {
-        const named = this.named();
-        if (named) this.go(named);
-      });
+      const named = () => this.named() && this.go(this.named());
+      window.addEventListener("hashchange", named, { signal: this.left.signal });
       this.form.addEventListener("submit", (event) => {
         event.preventDefault();
         this.search();
@@ -182,9 +182,14 @@
       });
     }
 
-    drawNow() {
-      if (this.form.follow.checked) this.top = this.maxTop();
+    // The box takes what its lines need, up to what the style allows: how many are in sight depends on it.
+    resize() {
       this.space.style.height = `${this.spaceHeight()}px`;
+    }
+
+    drawNow() {
+      this.resize();
+      this.top = this.form.follow.checked ? this.maxTop() : Math.min(this.top, this.maxTop());
       const scroll = this.scrollOf();
       if (Math.abs(scroll - this.text.scrollTop) >= 1) this.text.scrollTop = scroll;
       this.scroll = this.text.scrollTop;
@@ -267,7 +272,9 @@
     // What is written now.
 
     follow() {
+      if (this.left.signal.aborted) return;
       const source = new EventSource(`${this.api}/events?offset=${this.last}`);
+      this.source = source;
       const on = (kind, act) => source.addEventListener(kind, (event) => act(JSON.parse(event.data)));
       on("lines", (data) => {
         this.last = data.next;
@@ -307,6 +314,56 @@
 
     ended(outcome) {
       return outcome ? `${this.total.toLocaleString()} lines; the attempt has ended: ${outcome}` : "";
+    }
+
+    // Another attempt, while the page is open.
+
+    // The page was made anew: only the log of another attempt takes this one's place, and not under somebody's eyes.
+    refreshed(event) {
+      const attempt = event.detail.dataset.attempt;
+      const isOther = attempt !== this.part.dataset.attempt;
+      if (isOther && !this.isRead()) {
+        this.leave(attempt);
+        return;
+      }
+      event.preventDefault();
+      if (isOther) this.offer(event.detail);
+    }
+
+    // Whether somebody is at a certain place of it, or about to look for one.
+    isRead() {
+      const selection = document.getSelection();
+      const selected = !selection.isCollapsed && this.root.contains(selection.anchorNode);
+      return selected || this.form.query.value !== "" || this.top < this.maxTop() - 1;
+    }
+
+    leave(attempt) {
+      this.left.abort();
+      this.source?.close();
+      if (this.named()) history.replaceState(null, "", location.pathname + location.search);
+      const before = link(`${this.page()}/view`, `The log of attempt ${this.part.dataset.attempt}`);
+      tellNews(`Attempt ${attempt} has begun, and this is its log. `, before);
+    }
+
+    offer(fresh) {
+      const attempt = fresh.dataset.attempt;
+      this.offered = fresh;
+      if (this.offeredAttempt === attempt) return;
+      this.offeredAttempt = attempt;
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = `Show the log of attempt ${attempt}`;
+      button.addEventListener("click", () => {
+        this.leave(this.offered.dataset.attempt);
+        const part = document.importNode(this.offered, true);
+        this.part.replaceWith(part);
+        part.querySelector(".log-text")?.focus();
+      });
+      tellNews(`Attempt ${attempt} has begun. `, button);
+    }
+
+    page() {
+      return this.api.replace(/^\/api\/v1/, "");
     }
 
     // What is looked for.
@@ -385,6 +442,17 @@
     made.className = name;
     made.textContent = text;
     return made;
+  }
+
+  function link(href, text) {
+    const made = document.createElement("a");
+    made.href = href;
+    made.textContent = text;
+    return made;
+  }
+
+  function tellNews(...what) {
+    document.querySelector(".log-news")?.replaceChildren(...what);
   }
 
   // A log that begins while the page is open comes with a refreshed part.
