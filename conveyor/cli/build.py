@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +16,17 @@ from conveyor.cli.buildroot import refresh_due
 from conveyor.cli.context import Context
 from conveyor.cli.inspect import SHELL
 from conveyor.cli.mirror import catch_up
+from conveyor.cli.order import Wish, follow
+from conveyor.cli.order import order as order_afar
 from conveyor.cli.results import Result, as_json, exit_code, print_failure, print_results
-from conveyor.cli.text import plain
+from conveyor.cli.text import plain, say
+from conveyor.documents.orders import orders_as_json
 from conveyor.errors import ConveyorError, Interrupted, UserError
 from conveyor.model.build import Outcome
 from conveyor.model.commit import Commit
 from conveyor.model.package import Package
 from conveyor.model.target import Target
+from conveyor.pipeline.desk import Ordered
 from conveyor.pipeline.poll import Wanted
 from conveyor.pipeline.run import Report
 from conveyor.repository.names import shard
@@ -60,10 +64,19 @@ def build(
     no_publish: Annotated[bool, typer.Option("--no-publish", help="Build, but do not publish.")] = False,
     keep_root: Annotated[bool, typer.Option("--keep-root", help="Keep the root of the build.")] = False,
     shell: Annotated[bool, typer.Option("--shell", help="Open a shell in the root of a failed build.")] = False,
+    no_wait: Annotated[
+        bool, typer.Option("--no-wait", help="With --server: order only, and do not wait for the end.")
+    ] = False,
     as_json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Build packages from their newest upstream commit and publish them."""
     given: Context = context.obj
+    if given.server is not None:
+        _check_afar({"--local": local, "--no-publish": no_publish, "--keep-root": keep_root, "--shell": shell})
+        wish = Wish(packages=tuple(dict.fromkeys(packages)), revision=commit or "", targets=tuple(target or ()))
+        raise typer.Exit(_build_afar(given, wish, wait=not no_wait, as_json_=as_json_))
+    if no_wait:
+        raise UserError("--no-wait goes with --server only", hint="'conveyor daemon' builds without anybody waiting")
     chosen = [given.configuration.package(name) for name in packages]
     _check_options(chosen, commit, local)
     order = Order(
@@ -89,6 +102,35 @@ def build(
             _tell_unsigned(given, results)
         _afterwards(given, conveyor, targets.values())
     raise typer.Exit(exit_code(results))
+
+
+def _check_afar(options: Mapping[str, object]) -> None:
+    for name, value in options.items():
+        if value:
+            raise UserError(f"{name} does not go with --server", hint="run it on the server's machine")
+
+
+def _build_afar(given: Context, wish: Wish, *, wait: bool, as_json_: bool) -> int:
+    """Order builds of the server, and wait for their ends; the exit code."""
+    with given.desk() as desk:
+        orders = list(order_afar(given, desk, wish))
+        if not wait:
+            results = [each for each in orders if isinstance(each, Result)]
+            if as_json_:
+                typer.echo(json.dumps(orders_as_json([each for each in orders if isinstance(each, Ordered)]), indent=2))
+            for result in results:
+                print_failure(given.errors, result, result.target)
+            return exit_code(results)
+        try:
+            results = list(follow(given, desk, orders))
+        except KeyboardInterrupt:
+            say(given.errors, "conveyor: the server goes on with it: conveyor --server URL queue")
+            raise
+    if as_json_:
+        typer.echo(json.dumps(as_json(results), indent=2))
+    else:
+        print_results(given.output, given.errors, results)
+    return exit_code(results)
 
 
 def _tell_unsigned(given: Context, results: Sequence[Result]) -> None:

@@ -31,6 +31,7 @@ PIPE_WIDTH = 400
 # What can be asked of a server.
 AFAR = frozenset(
     {
+        "build",
         "cancel",
         "events",
         "ledger",

@@ -39,7 +39,7 @@ class Result:
         build: the build; None when it did not come to one.
         ran: whether this command ran it.
         repository: URL of its snapshot, or the folder with its files when it is not published; empty without one.
-        log: path of the log; None without one.
+        log: path or URL of the log; None without one.
         error: why it did not come to a build, or was not published.
     """
 
@@ -48,7 +48,7 @@ class Result:
     build: Build | None
     ran: bool
     repository: str
-    log: Path | None
+    log: Path | str | None
     error: ConveyorError | None = None
 
     @property

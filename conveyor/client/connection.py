@@ -11,9 +11,10 @@ from typing import Any
 
 import httpx
 
-from conveyor import __version__, errors
+from conveyor import __version__
 from conveyor.documents import FORMAT_VERSION
-from conveyor.errors import ConveyorError, Fault, NetworkError, UserError
+from conveyor.documents.failures import error_named
+from conveyor.errors import ConveyorError, NetworkError, UserError
 
 PREFIX = "/api/v1"
 LIMIT = 120.0
@@ -22,7 +23,6 @@ CONNECT_LIMIT = 15.0
 SILENCE = 60.0
 TRIES = 2
 _TOKEN_HINT = "name a file with a token of the server, --token-file FILE, or set CONVEYOR_TOKEN"  # noqa: S105 - words
-_BY_FAULT = {Fault.USER: UserError, Fault.NETWORK: NetworkError, Fault.PACKAGE: errors.PackageError}
 Parameters = Mapping[str, Any]
 
 
@@ -142,7 +142,7 @@ class Connection:
         found: Any = None
         with suppress(ValueError):
             found = answered.json()
-        if answered.status_code == HTTPStatus.OK and isinstance(found, dict):
+        if answered.status_code in {HTTPStatus.OK, HTTPStatus.ACCEPTED} and isinstance(found, dict):
             if found.get("format_version") != FORMAT_VERSION:
                 raise self._strange(f"it answers in the format {found.get('format_version')!r}")
             return found
@@ -156,20 +156,15 @@ class Connection:
             return self._strange("it does not know what was asked of it")
         if problem["status"] == HTTPStatus.TOO_MANY_REQUESTS:
             return NetworkError(f"the server {self._server} is asked too often", cause=str(problem["title"]))
-        kind = getattr(errors, str(problem.get("kind")), None)
-        if not (isinstance(kind, type) and issubclass(kind, ConveyorError)):
-            fault = str(problem.get("fault"))
-            kind = _BY_FAULT.get(Fault(fault), ConveyorError) if fault in {*Fault} else UserError
-        error = kind.__new__(kind)
         hint = _TOKEN_HINT if problem["status"] == HTTPStatus.UNAUTHORIZED else str(problem.get("hint", ""))
-        ConveyorError.__init__(
-            error,
+        return error_named(
+            str(problem.get("kind")),
+            str(problem.get("fault")),
             str(problem["title"]),
             cause=str(problem.get("detail", "")),
             hint=hint,
             details=[*map(str, problem.get("details", ())), *_mistakes(problem)],
         )
-        return error
 
     def _strange(self, cause: str) -> UserError:
         return UserError(

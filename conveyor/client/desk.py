@@ -15,6 +15,7 @@ from conveyor.documents.acts import cancelled_from_json, pauses_from_json, rebui
 from conveyor.documents.builds import build_from_json
 from conveyor.documents.events import event_from_json
 from conveyor.documents.ledger import entry_from_json
+from conveyor.documents.orders import ordered_from_json
 from conveyor.documents.queue import daemon_from_json, pause_from_json, queue_from_json
 from conveyor.documents.snapshots import difference_from_json, listed_from_json, shown_from_json
 from conveyor.documents.status import status_from_json
@@ -28,7 +29,7 @@ from conveyor.model.published import PublishedSnapshot
 from conveyor.model.queue import Pause, Priority, Scope
 from conveyor.model.why import Why
 from conveyor.pipeline.controls import Cancelled, Rebuilt
-from conveyor.pipeline.desk import Desk, Promotion, Shown, Status
+from conveyor.pipeline.desk import Desk, Ordered, Promotion, Shown, Status
 from conveyor.pipeline.explaining.queueview import QueueState
 from conveyor.pipeline.holders import DaemonState
 from conveyor.pipeline.looking.travel import Difference, Listed
@@ -174,6 +175,15 @@ class HttpDesk:
     def rebuild(self, asked: str, target: str | None, actor: str) -> tuple[Rebuilt, ...]:  # noqa: ARG002
         """See the port."""
         return rebuilds_from_json(self._of(asked, "rebuild", target))
+
+    def order(self, package: str, revision: str, targets: Sequence[str], actor: str) -> Ordered:  # noqa: ARG002
+        """See the port."""
+        wish = {"commit": revision or None, "targets": list(targets)}
+        return ordered_from_json(self._connection.act("POST", f"/packages/{_part(package)}/builds", wish))
+
+    def ordered(self, number: int) -> Ordered:
+        """See the port."""
+        return ordered_from_json(self._connection.get(f"/orders/{number}"))
 
     def prioritize(self, build: int, priority: Priority, actor: str) -> Build:  # noqa: ARG002
         """See the port."""

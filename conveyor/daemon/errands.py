@@ -19,11 +19,12 @@ from conveyor.daemon.site import Load, Open, Site, make_site
 from conveyor.errors import ConveyorError
 from conveyor.model.event import EventKind, NewEvent
 from conveyor.model.work import Chore
-from conveyor.wiring import make_mirroring, make_reminder, make_teller, upkeep
+from conveyor.wiring import make_mirroring, make_ordering, make_reminder, make_teller, upkeep
 from conveyor.wiring.configurationfiles import Files
 
 # Seconds between two times; what is looked at so often is cheap to look at.
 POLL = 1.0
+ORDERS = 1.0
 RECONCILE = 10.0
 SETTLE = 10.0
 CONFIGURATION = 2.0
@@ -89,6 +90,7 @@ class Errands:
         self._planner = Planner(site, self._log)
         self._teller = make_teller(site.settings, site.repos, site.conveyor)
         self._reminder = make_reminder(site.settings, site.repos, site.conveyor)
+        self._ordering = make_ordering(site.conveyor)
         self._polling.use(site)
         if self._jobs is not None:
             self._arrange_retention(self._jobs)
@@ -102,6 +104,7 @@ class Errands:
         """
         if poll:
             jobs.add("poll", POLL, self.poll)
+        jobs.add("orders", ORDERS, self.take_orders)
         jobs.add("reconcile", RECONCILE, self.reconcile)
         jobs.add("rebuilds", RECONCILE, self.plan)
         jobs.add("settle", SETTLE, self.settle)
@@ -123,7 +126,7 @@ class Errands:
         Args:
             poll: whether new commits are looked for.
         """
-        work = {"reconcile": self.reconcile, "settle": self.settle}
+        work = {"reconcile": self.reconcile, "settle": self.settle, "orders": self.take_orders}
         if poll:
             work["poll"] = self._polling.poll_all
         return self._all(work)
@@ -146,6 +149,11 @@ class Errands:
     def poll(self) -> None:
         """Look for new commits."""
         if self._polling.poll():
+            self._inbox.put(Wake())
+
+    def take_orders(self) -> None:
+        """Find the commits that were ordered, and put them into the queue."""
+        if self._ordering.take():
             self._inbox.put(Wake())
 
     def stop(self) -> None:

@@ -10,6 +10,7 @@ from conveyor.errors import ConveyorError
 from conveyor.model.build import Build
 from conveyor.model.event import Event, EventKind
 from conveyor.model.manifest import ManifestPackage
+from conveyor.model.order import Order
 from conveyor.model.promotion import LedgerEntry, Vote
 from conveyor.model.published import PublishedSnapshot
 from conveyor.model.queue import Pause, Priority, Scope
@@ -92,6 +93,34 @@ class Promotion:
     keep: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """A build, and where what it made is.
+
+    Attributes:
+        build: the build.
+        repository: URL of its snapshot; empty where there is none, or none any more.
+    """
+
+    build: Build
+    repository: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ordered:
+    """An order, and how the builds stand that it is carried out with.
+
+    Attributes:
+        order: the order.
+        builds: its builds, in the order of its targets; none while it waits, or where it was refused.
+        daemon: whether a daemon runs, which carries it out.
+    """
+
+    order: Order
+    builds: tuple[Built, ...]
+    daemon: DaemonState
+
+
 class Desk(Protocol):
     """Answers, and does what it is asked to. Names that are none raise UnknownName, what fails its own errors.
 
@@ -152,6 +181,19 @@ class Desk(Protocol):
 
     def rebuild(self, asked: str, target: str | None, actor: str) -> tuple[Rebuilt, ...]:
         """Build something good anew: a build, or a package's newest good ones."""
+
+    def order(self, package: str, revision: str, targets: Sequence[str], actor: str) -> Ordered:
+        """Order a build of a commit, which the daemon finds.
+
+        Args:
+            package: the package's name.
+            revision: branch, tag or sha; empty for the newest commit of the followed branch.
+            targets: names of targets; empty for the package's own.
+            actor: who asks.
+        """
+
+    def ordered(self, number: int) -> Ordered:
+        """What has become of an order."""
 
     def prioritize(self, build: int, priority: Priority, actor: str) -> Build:
         """Give a waiting build another priority."""

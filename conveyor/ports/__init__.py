@@ -20,7 +20,7 @@ from conveyor.ports.publishing import (
     SignatureChecker,
     Signer,
 )
-from conveyor.ports.queueing import Events, Leases, Queue, Watch
+from conveyor.ports.queueing import Events, Leases, OrderBook, Queue, Watch
 from conveyor.ports.store import Store
 from conveyor.ports.surroundings import Clock, Progress
 from conveyor.ports.tally import Tally
@@ -49,6 +49,7 @@ __all__ = [
     "Lookup",
     "MirrorStates",
     "Notifier",
+    "OrderBook",
     "Outbox",
     "PackageManager",
     "PackageSigner",

@@ -6,9 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from conveyor.model.build import Build
+from conveyor.model.build import Build, Cause
 from conveyor.model.event import Event, EventKind, NewEvent
 from conveyor.model.lease import Lease
+from conveyor.model.order import NewOrder, Order
 from conveyor.model.queue import Change, Pause, Priority, QueueChanges, QueueSize, Reason, Relations, Scope
 from conveyor.model.watch import Head, Poke, Remote, Side, Tags
 
@@ -135,6 +136,36 @@ class Watch(Protocol):
 
     def forget(self, packages: Collection[str], urls: Collection[str]) -> None:
         """Forget packages that are followed no more, and repositories that nobody needs. Their builds stay."""
+
+
+class OrderBook(Protocol):
+    """What is ordered from afar, and what became of it. The daemon settles it."""
+
+    def add(self, new: NewOrder) -> Order:
+        """Write an order down; it waits."""
+
+    def order(self, number: int) -> Order:
+        """An order.
+
+        Raises:
+            UnknownName: there is none, or none any more.
+        """
+
+    def waiting(self) -> tuple[Order, ...]:
+        """Orders that wait, the oldest first."""
+
+    def settle(self, number: int, at: datetime, *, builds: Sequence[int] = (), cause: Cause | None = None) -> None:
+        """Say what became of an order that waits; one that is settled stays as it is.
+
+        Args:
+            number: the order's.
+            at: now.
+            builds: numbers of its builds.
+            cause: why there are none; None where there are.
+        """
+
+    def forget(self, before: datetime) -> None:
+        """Forget what was settled before."""
 
 
 class Events(Protocol):

@@ -15,6 +15,7 @@ from conveyor.store.leases import SqlLeases
 from conveyor.store.ledger import SqlLedger
 from conveyor.store.lookup import SqlLookup
 from conveyor.store.mirrors import SqlMirrorStates
+from conveyor.store.orders import SqlOrderBook
 from conveyor.store.outbox import SqlOutbox
 from conveyor.store.queue import SqlQueue
 from conveyor.store.schema import bring_up_to_date
@@ -44,6 +45,7 @@ class Books:
         mirrors: how mirrors stand.
         queue: what waits for a worker.
         watch: what polls know.
+        orders: what is ordered from afar.
         events: what happened.
         leases: who may act alone.
         outbox: what is to be told.
@@ -63,6 +65,7 @@ class Books:
     mirrors: SqlMirrorStates
     queue: SqlQueue
     watch: SqlWatch
+    orders: SqlOrderBook
     events: SqlEvents
     leases: SqlLeases
     outbox: SqlOutbox
@@ -102,6 +105,7 @@ def open_books(url: str, *, now: Callable[[], datetime] = _utc_now, patience: fl
         mirrors=SqlMirrorStates(database),
         queue=SqlQueue(database),
         watch=SqlWatch(database),
+        orders=SqlOrderBook(database),
         events=SqlEvents(database),
         leases=SqlLeases(database),
         outbox=SqlOutbox(database),

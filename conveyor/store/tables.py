@@ -472,6 +472,23 @@ poke = Table(
     sqlite_with_rowid=False,
 )
 
+# Builds of commits that were ordered from afar, and what became of these orders.
+build_order = Table(
+    "build_order",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("package", HarmlessText, nullable=False),
+    Column("revision", HarmlessText, nullable=False),  # empty for the newest commit
+    Column("targets", JSON, nullable=False),  # list of names; empty for the package's own
+    Column("actor", HarmlessText, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("settled_at", UtcDateTime, index=True),  # null while it waits for the daemon
+    Column("builds", JSON, nullable=False),  # list of numbers
+    Column("cause", JSON(none_as_null=True)),  # why it was refused, an object; null where it was not
+    # No number is given twice: somebody may ask for one that is forgotten.
+    sqlite_autoincrement=True,
+)
+
 # Parts of the queue that no build is taken from.
 pause = Table(
     "pause",

@@ -10,6 +10,7 @@ from conveyor.wiring.explaining import make_controls, make_explainer, make_queue
 from conveyor.wiring.keeping import make_collect, make_scrub
 from conveyor.wiring.machine import examine, gain_root, require_programs, require_room, require_root
 from conveyor.wiring.mirroring import make_mirroring
+from conveyor.wiring.ordering import make_ordering
 from conveyor.wiring.promotions import make_standings, make_voting
 from conveyor.wiring.reminding import make_reminder
 from conveyor.wiring.scheduling import QueueReader, configure_scheduler, make_scheduler
@@ -38,6 +39,7 @@ __all__ = [
     "make_controls",
     "make_explainer",
     "make_mirroring",
+    "make_ordering",
     "make_queue_view",
     "make_reminder",
     "make_repair",

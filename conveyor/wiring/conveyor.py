@@ -40,6 +40,7 @@ from conveyor.ports import (
     Ledger,
     Lookup,
     MirrorStates,
+    OrderBook,
     Outbox,
     Progress,
     Queue,
@@ -99,6 +100,7 @@ class Conveyor:
         mirrors: how mirrors stand.
         queue: what waits for a worker.
         watch: what polls know.
+        order_book: what is ordered from afar.
         events: what happened, to tell.
         leases: who may act alone.
         outbox: what is to be told.
@@ -133,6 +135,7 @@ class Conveyor:
     mirrors: MirrorStates
     queue: Queue
     watch: Watch
+    order_book: OrderBook
     events: Events
     leases: Leases
     outbox: Outbox
@@ -181,6 +184,7 @@ class Records:
         mirrors: how mirrors stand.
         queue: what waits for a worker.
         watch: what polls know.
+        order_book: what is ordered from afar.
         events: what happened, to tell.
         leases: who may act alone.
         outbox: what is to be told.
@@ -199,6 +203,7 @@ class Records:
     mirrors: MirrorStates
     queue: Queue
     watch: Watch
+    order_book: OrderBook
     events: Events
     leases: Leases
     outbox: Outbox
@@ -229,6 +234,7 @@ def _records(books: Books, tree: PublishedTree, clock: Clock) -> Records:
         mirrors=books.mirrors,
         queue=books.queue,
         watch=books.watch,
+        order_book=books.orders,
         events=books.events,
         leases=books.leases,
         outbox=books.outbox,
@@ -352,6 +358,7 @@ def open_conveyor(
         mirrors=books.mirrors,
         queue=books.queue,
         watch=books.watch,
+        order_book=books.orders,
         events=books.events,
         leases=books.leases,
         outbox=books.outbox,

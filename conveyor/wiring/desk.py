@@ -11,17 +11,19 @@ from conveyor.errors import ConveyorError, UnknownName, UserError
 from conveyor.model.artifact import ArtifactKind
 from conveyor.model.build import Build
 from conveyor.model.event import Event, EventKind
+from conveyor.model.order import NewOrder, Order
 from conveyor.model.promotion import LedgerEntry, Vote
 from conveyor.model.published import PublishedSnapshot
 from conveyor.model.queue import Pause, Priority, Scope, ScopeKind
 from conveyor.model.why import Why
 from conveyor.pipeline.controls import Cancelled, Controls, Rebuilt
-from conveyor.pipeline.desk import Promotion, Shown, Status
+from conveyor.pipeline.desk import Built, Ordered, Promotion, Shown, Status
 from conveyor.pipeline.explaining.queueview import QueueState
 from conveyor.pipeline.flakiness import flaky
 from conveyor.pipeline.holders import DaemonState
 from conveyor.pipeline.keeping.mirror import MirrorStanding
 from conveyor.pipeline.looking.travel import Difference, Listed, Then, Travel
+from conveyor.pipeline.ordering import check_revision
 from conveyor.pipeline.pointing.promote import Asked, check_name
 from conveyor.pipeline.pointing.rollback import Wish
 from conveyor.pipeline.pointing.verify_ledger import check_head, verify_ledger
@@ -234,6 +236,36 @@ class LocalDesk:
     def rebuild(self, asked: str, target: str | None, actor: str) -> tuple[Rebuilt, ...]:
         """See the port."""
         return self._controls().rebuild(self._build_or_package(asked), self._target(target), actor)
+
+    def order(self, package: str, revision: str, targets: Sequence[str], actor: str) -> Ordered:
+        """See the port."""
+        new = NewOrder(
+            package=self._repos.package(package).name,
+            revision=check_revision(revision),
+            targets=tuple(dict.fromkeys(self._repos.target(name).name for name in targets)),
+            actor=actor,
+            at=self._records.clock.now(),
+        )
+        return self._ordered(self._records.order_book.add(new))
+
+    def ordered(self, number: int) -> Ordered:
+        """See the port."""
+        return self._ordered(self._records.order_book.order(number))
+
+    def _ordered(self, order: Order) -> Ordered:
+        builds = (self._records.store.build(number) for number in order.builds)
+        built = tuple(Built(build=build, repository=self.repository(build)) for build in builds)
+        return Ordered(order=order, builds=built, daemon=self.daemon())
+
+    def repository(self, build: Build) -> str:
+        """URL of the snapshot of a build; empty where there is none, or none any more."""
+        if not build.published:
+            return ""
+        commit = build.commit
+        found = self._records.store.published(build.target, package=commit.package, commit=commit.id)
+        there = (each for each in found if each.build == build.id and each.collected_at is None)
+        snapshot = next(there, None)
+        return "" if snapshot is None else self.url(snapshot)
 
     def prioritize(self, build: int, priority: Priority, actor: str) -> Build:
         """See the port."""

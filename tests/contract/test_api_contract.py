@@ -15,7 +15,7 @@ import pytest
 from conveyor.model.build import Outcome, State
 from conveyor.model.event import EventKind, NewEvent
 from conveyor.web.api.stream import Hub
-from tests.fakes.store_samples import NOON, commit
+from tests.fakes.store_samples import CAUSE, NOON, commit
 from tests.support.api import TARGET, Served, as_, served
 
 READS = [
@@ -192,6 +192,49 @@ class TestActs:
         assert site.act("post", "/polls", {})["packages"] == ["nova", "glance"]
         assert [poke.package for poke in site.conveyor.watch.pokes()] == ["glance", "nova"]
 
+    def test_builds_are_ordered(self, site: Served) -> None:
+        answer = site.client.post(
+            "/api/v1/packages/nova/builds", headers=as_("retry"), json={"commit": "v1", "targets": [TARGET]}
+        )
+        assert (answer.status_code, answer.headers["location"]) == (202, "/api/v1/orders/1")
+        ordered = answer.json()
+        assert ordered["order"] | {"at": ""} == {
+            "number": 1,
+            "package": "nova",
+            "commit": "v1",
+            "targets": [TARGET],
+            "actor": "the retry",
+            "at": "",
+            "state": "waiting",
+            "settled_at": None,
+            "cause": None,
+        }
+        assert not ordered["daemon"]["runs"]
+        assert site.json("/orders/1") == ordered
+        assert site.conveyor.order_book.waiting()[0].wanted.revision == "v1"
+
+        site.conveyor.order_book.settle(1, NOON, builds=[3, 4])
+        taken = site.json("/orders/1")
+        assert taken["order"]["state"] == "taken"
+        assert [each["build"]["id"] for each in taken["builds"]] == [3, 4]
+        assert taken["builds"][0]["repository"].startswith("file:///")
+        assert taken["builds"][1]["repository"] is None
+        newest = site.act("post", "/packages/glance/builds", {}, status=202)["order"]
+        site.conveyor.order_book.settle(newest["number"], NOON, cause=CAUSE)
+        assert site.json(f"/orders/{newest['number']}")["order"]["cause"]["summary"] == CAUSE.summary
+
+    def test_what_cannot_be_ordered_is_refused_at_once(self, site: Served) -> None:
+        for path, body, status, kind in (
+            ("/packages/nothing/builds", {}, 404, "UnknownName"),
+            ("/packages/nova/builds", {"targets": ["nothing"]}, 404, "UnknownName"),
+            ("/packages/nova/builds", {"commit": "--upload-pack=x"}, 422, "UserError"),
+            ("/packages/1/builds", {}, 422, "UserError"),
+        ):
+            assert site.act("post", path, body, status=status)["kind"] == kind
+        assert site.client.post("/api/v1/packages/nova/builds", headers=as_("vote")).status_code == 403
+        assert site.client.get("/api/v1/orders/1").status_code == 404
+        assert site.conveyor.order_book.waiting() == ()
+
     def test_votes_are_taken_and_promotions_moved_and_rolled_back(self, site: Served) -> None:
         voted = site.act("post", "/votes/3", {"job": "tempest", "success": True, "notes": "<script>"})
         assert (voted["vote"]["user"], voted["vote"]["notes"]) == ("the admin", "<script>")
@@ -218,6 +261,14 @@ class TestKeys:
         assert site.act("post", "/builds/4/cancel", status=422, headers=key)["kind"] == "UserError"
         another = site.client.post("/api/v1/builds/4/retry", headers=as_("retry") | key)
         assert another.status_code == 409
+
+    def test_an_order_that_comes_again_is_the_same_order(self, site: Served) -> None:
+        key = as_("admin") | {"Idempotency-Key": "9"}
+        first, again = (site.client.post("/api/v1/packages/nova/builds", headers=key) for _ in range(2))
+        assert (first.status_code, again.status_code) == (202, 202)
+        assert again.headers["location"] == first.headers["location"] == "/api/v1/orders/1"
+        assert (again.content, again.headers["idempotency-replayed"]) == (first.content, "true")
+        assert len(site.conveyor.order_book.waiting()) == 1
 
     def test_what_was_refused_may_come_again(self, site: Served) -> None:
         key = {"Idempotency-Key": "8"}

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import re
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -14,8 +17,11 @@ from threading import Thread
 import pytest
 from typer.testing import CliRunner
 
+from conveyor.cli import order
 from conveyor.cli.main import app
-from conveyor.errors import ConveyorError
+from conveyor.errors import ConveyorError, Fault
+from conveyor.model.build import Cause
+from tests.fakes.store_samples import NOON
 from tests.support.api import TARGET, Served, served
 
 pytestmark = pytest.mark.integration
@@ -56,6 +62,14 @@ class Commands:
 
     def afar(self, *arguments: str, token: Path | None = None) -> str:
         return self._run(["--server", self.site.url, "--token-file", str(token or self.token)], arguments)
+
+    def ended(self, *arguments: str) -> tuple[int, str]:
+        """The exit code of a command from afar, and all that it prints."""
+        done = CliRunner().invoke(
+            app, ["--server", self.site.url, "--token-file", str(self.token), *arguments], env={"CONVEYOR_TOKEN": ""}
+        )
+        assert isinstance(done.exception, SystemExit | None), done.exception
+        return done.exit_code, done.output
 
     @property
     def settings(self) -> Path:
@@ -165,6 +179,50 @@ def test_they_act(commands: Commands) -> None:
     assert commands.site.conveyor.votes.of(commit)[0].user == "the admin"
 
 
+def test_builds_are_ordered_and_followed_to_their_ends(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(order, "LOOK_SECONDS", 0.05)
+    book, queue = commands.site.conveyor.order_book, commands.site.conveyor.queue
+
+    def carry_out(package: str, *builds: int, cause: Cause | None = None) -> None:
+        """As the daemon does."""
+        while not (mine := [each for each in book.waiting() if each.wanted.package == package]):
+            time.sleep(0.05)
+        book.settle(mine[0].number, datetime.now(UTC), builds=builds, cause=cause)
+
+    def built(*arguments: str, builds: Sequence[int] = (), cause: Cause | None = None) -> tuple[int, str]:
+        with ThreadPoolExecutor() as threads:
+            done = threads.submit(carry_out, arguments[0], *builds, cause=cause)
+            found = commands.ended("build", *arguments)
+            done.result()
+        return found
+
+    code, told = built("nova", "--target", TARGET, "--commit", "v1", builds=[3])
+    assert (code, "order 1: nova v1 is to be built" in told) == (0, True)
+    assert re.search(rf"nova +{TARGET} +2-1 +succeeded \(before\) +- +file:///", told)
+    code, told = built("glance", "--json", builds=[4])
+    (result,) = json.loads(told[told.index("{") :])["results"]
+    assert (code, result["outcome"], result["build"]["id"]) == (1, "failed", 4)
+    assert result["log"] == f"{commands.site.url}/api/v1/builds/4/attempts/1/log"
+    cause = Cause(fault=Fault.USER, stage=None, kind="RevisionMissing", summary="no x", hint="look", details=())
+    code, told = built("nova", "--commit", "x", cause=cause)
+    assert (code, "no x" in told, "next: look" in told) == (2, True, True)
+    queue.cancel(6, "ada", NOON)
+    code, told = built("glance", builds=[6])
+    assert (code, "was cancelled" in told) == (2, True)
+
+
+def test_builds_are_ordered_only(commands: Commands) -> None:
+    code, told = commands.ended("build", "nova", "nothing", "--no-wait")
+    assert (code, "there is no package 'nothing'" in told or "nothing" in told) == (2, True)
+    assert "no daemon is running there" in told
+    (waiting,) = commands.site.conveyor.order_book.waiting()
+    assert (waiting.wanted.package, waiting.wanted.actor) == ("nova", "the admin")
+    code, told = commands.ended("build", "glance", "--no-wait", "--json")
+    assert json.loads(told[told.index("{") :])["orders"][0]["package"] == "glance"
+    assert "--local does not go with --server" in commands.afar("build", "nova", "--local", ".")
+    assert "--no-wait goes with --server only" in commands.here("build", "nova", "--no-wait")
+
+
 def test_who_may_not_is_told_so(looked_at: Commands, tmp_path: Path) -> None:
     strange = looked_at.afar("retry", "4", token=token_file(tmp_path, "strange"))
     assert strange.startswith("2 SignInNeeded")
@@ -189,7 +247,7 @@ def test_what_is_no_server_is_told_so() -> None:
 
 
 def test_commands_of_the_machine_itself_say_so(tmp_path: Path) -> None:
-    for command in (["build", "nova"], ["collect"], ["doctor"], ["log", "1"]):
+    for command in (["collect"], ["doctor"], ["log", "1"]):
         assert "works on its own machine only" in run(["--server", "http://example.org", *command])
     assert "does not go with --server" in run(["--server", "http://example.org", "snapshot", "at", "2026-01-01"])
     assert "--token-file goes with --server" in run(["--token-file", str(tmp_path), "status"])

@@ -6,6 +6,7 @@ from conveyor.model.access import Deed, Means, Result
 from conveyor.model.build import Outcome
 from conveyor.model.event import EventKind, NewEvent
 from conveyor.model.notice import Channel, NewNotice
+from conveyor.model.order import NewOrder
 from conveyor.model.promotion import Move, MoveKind, Step, Vote
 from conveyor.model.queue import Change, NewBuild, Pause, Priority, Reason, ReasonKind, Relations, Scope, ScopeKind
 from conveyor.model.watch import Head, Remote, Side, Tags
@@ -68,6 +69,9 @@ def _queue(books: Books) -> None:
         [Remote(url="u", polled_at=NOON, answered_at=None, failures=2, cause=HOSTILE, next_at=minute(5))]
     )
     books.watch.poke(["nova"], "ada", minute(12))
+    new = NewOrder(package="nova", revision=HOSTILE, targets=(TARGET,), actor="ada", at=minute(12))
+    for cause in (None, CAUSE):
+        books.orders.settle(books.orders.add(new).number, minute(13), builds=[1], cause=cause)
 
 
 def _publish(books: Books) -> None:

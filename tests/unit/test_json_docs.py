@@ -28,6 +28,7 @@ from conveyor.documents.events import event_as_json
 from conveyor.documents.ledger import entries_as_json
 from conveyor.documents.mirrors import standing_as_json
 from conveyor.documents.notices import notices_as_json
+from conveyor.documents.orders import orders_as_json
 from conveyor.documents.queue import queue_as_json
 from conveyor.documents.votes import votes_as_json
 from conveyor.documents.why import why_as_json
@@ -42,6 +43,7 @@ from conveyor.model.event import Event, EventKind
 from conveyor.model.lease import DAEMON, Lease
 from conveyor.model.mirror import MirrorState
 from conveyor.model.notice import Channel, Notice
+from conveyor.model.order import NewOrder, Order, OrderState
 from conveyor.model.promotion import Move, MoveKind, Step, Vote
 from conveyor.model.published import Flaw, PoolFinding, PoolReport, PublishedSnapshot, Removal, Retention
 from conveyor.model.queue import Pause, Priority, QueueItem, Scope, ScopeKind
@@ -51,6 +53,7 @@ from conveyor.model.waiting import Cycle
 from conveyor.model.why import Subject as SubjectOfWhy
 from conveyor.model.why import Why
 from conveyor.pipeline.controls import Rebuilt
+from conveyor.pipeline.desk import Ordered
 from conveyor.pipeline.explaining.build import Work
 from conveyor.pipeline.explaining.queueview import QueueState, RunningBuild, WaitingBuild
 from conveyor.pipeline.holders import DaemonState
@@ -202,6 +205,14 @@ def test_the_document_of_rebuilds_is_described() -> None:
     assert list(table("conveyor rebuild --json")) == list(document)
     (shown,) = document["rebuilds"]
     assert list(table("A rebuild")) == list(shown)
+
+
+def test_the_document_of_orders_is_described() -> None:
+    wanted = NewOrder(package="nova", revision="v1", targets=(), actor="ada", at=AT)
+    ordered = Ordered(order=Order(number=1, wanted=wanted), builds=(), daemon=DaemonState(lease=None, runs=False))
+    (order,) = json.loads(json.dumps(orders_as_json([ordered])))["orders"]
+    assert list(table("An order")) == list(order)
+    assert words(table("An order")["state"]) == set(OrderState)
 
 
 def test_who_may_come_in_and_what_was_done_is_described() -> None:

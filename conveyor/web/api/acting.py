@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from conveyor.documents.acts import (
     builds_as_json,
@@ -14,20 +15,22 @@ from conveyor.documents.acts import (
     resumed_as_json,
 )
 from conveyor.documents.ledger import entries_as_json
+from conveyor.documents.orders import ordered_as_json
 from conveyor.documents.votes import vote_as_json
 from conveyor.errors import UserError
 from conveyor.model.queue import Priority, Scope, ScopeKind
 from conveyor.pipeline.desk import Promotion
 from conveyor.pipeline.pointing.rollback import Wish
 from conveyor.pipeline.pointing.voting import Ballot
-from conveyor.web.access.guard import Admin, Operator, Promoter, Voter
+from conveyor.web.access.guard import Admin, Operator, Promoter, Reader, Voter
 from conveyor.web.api import models
-from conveyor.web.api.answering import Acting
-from conveyor.web.api.parts import BuildNumber, Desked, Named, versioned
+from conveyor.web.api.answering import Acting, answer
+from conveyor.web.api.parts import LAST, PREFIX, BuildNumber, Desked, Named, versioned
 
 router = APIRouter(tags=["acting"])
 
 NO_TARGET = models.TargetWish()
+NO_ORDER = models.OrderWish()
 
 
 @router.post("/builds/{number}/retry", response_model=models.Builds, summary="Try a build again")
@@ -62,6 +65,32 @@ def rebuild_package(
 ) -> Response:
     """With the build dependencies of now."""
     return once(lambda: rebuilds_as_json(desk.rebuild(_name(name), wish.target, operator.name)))
+
+
+@router.post(
+    "/packages/{name}/builds",
+    response_model=models.OrderDocument,
+    status_code=HTTPStatus.ACCEPTED,
+    summary="Order a build of a commit",
+)
+def order(name: Named, desk: Desked, operator: Operator, once: Acting, wish: models.OrderWish = NO_ORDER) -> Response:
+    """The daemon finds the commit and builds it, as `conveyor build` does. `Location` tells what becomes of it."""
+
+    def act() -> dict[str, Any]:
+        return ordered_as_json(desk.order(_name(name), wish.commit or "", wish.targets, operator.name))
+
+    return once(act, place=lambda document: f"{PREFIX}/orders/{document['order']['number']}")
+
+
+@router.get("/orders/{number}", response_model=models.OrderDocument, summary="What became of an order", tags=["builds"])
+def ordered(
+    request: Request,
+    desk: Desked,
+    _reader: Reader,
+    number: Annotated[int, Path(ge=1, le=LAST, description="An order's number.")],
+) -> Response:
+    """Its builds as they stand, or why there are none. It is known for a month."""
+    return answer(request, ordered_as_json(desk.ordered(number)))
 
 
 @router.post("/builds/{number}/cancel", response_model=models.CancelledDocument, summary="Cancel a build")

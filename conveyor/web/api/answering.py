@@ -82,15 +82,21 @@ class Once:
     site: Site
     keyed: KeyedRequest | None
 
-    def __call__(self, act: Callable[[], Mapping[str, Any]]) -> Response:
+    def __call__(
+        self, act: Callable[[], Mapping[str, Any]], *, place: Callable[[Mapping[str, Any]], str] | None = None
+    ) -> Response:
         """Act, and answer with what came of it.
+
+        Args:
+            act: acts.
+            place: where to look for what comes of it later, of what `act` gave; None where all is done by then.
 
         Raises:
             NotPossible: the same request is being carried out.
             UserError: another request has the key.
         """
         if self.keyed is None:
-            return _told(_encoded(act()))
+            return _told(_encoded(act()), place)
         keys = self.site.conveyor.idempotency
         before = keys.begin(self.keyed, self.site.conveyor.clock.now())
         if before is not None and before.digest != self.keyed.digest:
@@ -98,7 +104,7 @@ class Once:
         if before is not None and before.status is None:
             raise NotPossible("the same request is being carried out", hint="ask again in a moment, with the same key")
         if before is not None:
-            return _told(before.body.encode(), {REPLAYED: "true"})
+            return _told(before.body.encode(), place, {REPLAYED: "true"})
         done = False
         try:
             body = _encoded(act())
@@ -106,13 +112,18 @@ class Once:
         finally:
             if not done:
                 keys.release(self.keyed)
-        keys.complete(self.keyed, HTTPStatus.OK, body.decode())
+        keys.complete(self.keyed, HTTPStatus.OK if place is None else HTTPStatus.ACCEPTED, body.decode())
         keys.forget(self.site.conveyor.clock.now() - KEPT)
-        return _told(body)
+        return _told(body, place)
 
 
-def _told(body: bytes, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(body, media_type=JSON, headers={"Cache-Control": "no-store", **(headers or {})})
+def _told(
+    body: bytes, place: Callable[[Mapping[str, Any]], str] | None, headers: Mapping[str, str] | None = None
+) -> Response:
+    headers = {"Cache-Control": "no-store", **(headers or {})}
+    if place is None:
+        return Response(body, media_type=JSON, headers=headers)
+    return Response(body, HTTPStatus.ACCEPTED, {**headers, "Location": place(json.loads(body))}, JSON)
 
 
 async def _once(

@@ -12,6 +12,7 @@ from conveyor.model.artifact import ArtifactKind
 from conveyor.model.build import Outcome, Stage, State
 from conveyor.model.event import EventKind
 from conveyor.model.notice import Channel
+from conveyor.model.order import OrderState
 from conveyor.model.promotion import MoveKind
 from conveyor.model.queue import ReasonKind, ScopeKind
 from conveyor.model.target import BuilderKind, Format
@@ -634,10 +635,39 @@ class Server(Versioned):
     api: Literal[1]
 
 
+class OneOrder(Document):
+    """What somebody ordered."""
+
+    number: int
+    package: str
+    commit: str | None = Field(description="As it was ordered; null for the newest of the followed branch.")
+    targets: list[str] = Field(description="Empty for the package's own.")
+    actor: str
+    at: datetime
+    state: OrderState
+    settled_at: datetime | None
+    cause: CauseDocument | None = Field(description="Why it was refused.")
+
+
+class OrderedBuild(Document):
+    """A build that an order is carried out with."""
+
+    build: BuildDocument
+    repository: str | None = Field(description="URL of its snapshot; null where there is none, or none any more.")
+
+
 class Builds(Versioned):
     """Builds that were changed."""
 
     builds: list[BuildDocument]
+    daemon: DaemonDocument
+
+
+class OrderDocument(Versioned):
+    """What somebody ordered, and what became of it."""
+
+    order: OneOrder
+    builds: list[OrderedBuild] = Field(description="None while it waits, or where it was refused.")
     daemon: DaemonDocument
 
 
@@ -722,6 +752,15 @@ class PauseWish(Wish):
     scope: ScopeKind
     name: Annotated[str, Field(max_length=200)] | None = Field(None, description="Of the target or package.")
     note: Words = ""
+
+
+class OrderWish(Wish):
+    """What is to be built of a package."""
+
+    commit: Name | None = Field(
+        None, description="A branch, tag or sha of the upstream; null for the newest commit of the followed branch."
+    )
+    targets: Annotated[list[Name], Field(max_length=1000)] = Field([], description="Empty for the package's own.")
 
 
 class PollWish(Wish):

@@ -18,7 +18,6 @@ from conveyor.model.build import AttemptRecord, Build
 from conveyor.model.commit import CommitInfo
 from conveyor.model.package import Package, PackagingRepository
 from conveyor.model.provenance import Provenance
-from conveyor.model.published import PublishedSnapshot
 from conveyor.pipeline.flakiness import flaky
 from conveyor.web.api import models
 from conveyor.web.overview import Look
@@ -128,18 +127,9 @@ def _log(site: Site, build: int, attempt: int, log: str | None) -> dict[str, Any
     return {"url": f"{PREFIX}/builds/{build}/attempts/{attempt}/log", "size": size}
 
 
-def snapshot_of(site: Site, build: Build) -> PublishedSnapshot | None:
-    """The snapshot of a build that is there; None where there is none, or none any more."""
-    if not build.published:
-        return None
-    found = site.conveyor.store.published(build.target, package=build.commit.package, commit=build.commit.id)
-    return next((each for each in found if each.build == build.id and each.collected_at is None), None)
-
-
 def snapshot_url(site: Site, build: Build) -> str | None:
     """Where the snapshot of a build is."""
-    snapshot = snapshot_of(site, build)
-    return None if snapshot is None else desk_of(site).url(snapshot)
+    return desk_of(site).repository(build) or None
 
 
 def artifact_as_json(artifact: Artifact, base: str | None) -> dict[str, Any]:

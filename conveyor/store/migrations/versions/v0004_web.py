@@ -1,4 +1,4 @@
-"""The web: tokens, users, sessions, what was done, and indexes for what is looked for; and events that remind."""
+"""The web: tokens, users, sessions, what was done, orders, and indexes for what is looked for; and reminders."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ def upgrade() -> None:
     _create_web_session()
     _create_audit()
     _create_idempotency_key()
+    _create_build_order()
     _make_audit_final()
     _create_search_indexes()
     _create_vote_indexes()
@@ -138,6 +139,24 @@ def _create_idempotency_key() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_idempotency_key_at"), "idempotency_key", ["at"])
+
+
+def _create_build_order() -> None:
+    op.create_table(
+        "build_order",
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("package", sa.Text(), nullable=False),
+        sa.Column("revision", sa.Text(), nullable=False),
+        sa.Column("targets", sa.JSON(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("settled_at", sa.DateTime(timezone=True)),
+        sa.Column("builds", sa.JSON(), nullable=False),
+        sa.Column("cause", sa.JSON()),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_build_order")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(op.f("ix_build_order_settled_at"), "build_order", ["settled_at"])
 
 
 def _make_audit_final() -> None:
