@@ -13,6 +13,7 @@ from tests.support.browser import CHROMIUM, SIZES, THEMES, pages_of
 from tests.support.lively import Lively
 from tests.support.server import served
 
+
 def main() -> None:
     """Make the site, serve it, and take the pictures."""
     parser = argparse.ArgumentParser(description=__doc__)

@@ -61,7 +61,7 @@ def test_each_page_is_accessible_and_fits(browser: Browser, url: str, folder: Pa
 
 
 def test_no_table_scrolls_sideways_on_the_phone(browser: Browser, url: str, folder: Path) -> None:
-    wide = "each => each.filter(one => one.scrollWidth > one.clientWidth).map(one => one.getAttribute('aria-labelledby'))"
+    wide = "all => all.filter(each => each.scrollWidth > each.clientWidth).map(each => each.innerText)"
     with opened(browser, "phone") as page:
         for name, path in pages_of(folder).items():
             page.goto(f"{url}{path}")
