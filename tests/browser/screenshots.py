@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.support.browser import CHROMIUM, SIZES, THEMES, pages_of
 from tests.support.lively import Lively
@@ -42,9 +42,17 @@ def _take(url: str, pages: Mapping[str, str], output: Path, only: tuple[str, ...
                     if only and name not in only:
                         continue
                     page.goto(f"{url}{path}")
+                    _wait_for_log(page)
                     page.screenshot(path=output / f"{name}-{size}-{theme}.png", full_page=True)
                 context.close()
         browser.close()
+
+
+def _wait_for_log(page: Page) -> None:
+    """Its lines are there a moment after the page."""
+    if page.locator("[data-log]").count():
+        page.wait_for_selector("[data-ready=yes]")
+        expect(page.locator(".log-line code").last).not_to_have_text("")
 
 
 if __name__ == "__main__":

@@ -9,15 +9,19 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.support import publisher
 from tests.support.browser import SIZES, pages_of
-from tests.support.clients import Apt, Place
+from tests.support.clients import Apt, Dnf, Place
 from tests.support.daemons import QuickSite
-from tests.support.server import served
+from tests.support.keys import Keys
+from tests.support.published import make_rpms
+from tests.support.publisher import RPM, Release, make_site, run, signed
+from tests.support.server import free_port, served
 from tests.support.site import DEB
+from tests.support.webprocess import running
 
 pytestmark = pytest.mark.integration
 PATIENCE = 90_000  # milliseconds: the machine may be busy
-SOURCES = re.compile(r"<<'END'\n(.*)\nEND\n", re.DOTALL)
 
 
 @pytest.fixture
@@ -78,24 +82,57 @@ def test_an_open_page_follows_a_build_that_is_tried_again(page: Page, tmp_path: 
     assert site.close() == []
 
 
-def test_the_lines_that_are_copied_are_taken_by_apt(browser: Browser, url: str, folder: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def clipboard(browser: Browser) -> Iterator[Page]:
+    """A page on the phone, which may copy."""
     context = browser.new_context(viewport=SIZES["phone"], permissions=["clipboard-read", "clipboard-write"])
-    try:
-        page = context.new_page()
-        page.goto(f"{url}{pages_of(folder)['snapshot']}")
-        for number in (0, 1):
-            button = page.locator("button.copy").nth(number)
-            button.click()
-            expect(button).to_have_text("Copied")
-            copied = page.evaluate("navigator.clipboard.readText()")
-            assert copied == page.locator(".copyable pre").nth(number).text_content()
-            named = re.search(r"apt-get update\napt-get install --yes (\w+)\n$", copied)
-            assert named is not None
-            apt = Apt(Place(tmp_path / str(number)))
-            found = SOURCES.search(copied)
-            assert found is not None
-            apt.source(f"{found[1]}\n")
-            apt.update().good()
-            assert apt.candidate(named[1])
-    finally:
-        context.close()
+    yield context.new_page()
+    context.close()
+
+
+def copied(page: Page) -> Iterator[str]:
+    """What each button copies: how to use this snapshot, and how to follow its pointer."""
+    for number in (0, 1):
+        button = page.locator("button.copy").nth(number)
+        button.click()
+        expect(button).to_have_text("Copied")
+        text: str = page.evaluate("navigator.clipboard.readText()")
+        assert text == page.locator(".copyable pre").nth(number).text_content()
+        yield text
+
+
+def source_in(lines: str, file: str) -> str:
+    """What the lines write into a file."""
+    found = re.match(f"cat > {re.escape(file)} <<'END'\n(.*\n)END\n", lines, re.DOTALL)
+    assert found is not None, lines
+    return found[1]
+
+
+def test_the_lines_that_are_copied_are_taken_by_apt(clipboard: Page, url: str, folder: Path, tmp_path: Path) -> None:
+    clipboard.goto(f"{url}{pages_of(folder)['snapshot']}")
+    for number, lines in enumerate(copied(clipboard)):
+        named = re.search(r"apt-get update\napt-get install --yes (\w+)\n$", lines)
+        assert named is not None
+        apt = Apt(Place(tmp_path / str(number)))
+        apt.source(source_in(lines, "/etc/apt/sources.list.d/conveyor.sources"))
+        apt.update().good()
+        assert apt.candidate(named[1])
+        apt("install", "--yes", "--download-only", named[1]).good()
+
+
+def test_the_lines_that_are_copied_are_taken_by_dnf(clipboard: Page, tmp_path: Path) -> None:
+    dnf = [Dnf(Place(tmp_path / name)) for name in ("stays", "follows")]
+    port = free_port()
+    site = make_site(
+        tmp_path / "site", base_url=f"http://127.0.0.1:{port}/repos", settings=signed(Keys(tmp_path / "keys"))
+    )
+    rpms = tuple(make_rpms(tmp_path / "made", "hello", "1.1"))
+    release = Release(target=RPM, package="hello", number=1, files=rpms)
+    assert run(publisher.publish, site, (release,)).good
+    with running(site, port) as web:
+        clipboard.goto(f"{web.url}/targets/{RPM}/snapshots/current")
+        for client, lines in zip(dnf, copied(clipboard), strict=True):
+            client.source(source_in(lines, "/etc/yum.repos.d/conveyor.repo"))
+            assert lines.endswith("\nEND\ndnf install --assumeyes hello\n")
+            client("install", "--assumeyes", "hello").good()
+            assert client.greeting("hello") == "1.1"

@@ -308,7 +308,7 @@ class Lively:
         assert claimed is not None
         assert claimed.claim is not None
         good = outcome is Outcome.SUCCEEDED
-        stages = self._stages()
+        stages = self._stages(None if good else CAUSES[commit.package][0])
         ended = at + timedelta(seconds=sum(each.seconds for each in stages))
         version = f"29.1.0~dev{claimed.id}-1" if target == DEB else f"29.1.0~dev{claimed.id}-1.local1"
         if not good:
@@ -334,7 +334,7 @@ class Lively:
         assert build.claim is not None
         books.store.set_log(build.id, build.claim.token, f"builds/{build.id}/{build.attempt}/log")
 
-    def _stages(self) -> tuple[StageTime, ...]:
+    def _stages(self, last: Stage | None) -> tuple[StageTime, ...]:
         shares = {
             Stage.RENDER: 0.1,
             Stage.SOURCE: 0.9,
@@ -346,6 +346,7 @@ class Lively:
         return tuple(
             StageTime(stage=stage, seconds=round(share * self._random.uniform(0.6, 1.8), 2))
             for stage, share in shares.items()
+            if last is None or list(Stage).index(stage) <= list(Stage).index(last)
         )
 
     def _cause(self, name: str) -> Cause:

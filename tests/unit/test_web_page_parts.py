@@ -8,7 +8,7 @@ from threading import Event, Thread
 import pytest
 
 from conveyor.model.build import Outcome, State
-from conveyor.web.pages.environment import duration, environment, is_web, link, query, size
+from conveyor.web.pages.environment import duration, environment, ids, is_web, link, query, size
 from conveyor.web.pages.kept import Kept
 from conveyor.web.pages.plots import Bar, bars
 from conveyor.web.pages.states import mark
@@ -64,6 +64,12 @@ def test_sizes(number: int, told: str) -> None:
 def test_a_query_has_only_what_is_given() -> None:
     assert query(q="a b&c", target="", page=None) == "?q=a+b%26c"
     assert query(q="") == ""
+
+
+def test_ids_of_commits_are_told_by_their_beginnings() -> None:
+    sha = "0123456789abcdef" * 2 + "01234567"
+    assert ids(f"moved to {sha}_01234567, from {sha}_89abcdef_1a2b") == "moved to 0123456789ab, from 0123456789ab"
+    assert ids(f"sha256 {sha * 2}, upstream {sha}") == f"sha256 {sha * 2}, upstream {sha}"
 
 
 def test_ages_have_the_moment_at_hand() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
@@ -27,6 +28,8 @@ _DAY = 24 * _HOUR
 # Seconds below which a tenth of one tells something.
 _SHORT = 10
 LINE = 200
+# An id of a commit, to be told by its beginning.
+_COMMIT = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{28}_[0-9a-f]{8}(?:_\w+)?")
 # Where templates are; what is in the first of these counts.
 ROOMS = ("pages", "access")
 
@@ -47,6 +50,7 @@ def environment() -> Environment:
         "at": at,
         "count": count,
         "duration": duration,
+        "ids": ids,
         "plain": plain,
         "line": line,
         "link": link,
@@ -67,6 +71,11 @@ def environment() -> Environment:
 def line(text: object, length: int = LINE) -> str:
     """Text that others wrote: one line, of at most so many characters, without what could turn or hide it."""
     return shortened(plain(str(text)), length)
+
+
+def ids(text: str) -> str:
+    """Text in which the ids of commits are as short as people tell them apart by."""
+    return _COMMIT.sub(r"\1", text)
 
 
 def segment(text: str) -> str:
