@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.text import Text
@@ -13,7 +12,7 @@ from conveyor.cli.context import Context
 from conveyor.cli.table import print_table
 from conveyor.cli.text import plain, say
 from conveyor.config.moment import moment_of
-from conveyor.documents import FORMAT_VERSION
+from conveyor.documents.access import audit_as_json
 from conveyor.model.access import AuditEntry, Result
 
 HEADINGS = ("number", "at", "who", "how", "from", "result", "what", "to")
@@ -49,26 +48,6 @@ def audit(
         print_table(given.output, HEADINGS, [_row(entry) for entry in found])
     else:
         say(given.output, "nothing of that has been done yet")
-
-
-def audit_as_json(found: Sequence[AuditEntry]) -> dict[str, Any]:
-    """What was done, in a documented form: docs/json.md."""
-    return {"format_version": FORMAT_VERSION, "entries": [_as_json(entry) for entry in found]}
-
-
-def _as_json(entry: AuditEntry) -> dict[str, Any]:
-    deed = entry.deed
-    return {
-        "number": entry.number,
-        "at": deed.at.isoformat(),
-        "actor": deed.actor,
-        "means": deed.means,
-        "address": deed.address or None,
-        "action": deed.action,
-        "subject": deed.subject or None,
-        "result": deed.result,
-        "detail": dict(deed.detail),
-    }
 
 
 def _row(entry: AuditEntry) -> tuple[Text | str, ...]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.text import Text
@@ -13,7 +12,7 @@ from rich.text import Text
 from conveyor.cli.context import Context
 from conveyor.cli.table import print_table
 from conveyor.cli.text import plain, say
-from conveyor.documents import FORMAT_VERSION
+from conveyor.documents.access import token_state, tokens_as_json
 from conveyor.errors import UserError
 from conveyor.model.access import Permission, Token
 from conveyor.wiring import make_access_keeping
@@ -76,33 +75,8 @@ def list_(
         say(given.output, "there are no tokens; 'conveyor token create' makes one")
 
 
-def tokens_as_json(found: Sequence[Token], now: datetime) -> dict[str, Any]:
-    """The tokens in a documented form: docs/json.md."""
-    return {"format_version": FORMAT_VERSION, "tokens": [_as_json(token, now) for token in found]}
-
-
-def _as_json(token: Token, now: datetime) -> dict[str, Any]:
-    return {
-        "name": token.name,
-        "may": sorted(token.permissions),
-        "state": state_of(token, now),
-        "created_at": token.created_at.isoformat(),
-        "created_by": token.created_by,
-        "expires_at": token.expires_at.isoformat() if token.expires_at else None,
-        "used_at": token.used_at.isoformat() if token.used_at else None,
-        "revoked_at": token.revoked_at.isoformat() if token.revoked_at else None,
-    }
-
-
-def state_of(token: Token, now: datetime) -> str:
-    """Whether it works, in a word."""
-    if token.revoked_at is not None:
-        return "revoked"
-    return "works" if token.works(now) else "expired"
-
-
 def _row(token: Token, now: datetime) -> tuple[Text | str, ...]:
-    state = state_of(token, now)
+    state = token_state(token, now)
     return (
         plain(token.name),
         ", ".join(sorted(token.permissions)),

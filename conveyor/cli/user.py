@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.text import Text
@@ -14,7 +13,7 @@ from rich.text import Text
 from conveyor.cli.context import Context
 from conveyor.cli.table import print_table
 from conveyor.cli.text import plain, say
-from conveyor.documents import FORMAT_VERSION
+from conveyor.documents.access import users_as_json
 from conveyor.errors import UserError
 from conveyor.model.access import Permission, User
 from conveyor.wiring import make_access_keeping
@@ -110,21 +109,6 @@ def list_(
         print_table(given.output, HEADINGS, [_row(user) for user in found])
     else:
         say(given.output, "there are no users; 'conveyor user create' makes one")
-
-
-def users_as_json(found: Sequence[User]) -> dict[str, Any]:
-    """The users in a documented form: docs/json.md."""
-    users = [
-        {
-            "name": user.name,
-            "may": sorted(user.permissions),
-            "disabled": user.disabled,
-            "created_at": user.created_at.isoformat(),
-            "changed_at": user.changed_at.isoformat(),
-        }
-        for user in found
-    ]
-    return {"format_version": FORMAT_VERSION, "users": users}
 
 
 def _row(user: User) -> tuple[Text | str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from queue import SimpleQueue
 from threading import Event
@@ -12,6 +13,7 @@ from conveyor.daemon.guard import Guard
 from conveyor.daemon.jobs import Jobs
 from conveyor.daemon.log import Log
 from conveyor.daemon.messages import Loaded, Wake
+from conveyor.daemon.moves import Moves
 from conveyor.daemon.planning import Planner
 from conveyor.daemon.polling import Polling
 from conveyor.daemon.reconcile import Reconciler, Unsettled
@@ -30,6 +32,7 @@ SETTLE = 10.0
 CONFIGURATION = 2.0
 PROMOTIONS = 60.0
 MIRRORS = 30.0
+MOVES = 1.0
 NOTICES = 10.0
 REMINDERS = 3600.0
 BASES = 600.0
@@ -76,6 +79,8 @@ class Errands:
         self._diary = diary
         self._log = log
         self._files = Files(site.settings, site.read_at)
+        self._moves = Moves(site.conveyor.ledger)
+        self._mirrors_at = 0.0
         self._polling = Polling(site)
         self._jobs: Jobs | None = None
         self.reload = Event()
@@ -110,7 +115,7 @@ class Errands:
         jobs.add("settle", SETTLE, self.settle)
         jobs.add("configuration", CONFIGURATION, self.look_at_configuration)
         jobs.add("promotions", PROMOTIONS, self.promote)
-        jobs.add("mirrors", MIRRORS, self.mirror)
+        jobs.add("mirrors", MOVES, self.mirror_in_time)
         jobs.add("reminders", REMINDERS, self.remind, first=SOON)
         jobs.add("notices", NOTICES, self.tell)
         jobs.add("bases", BASES, self.refresh, first=AFTER_START)
@@ -187,6 +192,14 @@ class Errands:
         """Let promotions follow: their snapshots may have become old enough."""
         for problem in self._site.conveyor.promoter.follow():
             self._log.warning("a promotion did not move", cause=problem.summary)
+
+    def mirror_in_time(self) -> None:
+        """Bring mirrors up to date at once where somebody moved a pointer, and after builds every now and then."""
+        if not self._site.settings.mirrors:
+            return
+        if self._moves.look() or time.monotonic() >= self._mirrors_at:
+            self._mirrors_at = time.monotonic() + MIRRORS
+            self.mirror()
 
     def mirror(self) -> None:
         """Bring mirrors up to date."""

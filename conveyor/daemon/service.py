@@ -23,6 +23,7 @@ from conveyor.daemon.log import Log
 from conveyor.daemon.messages import LeaseLost, Loaded, Signalled
 from conveyor.daemon.observer import Observer
 from conveyor.daemon.once import Once
+from conveyor.daemon.page import Page, PageGone
 from conveyor.daemon.room import Room
 from conveyor.daemon.site import Load, Open, Site, make_site
 from conveyor.daemon.stop import Phase, Stop
@@ -46,11 +47,13 @@ class Options:
         once: poll once, build all that waits, and end.
         poll: whether it looks for new commits.
         wait: whether it waits for another daemon's end.
+        serve: whether the status page is served beside it.
     """
 
     once: bool = False
     poll: bool = True
     wait: bool = False
+    serve: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +64,7 @@ class Means:
         load: reads the configuration.
         open: puts a Conveyor together.
         start: starts the process of a worker.
+        start_page: starts the process that serves the status page.
         log: where it says what it does.
         systemd: who started it, if that listens.
     """
@@ -68,6 +72,7 @@ class Means:
     load: Load
     open: Open
     start: Callable[[], Process]
+    start_page: Callable[[], Process]
     log: Log
     systemd: Systemd
 
@@ -114,6 +119,7 @@ class Daemon:
         self._jobs = Jobs(self._guard)
         self._chores = Chores(means.start, means.log)
         self._workers = Workers(means.start, inbox, means.log)
+        self._page = Page(means.start_page, inbox, means.log) if options.serve else None
         conveyor = site.conveyor
         self._scheduler = make_scheduler(site.settings, site.repos)
         reader = QueueReader(self._scheduler, conveyor.queue, conveyor.events)
@@ -178,6 +184,7 @@ class Daemon:
                 busy=len(self._workers.builds()),
                 disk_low=self._room.low,
                 lease_lost=self._lease_lost,
+                page=self._page.trouble if self._page else "",
             )
             if time.monotonic() >= self._next_turn:
                 polled = self._once is not None and self._once.is_polled
@@ -209,6 +216,8 @@ class Daemon:
                 self._gone(worker)
             case Heard(worker=worker, said=Said() as said):
                 self._said(worker, said)
+            case PageGone() as gone if self._page is not None:
+                self._page.ended(gone)
             case Signalled(number=signal.SIGHUP):
                 self._errands.reload.set()
             case Signalled(number=number):
@@ -239,7 +248,11 @@ class Daemon:
         phase = self._stop.phase
         if phase is Phase.RUNNING:
             self._guard("workers", self._workers.fill)
+            if self._page is not None:
+                self._guard("page", self._page.look)
             return
+        if self._page is not None:
+            self._page.stop()
         self._jobs.stop()
         self._errands.stop()
         self._chores.stop()
@@ -338,6 +351,8 @@ class Daemon:
         self._chores.stop()
         self._workers.kill()
         self._chores.kill()
+        if self._page is not None:
+            self._guard("page", self._page.end)
         self._observer.end()
         self._log.info("daemon stopped", reason=self._stop.reason)
         self._tell(EventKind.DAEMON_STOPPED, f"the daemon has stopped: {self._stop.reason or 'a defect'}", {})

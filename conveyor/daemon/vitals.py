@@ -16,6 +16,7 @@ class Vitals:
         busy: how many of them have a build.
         disk_low: whether no build is taken because the disk is low.
         lease_lost: whether another daemon has taken over.
+        page: why the status page is not served that should be; empty where nothing is wrong.
         stale: what stands still.
         buildroots: bytes that builders keep between builds, by kind.
     """
@@ -24,5 +25,6 @@ class Vitals:
     busy: int = 0
     disk_low: bool = False
     lease_lost: bool = False
+    page: str = ""
     stale: frozenset[Work] = frozenset()
     buildroots: tuple[tuple[str, int], ...] = ()

@@ -13,16 +13,14 @@ import pytest
 from typer.testing import CliRunner
 
 from conveyor.buildroot.stock import StockItem, StockKind
-from conveyor.cli.audit import audit_as_json
 from conveyor.cli.buildroot import stock_as_json
 from conveyor.cli.collect import Collected, collected_as_json, scrubbed_as_json
 from conveyor.cli.key import ALSO, RETIRED, SIGNS, key_as_json
 from conveyor.cli.main import app
 from conveyor.cli.results import Result, as_json
-from conveyor.cli.token import tokens_as_json
-from conveyor.cli.user import users_as_json
 from conveyor.cli.verify import as_json as verification_as_json
 from conveyor.documents import FORMAT_VERSION
+from conveyor.documents.access import audit_as_json, tokens_as_json, users_as_json
 from conveyor.documents.acts import rebuilds_as_json
 from conveyor.documents.events import event_as_json
 from conveyor.documents.ledger import entries_as_json

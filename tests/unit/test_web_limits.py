@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from conveyor.web.api import limits
 from conveyor.web.api.limits import BURST, Buckets
+from tests.support.web import serving
 
 
 class Seconds:
@@ -51,3 +54,23 @@ def test_strangers_cost_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
         buckets.take(f"at {number}", 60)
 
     assert len(buckets._left) == 10
+
+
+@pytest.mark.parametrize("path", ["/api/health", "/dlrn/debian-12-amd64/api/health", "/api/report.html"])
+def test_dlrns_clients_are_limited_too_and_told_in_their_way(tmp_path: Path, path: str) -> None:
+    with serving(tmp_path, settings="[web]\nrate_limit = 60\n") as client:
+        client.app.state.buckets = Buckets(Seconds())  # type: ignore[attr-defined] # a Starlette application has a state
+        answers = [client.get(path) for _ in range(3 * BURST)]
+        own = client.get("/api/v1/server")
+
+    assert [answer.status_code for answer in answers] == BURST * [200] + 2 * BURST * [429]
+    assert answers[-1].json() == {"message": "more than 60 requests a minute"}
+    assert answers[-1].headers["retry-after"] == "1"
+    assert own.status_code == 429
+
+
+def test_the_published_tree_and_pages_are_not_limited(tmp_path: Path) -> None:
+    with serving(tmp_path, settings="[web]\nrate_limit = 60\n") as client:
+        client.app.state.buckets = Buckets(Seconds())  # type: ignore[attr-defined]
+        assert {client.get("/queue").status_code for _ in range(3 * BURST)} == {200}
+        assert client.get("/repos/nothing").status_code == 404
