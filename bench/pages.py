@@ -22,8 +22,14 @@ from bench.series import Peer, Sample
 from bench.workshop import Workshop
 from conveyor.command import run
 from conveyor.errors import UserError
+from conveyor.model.artifact import Artifact, ArtifactKind, Snapshot, SnapshotEntry
 from conveyor.model.build import Outcome, State
+from conveyor.model.promotion import CONSISTENT, CURRENT
 from conveyor.model.target import Target
+from conveyor.model.watch import Side
+from conveyor.repository.names import shard
+from conveyor.repository.records import manifest_json, manifest_line
+from conveyor.repository.snapshot import MANIFEST
 from conveyor.store import open_store, tables
 from conveyor.store.database import Database
 
@@ -34,7 +40,11 @@ BUILDS = PACKAGES * COMMITS * len(TARGETS)
 FAILS = 30
 BUDGET_MS = 50.0
 SECONDS, CONNECTIONS = 10, 4
-VERSION = "1"
+VERSION = "2"
+# `consistent` stands so many commits of each package before the newest: something has failed since.
+BEHIND = 2
+ADDRESS = "https://git.example.org"
+PACKAGING_SHA = "c" * 40
 CAUSE = "python3-oslo.messaging needs python3-kombu >= 5.4, and 5.2.3 is the newest"
 # Of each page, what wrk asks for. `number` is another one with each request.
 PATHS = {
@@ -42,6 +52,7 @@ PATHS = {
     "package": f'return string.format("/packages/package-%04d", number % {PACKAGES})',
     "build": f'return string.format("/builds/%d", 1 + number * 7919 % {BUILDS})',
     "search": f'return string.format("/search?q=package-%04d&state=failed", number % {PACKAGES})',
+    "version-search": f'return string.format("/search?q=1.0.0~dev%d", number * 7919 % {PACKAGES * COMMITS})',
     "commit-search": 'return string.format("/search?commit=%06x", number * 7919 % 16777216)',
 }
 SCRIPT = """\
@@ -138,6 +149,8 @@ def _make(folder: Path) -> None:
             _fill(connection)
     finally:
         database.close()
+    for target in TARGETS:
+        _publish(folder / "data" / "repos" / target, target)
     ready.touch()
 
 
@@ -151,10 +164,9 @@ def _repos() -> str:
         f"defaults: {{targets: [{deb}, {rpm}]}}",
         "packages:",
     ]
-    address = "https://git.example.org"
     for number in range(PACKAGES):
         name = _name(number)
-        lines.append(f'  {name}: {{upstream: "{address}/{name}", packaging: "{address}/packaging-{name}"}}')
+        lines.append(f'  {name}: {{upstream: "{ADDRESS}/{name}", packaging: "{ADDRESS}/packaging-{name}"}}')
     return "\n".join(lines) + "\n"
 
 
@@ -164,9 +176,19 @@ def _name(number: int) -> str:
 
 def _fill(connection: Connection) -> None:
     rows: dict[Table, list[Mapping[str, object]]] = {
-        table: [] for table in (tables.upstream_commit, tables.build, tables.attempt, tables.entry)
+        table: []
+        for table in (
+            tables.upstream_commit,
+            tables.build,
+            tables.attempt,
+            tables.entry,
+            tables.head,
+            tables.remote,
+        )
     }
     began = datetime.now(UTC) - timedelta(days=60)
+    for package in range(PACKAGES):
+        _follow(rows, package, began)
     for commit in range(COMMITS):
         for package in range(PACKAGES):
             number = commit * PACKAGES + package
@@ -177,6 +199,73 @@ def _fill(connection: Connection) -> None:
             connection.execute(insert(table), made[start : start + _ROWS])
 
 
+def _follow(rows: Mapping[Table, list[Mapping[str, object]]], number: int, at: datetime) -> None:
+    """What polls know of a package."""
+    name = _name(number)
+    newest = _sha(name, (COMMITS - 1) * PACKAGES + number)
+    for side, url, sha in (
+        (Side.UPSTREAM, f"{ADDRESS}/{name}", newest),
+        (Side.PACKAGING, f"{ADDRESS}/packaging-{name}", PACKAGING_SHA),
+    ):
+        seen = {"package": name, "side": side, "url": url, "ref": "main", "sha": sha, "packaging_sha": PACKAGING_SHA}
+        rows[tables.head].append({**seen, "tags": [], "at": at})
+        polled = {"url": url, "polled_at": at, "answered_at": at, "failures": 0, "cause": "", "next_at": at}
+        rows[tables.remote].append(polled)
+
+
+def _sha(package: str, number: int) -> str:
+    return hashlib.sha1(f"{package} {number}".encode(), usedforsecurity=False).hexdigest()
+
+
+def _publish(tree: Path, target: str) -> None:
+    """The snapshots that `current` and `consistent` lead to, as far as pages read them."""
+    for pointer, behind in ((CURRENT, 1), (CONSISTENT, BEHIND)):
+        entries = tuple(_entry((COMMITS - behind) * PACKAGES + number, _name(number)) for number in range(PACKAGES))
+        last = entries[-1]
+        snapshot = Snapshot(
+            target=target,
+            architecture="amd64",
+            commit_id=last.commit_id,
+            package=last.package,
+            created_at=last.succeeded_at,
+            entries=entries,
+        )
+        place = tree / shard(last.commit_id)
+        place.mkdir(parents=True)
+        (place / MANIFEST).write_bytes(manifest_json(snapshot, map(manifest_line, entries)))
+        (tree / pointer).symlink_to(shard(last.commit_id))
+
+
+def _entry(number: int, package: str) -> SnapshotEntry:
+    """What a build brings: three files."""
+    version = f"1.0.0~dev{number}-1"
+    digest = hashlib.sha256(package.encode()).hexdigest()
+    return SnapshotEntry(
+        package=package,
+        upstream_url=f"{ADDRESS}/{package}",
+        upstream_sha=_sha(package, number),
+        packaging_url=f"{ADDRESS}/packaging-{package}",
+        packaging_sha=PACKAGING_SHA,
+        extended="",
+        component="main",
+        version=version,
+        succeeded_at=datetime.now(UTC),
+        latest_succeeded=True,
+        artifacts=tuple(
+            Artifact(
+                filename=f"{name}_{version}_all.deb",
+                sha256=digest,
+                size=100_000,
+                kind=ArtifactKind.BINARY,
+                name=name,
+                version=version,
+                architecture="all",
+            )
+            for name in (package, f"{package}-doc", f"python3-{package}")
+        ),
+    )
+
+
 def _add(
     rows: Mapping[Table, list[Mapping[str, object]]], number: int, package: str, at: datetime, *, good: bool
 ) -> None:
@@ -185,8 +274,8 @@ def _add(
         {
             "id": number + 1,
             "package": package,
-            "upstream_sha": hashlib.sha1(f"{package} {number}".encode(), usedforsecurity=False).hexdigest(),
-            "packaging_sha": "c" * 40,
+            "upstream_sha": _sha(package, number),
+            "packaging_sha": PACKAGING_SHA,
             "extended": "",
             "trunk": True,
             "committed_at": at,

@@ -113,14 +113,14 @@ class Queue(Protocol):
 class Watch(Protocol):
     """What polls know."""
 
-    def heads(self) -> Mapping[tuple[str, Side], Head]:
-        """What was last seen of each package, by its name and side."""
+    def heads(self, package: str | None = None) -> Mapping[tuple[str, Side], Head]:
+        """What was last seen of each package, or of one, by its name and side."""
 
     def tags(self, packages: Collection[str]) -> Mapping[str, Tags]:
         """The version tags that were last seen of packages, by the package's name, of those with a head upstream."""
 
-    def remotes(self) -> Mapping[str, Remote]:
-        """How polling goes, by URL."""
+    def remotes(self, urls: Collection[str] | None = None) -> Mapping[str, Remote]:
+        """How polling goes, by URL: of all repositories, or of a few."""
 
     def polled(self, remotes: Collection[Remote]) -> None:
         """Record how polls went."""

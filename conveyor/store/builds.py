@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
-from sqlalchemy import Connection, Insert, Select, Update, insert, select, update
+from sqlalchemy import Connection, Insert, Select, Update, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from conveyor.errors import ClaimLost, UnknownName
@@ -188,7 +189,7 @@ def get(connection: Connection, build_id: int) -> Build:
     Raises:
         UnknownName: there is none.
     """
-    row = connection.execute(rows.select_builds().where(build.c.id == build_id)).mappings().one_or_none()
+    row = connection.execute(_ONE, {"number": build_id}).one_or_none()
     if row is None:
         raise unknown(build_id)
     return rows.to_build(row)
@@ -196,8 +197,7 @@ def get(connection: Connection, build_id: int) -> Build:
 
 def attempts(connection: Connection, build_id: int) -> tuple[AttemptRecord, ...]:
     """The attempts of a build, the first one first."""
-    statement = select(attempt).where(attempt.c.build_id == build_id).order_by(attempt.c.number)
-    return tuple(rows.to_attempt(row) for row in connection.execute(statement).mappings())
+    return tuple(rows.to_attempt(row)[1] for row in connection.execute(_ATTEMPTS, {"number": build_id}))
 
 
 def reason(connection: Connection, build_id: int) -> tuple[Priority, Reason]:
@@ -206,24 +206,20 @@ def reason(connection: Connection, build_id: int) -> tuple[Priority, Reason]:
     Raises:
         UnknownName: there is no such build.
     """
-    row = connection.execute(select(build).where(build.c.id == build_id)).mappings().one_or_none()
+    row = connection.execute(_REASON, {"number": build_id}).one_or_none()
     if row is None:
         raise unknown(build_id)
-    return rows.to_reason(row)
+    return rows.to_reason(*row)
 
 
 def newest(
     connection: Connection, package: str | None, target: str | None, trunk: bool | None, limit: int
 ) -> tuple[Build, ...]:
     """The builds of a package, a target, both or all; the one that was made last comes first."""
-    statement = rows.select_builds().order_by(build.c.id.desc()).limit(limit)
-    if package is not None:
-        statement = statement.where(build.c.package == package)
-    if target is not None:
-        statement = statement.where(build.c.target == target)
-    if trunk is not None:
-        statement = statement.where(build.c.trunk == trunk)
-    return _values(connection, statement)
+    wanted = {"package": package, "target": target, "trunk": trunk}
+    given = {column: value for column, value in wanted.items() if value is not None}
+    found = connection.execute(_newest(*given), {**given, "most": limit})
+    return tuple(rows.to_build(row) for row in found.all())
 
 
 def builds_of(prefix: str, *, trunk: bool | None = True) -> Select[int]:
@@ -256,7 +252,14 @@ def chosen(connection: Connection, build_ids: Select[int]) -> tuple[Build, ...]:
 
 
 def _values(connection: Connection, statement: Select[*tuple[object, ...]]) -> tuple[Build, ...]:
-    return tuple(rows.to_build(row) for row in connection.execute(statement).mappings())
+    return tuple(rows.to_build(row) for row in connection.execute(statement).all())
+
+
+@cache
+def _newest(*columns: str) -> Select[*tuple[object, ...]]:
+    """The newest builds whose columns have the values that are given by these names, `most` of them."""
+    found = rows.select_builds().order_by(build.c.id.desc()).limit(bindparam("most"))
+    return found.where(*(build.c[column] == bindparam(column) for column in columns))
 
 
 def unknown(build_id: int) -> UnknownName:
@@ -271,3 +274,9 @@ def lost(build_id: int) -> ClaimLost:
         cause="its worker was not heard of, and the build was given back to the queue",
         hint="nothing was stored; the build's next attempt decides",
     )
+
+
+# Made once: to put them together takes longer than to run them.
+_ONE = rows.select_builds().where(build.c.id == bindparam("number"))
+_ATTEMPTS = rows.select_attempts().where(attempt.c.build_id == bindparam("number"))
+_REASON = select(*rows.REASON).where(build.c.id == bindparam("number"))

@@ -25,7 +25,6 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from conveyor.errors import ConveyorError, DiskFull, StoreUnusable
 
 _WAL_RETRY_SECONDS = 0.01
-_WRITES = "conveyor_writes"
 # The last two bytes of SQLite's codes tell variants apart: https://www.sqlite.org/rescode.html
 _SQLITE_PRIMARY_CODE = 0xFF
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -79,6 +78,7 @@ class Database:
             if not self.is_sqlite:  # every transaction of SQLite sees one state
                 connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
+                self._begin(connection, "BEGIN")
                 yield connection
 
     @contextmanager
@@ -89,14 +89,19 @@ class Database:
             StoreUnusable: the database cannot be reached, read or written, or stays locked.
             DiskFull: there is no room for what it must write.
         """
-        with self._translated(), self._engine.connect() as connection:
-            connection.execution_options(**{_WRITES: True})
-            with connection.begin():
-                yield connection
+        with self._translated(), self._engine.connect() as connection, connection.begin():
+            # Writers queue up at the start: one that began as a reader would fail instead of waiting.
+            self._begin(connection, "BEGIN IMMEDIATE")
+            yield connection
 
     def close(self) -> None:
         """Let go of all connections."""
         self._engine.dispose()
+
+    def _begin(self, connection: Connection, statement: str) -> None:
+        """Begin where we say. As a listener to SQLAlchemy's own beginning it would make each transaction dearer."""
+        if self.is_sqlite:
+            connection.exec_driver_sql(statement)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -165,7 +170,6 @@ def _sqlite_engine(url: URL, patience: float) -> Engine:
     _make_folder(Path(url.database or "").parent)
     engine = create_engine(url, connect_args={"timeout": patience})
     event.listen(engine, "connect", partial(_prepare_sqlite, patience))
-    event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
@@ -202,12 +206,6 @@ def _use_wal(connection: DBAPIConnection, patience: float) -> None:
 
 def _check_references(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    """Writers queue up at the start: one that began as a reader would fail instead of waiting."""
-    writes = connection.get_execution_options().get(_WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def _postgresql_engine(url: URL, patience: float) -> Engine:

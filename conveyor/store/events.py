@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from functools import cache
+from typing import Any
 
-from sqlalchemy import Connection, RowMapping, insert, select
+from sqlalchemy import Connection, RowMapping, Select, bindparam, insert, select
 
 from conveyor.model.build import Build
 from conveyor.model.event import Event, EventKind, NewEvent
@@ -34,9 +36,9 @@ class SqlEvents:
 
     def after(self, number: int, *, limit: int = 500) -> tuple[Event, ...]:
         """See the port."""
-        statement = select(event).where(event.c.number > number).order_by(event.c.number).limit(limit)
         with self._database.reading() as connection:
-            return tuple(_to_event(row) for row in connection.execute(statement).mappings())
+            found = connection.execute(_AFTER, {"last": number, "most": limit}).mappings()
+            return tuple(_to_event(row) for row in found)
 
     def newest(
         self,
@@ -49,16 +51,32 @@ class SqlEvents:
         limit: int = 50,
     ) -> tuple[Event, ...]:
         """See the port."""
-        statement = select(event).order_by(event.c.number.desc()).limit(limit)
-        for column, wanted in ((event.c.package, package), (event.c.target, target), (event.c.build_id, build)):
-            if wanted is not None:
-                statement = statement.where(column == wanted)
-        if kinds:
-            statement = statement.where(event.c.kind.in_(sorted(kinds)))
-        if before is not None:
-            statement = statement.where(event.c.number < before)
+        wanted = {
+            "package": package,
+            "target": target,
+            "build_id": build,
+            "kinds": sorted(kinds) or None,
+            "before": before,
+        }
+        given = {name: value for name, value in wanted.items() if value is not None}
         with self._database.reading() as connection:
-            return tuple(_to_event(row) for row in connection.execute(statement).mappings())
+            found = connection.execute(_newest(*given), {**given, "most": limit}).mappings()
+            return tuple(_to_event(row) for row in found)
+
+
+@cache
+def _newest(*given: str) -> Select[*tuple[Any, ...]]:
+    """The newest events, `most` of them; `given` are the names of the values that narrow them down."""
+    conditions = {
+        "kinds": event.c.kind.in_(bindparam("kinds", expanding=True)),
+        "before": event.c.number < bindparam("before"),
+        **{name: event.c[name] == bindparam(name) for name in ("package", "target", "build_id")},
+    }
+    statement = select(event).order_by(event.c.number.desc()).limit(bindparam("most"))
+    return statement.where(*(conditions[name] for name in given))
+
+
+_AFTER = select(event).where(event.c.number > bindparam("last")).order_by(event.c.number).limit(bindparam("most"))
 
 
 def append(connection: Connection, events: Sequence[NewEvent], at: datetime) -> tuple[Event, ...]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Select, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from conveyor.model.lease import Lease
 from conveyor.store import upsert
 from conveyor.store.database import Database
 from conveyor.store.tables import lease as table
+
+_HELD = select(table).where(table.c.name == bindparam("of"))
 
 
 class SqlLeases:
@@ -55,10 +57,6 @@ class SqlLeases:
             return _held(connection, name)
 
 
-def _select(name: str) -> Select[*tuple[object, ...]]:
-    return select(table).where(table.c.name == name)
-
-
 def _held(connection: Connection, name: str) -> Lease | None:
-    row = connection.execute(_select(name)).mappings().one_or_none()
+    row = connection.execute(_HELD, {"of": name}).mappings().one_or_none()
     return None if row is None else Lease(**row)

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from sqlalchemy import ColumnElement, Connection, Select, TextClause, and_, exists, false, func, select, true
+from sqlalchemy import ColumnElement, Connection, Select, TextClause, and_, bindparam, exists, false, func, select, true
 
 from conveyor.model.build import AttemptRecord, Build, State
 from conveyor.model.search import Latest, Page, Query
@@ -68,9 +68,9 @@ class SqlLookup:
         found: dict[int, list[AttemptRecord]] = defaultdict(list)
         with self._database.reading() as connection:
             for some in _chunks(sorted(builds)):
-                statement = select(attempt).where(attempt.c.build_id.in_(some)).order_by(attempt.c.number)
-                for row in connection.execute(statement).mappings():
-                    found[row[attempt.c.build_id]].append(rows.to_attempt(row))
+                for row in connection.execute(rows.select_attempts().where(attempt.c.build_id.in_(some))):
+                    number, record = rows.to_attempt(row)
+                    found[number].append(record)
         return {number: tuple(each) for number, each in found.items()}
 
 
@@ -168,12 +168,15 @@ def _newest(connection: Connection, places: Select[str, str]) -> Iterator[tuple[
 
 
 def _builds(connection: Connection, numbers: Sequence[int]) -> Mapping[int, Build]:
-    found = {}
-    for some in _chunks(numbers):
-        for row in connection.execute(rows.select_builds().where(build.c.id.in_(some))).mappings():
-            found[row[build.c.id]] = rows.to_build(row)
-    return found
+    found = (
+        rows.to_build(row) for some in _chunks(numbers) for row in connection.execute(_BUILDS, {"numbers": some}).all()
+    )
+    return {each.id: each for each in found}
 
 
 def _chunks(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
     return (numbers[start : start + _AT_ONCE] for start in range(0, len(numbers), _AT_ONCE))
+
+
+# Made once: to put it together takes longer than to run it.
+_BUILDS = rows.select_builds().where(build.c.id.in_(bindparam("numbers", expanding=True)))

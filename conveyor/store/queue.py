@@ -55,6 +55,7 @@ _ITEM = (
 )
 # More builds than there can be.
 ALL = 2**62
+_PAUSES = select(paused).order_by(paused.c.at, paused.c.scope, paused.c.name)
 _WAITS = build.c.state == State.QUEUED
 _RUNS = build.c.state == State.RUNNING
 _ENDED_BADLY = and_(build.c.state == State.FINISHED, build.c.outcome != Outcome.SUCCEEDED)
@@ -204,9 +205,8 @@ class SqlQueue:
 
     def pauses(self) -> tuple[Pause, ...]:
         """See the port."""
-        columns = paused.c
         with self._database.reading() as connection:
-            found = connection.execute(select(paused).order_by(columns.at, columns.scope, columns.name)).mappings()
+            found = connection.execute(_PAUSES).mappings()
             return tuple(
                 Pause(
                     scope=Scope(kind=ScopeKind(row["scope"]), name=row["name"]),

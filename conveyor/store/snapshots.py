@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
+from functools import cache
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, case, exists, func, insert, literal, select
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, exists, func, insert, literal, select
 
-from conveyor.model.commit import PACKAGING_SHA_DIGITS
+from conveyor.model.commit import PACKAGING_SHA_DIGITS, commit_id
 from conveyor.model.published import PublishedSnapshot
-from conveyor.store import rows
 from conveyor.store.builds import builds_of, find_or_insert
 from conveyor.store.tables import SHA1_DIGITS, build, collected_snapshot, entry, upstream_commit
 
@@ -33,27 +34,9 @@ def published(
     limit: int | None,
 ) -> tuple[PublishedSnapshot, ...]:
     """Snapshots of a target, the one published last first."""
-    statement = (
-        select(
-            upstream_commit,
-            entry.c.build_id,
-            entry.c.target,
-            entry.c.version,
-            entry.c.published_at,
-            collected_snapshot.c.collected_at,
-        )
-        .select_from(entry)
-        .join(build, build.c.id == entry.c.build_id)
-        .join(upstream_commit, upstream_commit.c.id == build.c.commit_id)
-        .outerjoin(collected_snapshot, collected_snapshot.c.build_id == entry.c.build_id)
-        .where(entry.c.target == target, entry.c.published_at.is_not(None))
-        .order_by(entry.c.published_at.desc(), entry.c.build_id.desc())
-        .limit(limit)
-    )
-    if until is not None:
-        statement = statement.where(entry.c.published_at <= until)
-    if package is not None:
-        statement = statement.where(entry.c.package == package)
+    wanted = {"until": until, "package": package, "most": limit}
+    given = {name: value for name, value in wanted.items() if value is not None}
+    statement = _published(*given)
     if commit is not None:
         # As numbers, where they are few: a subquery would lose to the index that has the order, and read all of it.
         few = connection.scalars(builds_of(commit).limit(FEW)).all()
@@ -61,16 +44,51 @@ def published(
         statement = statement.where(found, func.substr(COMMIT_ID, 1, len(commit)) == commit)
     return tuple(
         PublishedSnapshot(
-            build=row[entry.c.build_id],
-            target=row[entry.c.target],
-            commit=rows.to_commit(row).id,
-            package=row[upstream_commit.c.package],
-            version=row[entry.c.version],
-            published_at=row[entry.c.published_at],
-            collected_at=row[collected_snapshot.c.collected_at],
+            build=number,
+            target=of,
+            commit=commit_id(*named),
+            package=name,
+            version=version,
+            published_at=published_at,
+            collected_at=collected_at,
         )
-        for row in connection.execute(statement).mappings()
+        for number, of, name, version, published_at, collected_at, *named in connection.execute(
+            statement, {"target": target, **given}
+        ).all()
     )
+
+
+@cache
+def _published(*given: str) -> Select[*tuple[Any, ...]]:
+    """Published snapshots, the one published last first; `given` are the names of the values that narrow them down."""
+    published_at: ColumnElement[datetime | None] = entry.c.published_at
+    if "package" in given:
+        # By no index on the moment: of a target's whole history it would look for the package in.
+        published_at = func.coalesce(published_at, published_at)
+    statement = (
+        select(
+            entry.c.build_id,
+            entry.c.target,
+            entry.c.package,
+            entry.c.version,
+            entry.c.published_at,
+            collected_snapshot.c.collected_at,
+            upstream_commit.c.upstream_sha,
+            upstream_commit.c.packaging_sha,
+            upstream_commit.c.extended,
+        )
+        .select_from(entry)
+        .join(build, build.c.id == entry.c.build_id)
+        .join(upstream_commit, upstream_commit.c.id == build.c.commit_id)
+        .outerjoin(collected_snapshot, collected_snapshot.c.build_id == entry.c.build_id)
+        .where(entry.c.target == bindparam("target"), published_at.is_not(None))
+        .order_by(entry.c.published_at.desc(), entry.c.build_id.desc())
+    )
+    if "until" in given:
+        statement = statement.where(published_at <= bindparam("until"))
+    if "package" in given:
+        statement = statement.where(entry.c.package == bindparam("package"))
+    return statement.limit(bindparam("most")) if "most" in given else statement
 
 
 def is_published(

@@ -15,7 +15,11 @@ from conveyor.store.tables import head, poke, remote
 from conveyor.store.types import harmless
 
 # All of a head but the tags, of which there may be hundreds.
-_HEAD = [column for column in head.c if column is not head.c.tags]
+_HEADS = select(*[column for column in head.c if column is not head.c.tags])
+_HEADS_OF_ONE = _HEADS.where(head.c.package == bindparam("of"))
+_REMOTES = select(remote)
+_FEW_REMOTES = _REMOTES.where(remote.c.url.in_(bindparam("urls", expanding=True)))
+_POKES = select(poke).order_by(poke.c.at, poke.c.package)
 
 
 class SqlWatch:
@@ -30,10 +34,11 @@ class SqlWatch:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def heads(self) -> Mapping[tuple[str, Side], Head]:
+    def heads(self, package: str | None = None) -> Mapping[tuple[str, Side], Head]:
         """See the port."""
+        statement, wanted = (_HEADS, {}) if package is None else (_HEADS_OF_ONE, {"of": package})
         with self._database.reading() as connection:
-            rows = connection.execute(select(*_HEAD)).mappings().all()
+            rows = connection.execute(statement, wanted).mappings().all()
         found = (Head(**{**row, "side": Side(row["side"])}) for row in rows)
         return {(one.package, one.side): one for one in found}
 
@@ -44,10 +49,11 @@ class SqlWatch:
             found = {package: connection.execute(statement, {"of": package}).scalar() for package in packages}
         return {package: _to_tags(stored) for package, stored in found.items() if stored is not None}
 
-    def remotes(self) -> Mapping[str, Remote]:
+    def remotes(self, urls: Collection[str] | None = None) -> Mapping[str, Remote]:
         """See the port."""
+        statement, wanted = (_REMOTES, {}) if urls is None else (_FEW_REMOTES, {"urls": sorted(urls)})
         with self._database.reading() as connection:
-            return {row["url"]: Remote(**row) for row in connection.execute(select(remote)).mappings()}
+            return {row["url"]: Remote(**row) for row in connection.execute(statement, wanted).mappings()}
 
     def polled(self, remotes: Collection[Remote]) -> None:
         """See the port. Of two of one repository the last counts."""
@@ -74,7 +80,7 @@ class SqlWatch:
     def pokes(self) -> tuple[Poke, ...]:
         """See the port."""
         with self._database.reading() as connection:
-            rows = connection.execute(select(poke).order_by(poke.c.at, poke.c.package)).mappings()
+            rows = connection.execute(_POKES).mappings()
             return tuple(Poke(**row) for row in rows)
 
     def poked(self, pokes: Collection[Poke]) -> None:

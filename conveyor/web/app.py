@@ -64,13 +64,14 @@ def make_app(sites: Sites) -> FastAPI:
     app.add_middleware(RequestIds)
     problems.register(app)
     app.include_router(health.router)
+    # Early, because a request is compared with one route after the other until it fits.
+    app.include_router(pages.router)
     app.include_router(sign_in.router)
     app.include_router(provided.router)
     app.include_router(api)
     # Before the published tree, whose paths below /repos/ it has some of.
     app.include_router(dlrn.router)
     app.include_router(live.router, responses=PROBLEMS)
-    app.include_router(pages.router)
     app.include_router(tree.router)
     app.include_router(hooks.router)
     return app

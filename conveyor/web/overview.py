@@ -18,7 +18,7 @@ from conveyor.pipeline.flakiness import flaky
 from conveyor.pipeline.pointing.standings import Standing
 from conveyor.ports import Events, Ledger, Lookup, Queue
 from conveyor.web.site import Here, Site
-from conveyor.wiring import make_queue_view, make_standings
+from conveyor.wiring import make_queue_view
 
 # Seconds after which pointers are looked at anew though nothing was recorded: an age that a promotion waits for passes.
 STANDINGS_AFTER = 10.0
@@ -170,7 +170,7 @@ class Overview:
         with self._standing:
             pointers, now = self._pointers, self._monotonic()
             if pointers is None or pointers.of != of or now - pointers.at >= STANDINGS_AFTER:
-                standings = make_standings(site.conveyor.records, site.repos).of(tuple(site.repos.targets))
+                standings = site.desk.standings.of(tuple(site.repos.targets))
                 pointers = self._pointers = _Pointers(of=of, at=now, standings=standings)
             return pointers.standings
 

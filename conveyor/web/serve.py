@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 from contextlib import suppress
 from types import FrameType
@@ -36,6 +37,9 @@ def serve(sites: Sites, listen: str) -> None:
     """
     listening = _listening(listen)
     app = make_app(sites)
+    # What is there from the beginning stays. To look through it for garbage would hold up every request for long.
+    gc.collect()
+    gc.freeze()
     options = uvicorn.Config(
         app,
         access_log=False,

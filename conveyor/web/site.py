@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING, Annotated, cast
 
 from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
 
 from conveyor.errors import ConfigurationInvalid, ConveyorError
-from conveyor.wiring import Conveyor
+from conveyor.wiring import Conveyor, LocalDesk
 from conveyor.wiring.configurationfiles import Files
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ Load = Callable[[], tuple["Settings", "Repos"]]
 Open = Callable[["Settings", "Repos", "Books | None"], Conveyor]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Site:
     """A configuration, and what is made of it.
 
@@ -39,6 +41,11 @@ class Site:
     repos: Repos
     conveyor: Conveyor
     mistake: ConveyorError | None = None
+
+    @cached_property
+    def desk(self) -> LocalDesk:
+        """What answers and acts."""
+        return LocalDesk(self.settings, self.repos, self.conveyor.records, lambda: self.conveyor)
 
 
 class Sites:
@@ -65,13 +72,23 @@ class Sites:
 
     def current(self) -> Site:
         """The site as it is now. A broken configuration leaves the one before in use."""
-        if time.monotonic() - self._looked_at >= LOOK_EVERY and self._lock.acquire(blocking=False):
+        if self.is_due and self._lock.acquire(blocking=False):
             try:
                 self._looked_at = time.monotonic()
                 if self._files.changed():
                     self._site = self._reloaded(self._site)
             finally:
                 self._lock.release()
+        return self._site
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to look whether the configuration has changed, which may take long."""
+        return time.monotonic() - self._looked_at >= LOOK_EVERY
+
+    @property
+    def known(self) -> Site:
+        """The site as it was at the last look."""
         return self._site
 
     def close(self) -> None:
@@ -93,9 +110,11 @@ class Sites:
         return Site(settings=settings, repos=repos, conveyor=conveyor)
 
 
-def _current(request: Request) -> Site:
-    return cast(Sites, request.app.state.sites).current()
+async def _current(request: Request) -> Site:
+    sites = cast(Sites, request.app.state.sites)
+    return await run_in_threadpool(sites.current) if sites.is_due else sites.known
 
 
-# What a route takes to answer from.
+# What a route takes to answer from. Here and everywhere: what a route depends on gets a thread only if it may wait for
+# something. To hand work to a thread takes longer than most of it, and much longer where others are at work.
 Here = Annotated[Site, Depends(_current)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from conveyor.errors import ConveyorError, UnknownName, UserError
@@ -19,6 +20,7 @@ from conveyor.model.why import Why
 from conveyor.pipeline.controls import Cancelled, Controls, Rebuilt
 from conveyor.pipeline.desk import Built, Ordered, Promotion, Shown, Status
 from conveyor.pipeline.explaining.queueview import QueueState
+from conveyor.pipeline.explaining.why import Explainer
 from conveyor.pipeline.flakiness import flaky
 from conveyor.pipeline.holders import DaemonState
 from conveyor.pipeline.keeping.mirror import MirrorStanding
@@ -26,6 +28,7 @@ from conveyor.pipeline.looking.travel import Difference, Listed, Then, Travel
 from conveyor.pipeline.ordering import check_revision
 from conveyor.pipeline.pointing.promote import Asked, check_name
 from conveyor.pipeline.pointing.rollback import Wish
+from conveyor.pipeline.pointing.standings import Standings
 from conveyor.pipeline.pointing.verify_ledger import check_head, verify_ledger
 from conveyor.pipeline.pointing.voting import Ballot
 from conveyor.repository.names import shard
@@ -61,6 +64,16 @@ class LocalDesk:
         self._records = records
         self._conveyor = conveyor
 
+    @cached_property
+    def standings(self) -> Standings:
+        """What tells where pointers stand. It remembers what snapshots hold, which never changes."""
+        return make_standings(self._records, self._repos)
+
+    @cached_property
+    def explainer(self) -> Explainer:
+        """What answers why."""
+        return make_explainer(self._settings, self._repos, self._records, self.standings)
+
     def url(self, snapshot: PublishedSnapshot) -> str:
         """See the port."""
         return self._records.tree.url(snapshot.target, shard(snapshot.commit))
@@ -76,7 +89,7 @@ class LocalDesk:
             flaky=frozenset(number for number, each in attempts.items() if flaky(each) is not None),
             copies=tuple(self.copies(package, builds)),
             queue=make_queue_view(self._settings, self._repos, self._records).glance(),
-            standings=make_standings(self._records, self._repos).of(tuple(self._repos.targets)),
+            standings=self.standings.of(tuple(self._repos.targets)),
             mirrors=self.mirrors(),
             signed_by=self._settings.signing.key,
             unsigned=unsigned_note(self._settings.signing),
@@ -120,7 +133,7 @@ class LocalDesk:
 
     def why(self, name: str, package: str | None) -> Why:
         """See the port."""
-        return make_explainer(self._settings, self._repos, self._records).why(name, package=package)
+        return self.explainer.why(name, package=package)
 
     def queue(self, package: str | None, target: str | None, limit: int) -> QueueState:
         """See the port."""

@@ -12,15 +12,15 @@ from conveyor.pipeline.controls import Controls
 from conveyor.pipeline.explaining.build import Work
 from conveyor.pipeline.explaining.queueview import QueueView
 from conveyor.pipeline.explaining.why import Configured, Explainer, Sources
+from conveyor.pipeline.pointing.standings import Standings
 from conveyor.wiring.conveyor import Records
-from conveyor.wiring.promotions import make_standings
 from conveyor.wiring.waiting import RecordedLine
 
 if TYPE_CHECKING:
     from conveyor.config import Repos, Settings
 
 
-def make_explainer(settings: Settings, repos: Repos, records: Records) -> Explainer:
+def make_explainer(settings: Settings, repos: Repos, records: Records, standings: Standings) -> Explainer:
     """What answers why anything is as it is. It fetches nothing, and builds nothing."""
     from conveyor.upstream.mirror import GitMirrors  # noqa: PLC0415 - takes long to import
 
@@ -32,7 +32,7 @@ def make_explainer(settings: Settings, repos: Repos, records: Records) -> Explai
         leases=records.leases,
         ledger=records.ledger,
         repository=records.tree,
-        standings=make_standings(records, repos),
+        standings=standings,
         git=GitMirrors(settings.data_dir / "mirrors", rewrites=settings.rewrites, fetch_limit=settings.git_timeout),
         waits=lambda: RecordedLine(settings, repos, records.queue, records.events, records.clock.now()),
         work=make_work(settings),

@@ -56,6 +56,13 @@ class TestHeads:
         kept.queue.apply(Change(heads=(replace(gone, ref="old"), gone)), NOON)
         assert kept.watch.heads() == {("nova", Side.UPSTREAM): gone, ("nova", Side.PACKAGING): packaging}
 
+    def test_those_of_one_package_are_told_alone(self, kept: Kept) -> None:
+        other = replace(HEAD, package="glance")
+        packaging = replace(HEAD, side=Side.PACKAGING)
+        kept.queue.apply(Change(heads=(HEAD, packaging, other)), NOON)
+        assert kept.watch.heads("nova") == {("nova", Side.UPSTREAM): HEAD, ("nova", Side.PACKAGING): packaging}
+        assert kept.watch.heads("keystone") == {}
+
 
 class TestTags:
     @pytest.mark.parametrize("followed", [True, False])
@@ -108,6 +115,8 @@ class TestRemotes:
         watch.polled([failed])
         watch.polled([])
         assert watch.remotes() == {failed.url: failed, never.url: never}
+        assert watch.remotes({never.url, "https://git.example.org/none"}) == {never.url: never}
+        assert watch.remotes([]) == {}
 
     def test_what_a_server_said_is_made_harmless(self, watch: Watch) -> None:
         watch.polled([replace(REMOTE, failures=1, cause="bad \x00 answer")])

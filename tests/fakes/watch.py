@@ -30,15 +30,15 @@ class MemoryWatch:
             shas = {harmless(name): sha for name, sha in found.shas.items()}
             self._tags[package] = Tags(shas=shas, followed=found.followed)
 
-    def heads(self) -> Mapping[tuple[str, Side], Head]:
-        return dict(self._heads)
+    def heads(self, package: str | None = None) -> Mapping[tuple[str, Side], Head]:
+        return {key: head for key, head in self._heads.items() if package in {None, head.package}}
 
     def tags(self, packages: Collection[str]) -> Mapping[str, Tags]:
         known = {name for name, side in self._heads if side is Side.UPSTREAM}
         return {name: self._tags.get(name, Tags()) for name in packages if name in known}
 
-    def remotes(self) -> Mapping[str, Remote]:
-        return dict(self._remotes)
+    def remotes(self, urls: Collection[str] | None = None) -> Mapping[str, Remote]:
+        return {url: remote for url, remote in self._remotes.items() if urls is None or url in urls}
 
     def polled(self, remotes: Collection[Remote]) -> None:
         for remote in remotes:

@@ -172,7 +172,7 @@ def test_every_claim_has_a_name_of_its_own(tmp_path: Path) -> None:
         "warm-rpm-dlrn": "1/20",
         "publish-rpm-1000-dlrn": "1/50",
         "poll-2000": "2x",
-        **{f"page-{kind}": "1x" for kind in ("front", "package", "build", "search", "commit-search")},
+        **{f"page-{kind}": "1x" for kind in ("front", "package", "build", "search", "version-search", "commit-search")},
     }
 
 

@@ -9,7 +9,7 @@ import platform
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -144,7 +144,7 @@ class TestServer:
 class BrokenWatch(MemoryWatch):
     """Its store does not answer."""
 
-    def remotes(self) -> dict[str, Remote]:
+    def remotes(self, urls: Collection[str] | None = None) -> dict[str, Remote]:  # noqa: ARG002 - the port's
         raise StoreUnusable("the store is locked", cause="somebody")
 
 

@@ -200,7 +200,7 @@ def test_pointers_are_looked_at_anew_when_one_moved_and_after_a_while(
 
     now = [0.0]
     conveyor = world.site.conveyor
-    monkeypatch.setattr("conveyor.web.overview.make_standings", lambda *_: Standings())
+    monkeypatch.setitem(vars(world.site.desk), "standings", Standings())
     overview = Overview(conveyor.lookup, conveyor.queue, conveyor.events, conveyor.ledger, lambda: now[0])
     overview.look(world.site)
     overview.look(world.site)

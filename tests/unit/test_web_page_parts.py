@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from threading import Event, Thread
 
@@ -10,7 +11,7 @@ import pytest
 from conveyor.model.build import Outcome, State
 from conveyor.web.pages.environment import duration, environment, ids, is_web, link, query, size
 from conveyor.web.pages.kept import Kept
-from conveyor.web.pages.plots import Bar, bars
+from conveyor.web.pages.plots import Bar
 from conveyor.web.pages.states import mark
 from tests.fakes.store_samples import NOON
 
@@ -80,11 +81,16 @@ def test_ages_have_the_moment_at_hand() -> None:
 
 
 def test_plots_are_pictures_with_words() -> None:
-    made = bars([Bar(value=0, label="<first>"), Bar(value=9, label="second", tone="bad")], "Two & two")
+    made = plot([Bar(value=0, label="<first>"), Bar(value=9, label="second", tone="bad")], "Two & two")
     assert "<title>Two &amp; two</title>" in made
     assert "&lt;first&gt;" in made
     assert made.count("<rect") == 2
-    assert "style" not in bars([], "nothing")
+    assert "style" not in plot([], "nothing")
+
+
+def plot(values: Sequence[Bar], label: str) -> str:
+    template = environment().from_string('{% import "macros.html" as m with context %}{{ m.plot(values, label) }}')
+    return template.render(values=values, label=label)
 
 
 def test_each_state_has_a_shape_of_its_own() -> None:

@@ -73,7 +73,7 @@ class BuildFacts:
     Attributes:
         build: the build.
         priority, reason: how it goes before others, and why it is there.
-        attempts: its attempts, the first one first.
+        attempts: its attempts, the first one first; none where there was no second one.
         now: the time.
         daemon: whether a daemon runs.
         wait: of one that waits, why.

@@ -138,7 +138,18 @@ class Explainer:
             AmbiguousName: more than one thing does; `cause` names them.
         """
         asked = find_asked(named, self._known(), self._sources.store, package=package)
-        return _Answering(self._sources, self._configured).answer(asked, package)
+        return self._answering().answer(asked, package)
+
+    def of_build(self, build: Build) -> Why:
+        """The answer for a build that was found already."""
+        return self._answering().build(build)
+
+    def of_package(self, name: str) -> Why:
+        """The answer for a package that is configured or was built, as the caller knows."""
+        return self._answering().package(name)
+
+    def _answering(self) -> _Answering:
+        return _Answering(self._sources, self._configured)
 
     def _known(self) -> Known:
         policies = self._configured.promotions.values()
@@ -163,6 +174,7 @@ class _Answering:
     sources: Sources
     configured: Configured
     now: datetime = field(init=False)
+    newest: dict[tuple[str, str], Build | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.now = self.sources.clock.now()
@@ -218,7 +230,7 @@ class _Answering:
                 build=build,
                 priority=priority,
                 reason=reason,
-                attempts=store.attempts(build.id),
+                attempts=store.attempts(build.id) if build.attempt > 1 else (),
                 now=self.now,
                 daemon=self.daemon.runs,
                 wait=self._wait(build) if waiting else None,
@@ -247,8 +259,11 @@ class _Answering:
         return latest if latest is not None and latest.id > build.id else None
 
     def _latest(self, package: str, target: str) -> Build | None:
-        found = self.sources.store.builds(package=package, target=target, trunk=True, limit=1)
-        return found[0] if found else None
+        place = (package, target)
+        if place not in self.newest:
+            found = self.sources.store.builds(package=package, target=target, trunk=True, limit=1)
+            self.newest[place] = found[0] if found else None
+        return self.newest[place]
 
     def _led_by(self, reason: Reason, seen: set[int]) -> tuple[tuple[Build, Reason], ...]:
         """The builds that led to one another, nearest first. The store of another time may lack some."""
@@ -329,26 +344,19 @@ class _Answering:
         return built[0].commit.upstream.sha if built else None
 
     def followed(self, package: Package) -> tuple[Followed, ...]:
-        """The git repositories of a package; a packaging folder is none."""
-        places = [(Side.UPSTREAM, package.upstream, package.branch)]
-        if isinstance(package.packaging, PackagingRepository):
-            places.append((Side.PACKAGING, package.packaging.url, package.packaging.branch))
-        return tuple(
-            Followed(
-                side=side,
-                url=url,
-                ref=ref,
-                head=self.heads.get((package.name, side)),
-                remote=self.remotes.get(url),
-            )
-            for side, url, ref in places
-        )
+        """The git repositories of a package among many that are asked for."""
+        return _followed(package, self.heads, self.remotes)
+
+    def _only_followed(self, package: Package) -> tuple[Followed, ...]:
+        """The same of the only package that is asked for: there may be thousands of others."""
+        watch, urls = self.sources.watch, {url for _, url, _ in _places(package)}
+        return _followed(package, watch.heads(package.name), watch.remotes(urls))
 
     def package(self, name: str) -> Why:
         """Why a package is as it is, on each of its targets."""
         package = self.configured.packages.get(name)
         targets = package.targets if package else self._built_for(name)
-        followed = self.followed(package) if package else ()
+        followed = self._only_followed(package) if package else ()
         builds = []
         for target in targets:
             latest = self._latest(name, target)
@@ -383,21 +391,17 @@ class _Answering:
     def _not_in_consistent(self, package: str, targets: Sequence[str]) -> tuple[Why, ...]:
         known = [target for target in targets if target in self.configured.targets]
         lacking = {target: lack for target in known if (lack := self._lack(package, target))}
-        if not lacking:
-            return ()
-        standings = {
-            each.target: each for each in self.sources.standings.of(list(lacking)) if each.pointer == CONSISTENT
-        }
-        return tuple(
-            Why(
-                subject=Subject.POINTER,
-                name=f"{target}/{CONSISTENT}",
-                about=lack,
-                state="held back",
-                summary=next(iter(standings[target].held_back), "nothing holds it back: the next good build moves it"),
-                lines=standings[target].held_back[1:],
-            )
-            for target, lack in lacking.items()
+        return tuple(self._held_back(target, lack) for target, lack in lacking.items())
+
+    def _held_back(self, target: str, lack: str) -> Why:
+        held_back = self.sources.standings.failing(target, CONSISTENT)
+        return Why(
+            subject=Subject.POINTER,
+            name=f"{target}/{CONSISTENT}",
+            about=lack,
+            state="held back",
+            summary=next(iter(held_back), "nothing holds it back: the next good build moves it"),
+            lines=held_back[1:],
         )
 
     def _lack(self, package: str, target: str) -> str:
@@ -409,11 +413,10 @@ class _Answering:
         if commit is None:
             return f"there is no {CONSISTENT} yet"
         try:
-            packages = self.sources.repository.manifest(target, commit).packages
+            packages = self.sources.standings.contents(target, commit)
         except (SnapshotDamaged, UnknownName) as error:
             return error.summary
-        there = next((each for each in packages if each.package == package), None)
-        is_there = there is not None and there.commit in {None, newest[0].commit}
+        is_there = package in packages and packages[package] in {None, newest[0].commit}
         return "" if is_there else f"{package} {newest[0].version} is not in it"
 
     def target(self, name: str) -> Why:
@@ -484,6 +487,23 @@ class _Answering:
         packages = self.sources.standings.holding(standing.target, standing.pointer)[:HOLDING]
         latest = (self._latest(name, standing.target) for name in packages)
         return tuple(self.build(build) for build in latest if build is not None)
+
+
+def _places(package: Package) -> tuple[tuple[Side, str, str], ...]:
+    """Side, address and branch of the git repositories of a package; a packaging folder is none."""
+    upstream = (Side.UPSTREAM, package.upstream, package.branch)
+    if not isinstance(package.packaging, PackagingRepository):
+        return (upstream,)
+    return (upstream, (Side.PACKAGING, package.packaging.url, package.packaging.branch))
+
+
+def _followed(
+    package: Package, heads: Mapping[tuple[str, Side], Head], remotes: Mapping[str, Remote]
+) -> tuple[Followed, ...]:
+    return tuple(
+        Followed(side=side, url=url, ref=ref, head=heads.get((package.name, side)), remote=remotes.get(url))
+        for side, url, ref in _places(package)
+    )
 
 
 def _went_backwards(build: Build) -> bool:

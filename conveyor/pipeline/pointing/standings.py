@@ -12,6 +12,7 @@ from conveyor.model.promotion import CONSISTENT, CURRENT, PromotionPolicy, consi
 from conveyor.model.published import PublishedSnapshot
 from conveyor.pipeline.pointing import evidence
 from conveyor.pipeline.pointing.choose import LOOKED_BACK
+from conveyor.pipeline.pointing.coherence import Contents
 from conveyor.pipeline.pointing.knowledge import Knowledge
 from conveyor.ports import Ledger, Repository, Store
 
@@ -74,7 +75,7 @@ class Standings:
         published = {commit: self._published_at(target, commit) for commit in {*pointed.values()}}
         for pointer in dict.fromkeys([CURRENT, CONSISTENT, *named, *pointed]):
             commit = pointed.get(pointer)
-            lines = self._failing(target, pointer) or held_back.get(pointer, {}).get(target, ())
+            lines = self.failing(target, pointer) or held_back.get(pointer, {}).get(target, ())
             yield Standing(
                 target=target,
                 pointer=pointer,
@@ -82,6 +83,15 @@ class Standings:
                 published_at=published[commit] if commit is not None else None,
                 held_back=lines,
             )
+
+    def contents(self, target: str, commit: str) -> Contents:
+        """The commit of each package in a snapshot.
+
+        Raises:
+            UnknownName: there is no such snapshot.
+            SnapshotDamaged: it cannot be read.
+        """
+        return self._knowledge.contents(target, commit)
 
     def holding(self, target: str, pointer: str) -> tuple[str, ...]:
         """The packages that hold `consistent` back, or that of a component, sorted; none for other pointers."""
@@ -91,7 +101,8 @@ class Standings:
         failing = [name for name in self._store.failing(target) if name in configured]
         return tuple(name for name in failing if pointer in {CONSISTENT, consistent_of(configured[name])})
 
-    def _failing(self, target: str, pointer: str) -> tuple[str, ...]:
+    def failing(self, target: str, pointer: str) -> tuple[str, ...]:
+        """Why builds hold `consistent` back, or that of a component, a line each; none for other pointers."""
         held_by = self.holding(target, pointer)
         return tuple(f"{target}: the latest build of {name} did not succeed" for name in held_by)
 

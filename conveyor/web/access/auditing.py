@@ -59,8 +59,12 @@ def note_of(request: Request) -> Note:
     return cast(Note, getattr(request.state, _STATE))
 
 
+async def _noting(request: Request) -> Note:
+    return note_of(request)
+
+
 # For routes that have more to tell.
-Noting = Annotated[Note, Depends(note_of)]
+Noting = Annotated[Note, Depends(_noting)]
 
 
 def noted(request: Request, asking: Principal) -> None:

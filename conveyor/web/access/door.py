@@ -136,6 +136,11 @@ class Door:
                 self._fitting.popitem(last=False)
 
 
+def shows_nothing(site: Site, request: HTTPConnection) -> bool:
+    """Whether a request says nothing of who asks, so that nothing needs to be looked up."""
+    return "authorization" not in request.headers and not cookies.read(request, site.settings, cookies.SESSION)
+
+
 def nobody(site: Site) -> Principal:
     """Who says nothing of who it is."""
     permissions = frozenset({Permission.READ}) if site.settings.web.open else frozenset[Permission]()

@@ -9,12 +9,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
 
 from conveyor.errors import Forbidden, ForeignPage, SignInNeeded
 from conveyor.model.access import Means, Permission, Principal
 from conveyor.pipeline.access.secrets import same
 from conveyor.web.access.auditing import SAFE, noted
-from conveyor.web.access.door import Door
+from conveyor.web.access.door import Door, nobody, shows_nothing
 from conveyor.web.access.origins import Sender, sender_of
 from conveyor.web.site import Here
 
@@ -30,14 +31,16 @@ def door_of(request: Request) -> Door:
     return cast(Door, request.app.state.door)
 
 
-def principal(request: Request, site: Here) -> Principal:
+async def principal(request: Request, site: Here) -> Principal:
     """Who asks.
 
     Raises:
         NotRecognized: it showed something that nobody has, or that works no more.
         TooManyTries: too many tries have failed.
     """
-    asking = door_of(request).asking(site, request)
+    if shows_nothing(site, request):
+        return nobody(site)
+    asking = await run_in_threadpool(door_of(request).asking, site, request)
     noted(request, asking)
     return asking
 

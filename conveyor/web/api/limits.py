@@ -49,7 +49,7 @@ class Buckets:
         return 0.0 if goes else (1 - left) / rate
 
 
-def limited(request: Request, site: Here, asking: Asking) -> None:
+async def limited(request: Request, site: Here, asking: Asking) -> None:
     """See that nobody asks too often: each token and user for itself, others by their address.
 
     Raises:

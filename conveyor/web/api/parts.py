@@ -50,13 +50,8 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def _desk(site: Here) -> LocalDesk:
-    return desk_of(site)
-
-
-def desk_of(site: Site) -> LocalDesk:
-    """What answers and acts at a site."""
-    return LocalDesk(site.settings, site.repos, site.conveyor.records, lambda: site.conveyor)
+async def _desk(site: Here) -> LocalDesk:
+    return site.desk
 
 
 Desked = Annotated[LocalDesk, Depends(_desk)]
@@ -129,7 +124,7 @@ def _log(site: Site, build: int, attempt: int, log: str | None) -> dict[str, Any
 
 def snapshot_url(site: Site, build: Build) -> str | None:
     """Where the snapshot of a build is."""
-    return desk_of(site).repository(build) or None
+    return site.desk.repository(build) or None
 
 
 def artifact_as_json(artifact: Artifact, base: str | None) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, cast
 
 from fastapi import APIRouter, Header, Query, Request
@@ -31,6 +32,23 @@ UNREAD = 2_000
 LISTENERS = 500
 
 
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """An event, as all who listen are told of it."""
+
+    event: Event
+
+    @cached_property
+    def text(self) -> str:
+        """What is sent. It is written once, for however many listen."""
+        event = self.event
+        return f"id: {event.number}\nevent: {event.kind}\ndata: {json.dumps(event_as_json(event))}\n\n"
+
+
+# What somebody listens at: None ends it.
+_Heard = asyncio.Queue[Told | None]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listener:
     """Somebody who listens.
@@ -40,7 +58,7 @@ class Listener:
         after: the number of the last event that it has.
     """
 
-    heard: asyncio.Queue[Event | None]
+    heard: _Heard
     after: int
 
 
@@ -53,7 +71,7 @@ class Hub:
 
     def __init__(self, events: Callable[[], Events]) -> None:
         self._events = events
-        self._listeners: set[asyncio.Queue[Event | None]] = set()
+        self._listeners: set[_Heard] = set()
         self._watching: asyncio.Task[None] | None = None
         self._last = 0
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -67,28 +85,30 @@ class Hub:
         """
         if len(self._listeners) >= LISTENERS:
             raise NotPossible(f"{LISTENERS} listen already", hint="ask /api/v1/events instead")
-        heard: asyncio.Queue[Event | None] = asyncio.Queue(UNREAD)
+        heard: _Heard = asyncio.Queue(UNREAD)
         self._listeners.add(heard)
         await self._watch()
         return Listener(heard=heard, after=self._last if after is None else after)
 
-    async def listen(self, listener: Listener) -> AsyncIterator[Event | None]:
-        """What is to be told; None when nothing has happened for a while. Ends when it is stopped."""
+    async def listen(self, listener: Listener) -> AsyncIterator[list[Told]]:
+        """What is to be told, all that there is at once; nothing for a while without. Ends when it is stopped."""
         heard, last = listener.heard, listener.after
         try:
-            async for event in self._before(last):
-                last = event.number
-                yield event
+            async for some in self._before(last):
+                last = some[-1].event.number
+                yield some
             while not self._stopped and heard in self._listeners:
                 try:
-                    told = await asyncio.wait_for(heard.get(), KEEP_ALIVE)
+                    told = [await asyncio.wait_for(heard.get(), KEEP_ALIVE)]
                 except TimeoutError:
-                    yield None
+                    yield []
                     continue
-                if told is None:
+                while not heard.empty():
+                    told.append(heard.get_nowait())
+                if new := [each for each in told if each is not None and each.event.number > last]:
+                    yield new
+                if None in told:
                     return
-                if told.number > last:
-                    yield told
         finally:
             self._listeners.discard(heard)
             self._rest()
@@ -100,12 +120,12 @@ class Hub:
             with suppress(RuntimeError):  # the loop has ended
                 self._loop.call_soon_threadsafe(self._let_go)
 
-    async def _before(self, last: int) -> AsyncIterator[Event]:
+    async def _before(self, last: int) -> AsyncIterator[list[Told]]:
         """What had happened by the time that it began to listen."""
         while not self._stopped:
             found = await run_in_threadpool(self._events().after, last, limit=READ_AT_ONCE)
-            for event in found:
-                yield event
+            if found:
+                yield [Told(event=event) for event in found]
             if len(found) < READ_AT_ONCE:
                 return
             last = found[-1].number
@@ -123,16 +143,16 @@ class Hub:
             with suppress(ConveyorError):  # the next look may succeed
                 found = await run_in_threadpool(self._events().after, self._last, limit=READ_AT_ONCE)
                 for event in found:
-                    self._last = event.number
+                    self._last, told = event.number, Told(event=event)
                     for heard in tuple(self._listeners):
-                        self._put(heard, event)
+                        self._put(heard, told)
                 if len(found) == READ_AT_ONCE:
                     continue
             await asyncio.sleep(LOOK_EVERY)
 
-    def _put(self, heard: asyncio.Queue[Event | None], event: Event) -> None:
+    def _put(self, heard: _Heard, told: Told) -> None:
         try:
-            heard.put_nowait(event)
+            heard.put_nowait(told)
         except asyncio.QueueFull:
             self._listeners.discard(heard)
 
@@ -198,10 +218,10 @@ async def stream(
     return StreamingResponse(body, media_type="text/event-stream", headers=headers)
 
 
-async def _lines(events: AsyncIterator[Event | None], wanted: Filter) -> AsyncIterator[str]:
+async def _lines(heard: AsyncIterator[list[Told]], wanted: Filter) -> AsyncIterator[str]:
     yield "retry: 2000\n\n"
-    async for event in events:
-        if event is None:
+    async for some in heard:
+        if not some:
             yield ": nothing new\n\n"
-        elif wanted.fits(event):
-            yield f"id: {event.number}\nevent: {event.kind}\ndata: {json.dumps(event_as_json(event))}\n\n"
+        elif fitting := [each.text for each in some if wanted.fits(each.event)]:
+            yield "".join(fitting)

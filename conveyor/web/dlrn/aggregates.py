@@ -56,7 +56,7 @@ def _first(known: Mapping[str, str | None], md5: str) -> str | None:
     return next((commit for commit, each in known.items() if each == md5), None)
 
 
-def _aggregates(request: Request) -> Aggregates:
+async def _aggregates(request: Request) -> Aggregates:
     return cast(Aggregates, request.app.state.aggregates)
 
 

@@ -50,7 +50,7 @@ class Counted:
             return self._totals
 
 
-def _counted(request: Request) -> Counted:
+async def _counted(request: Request) -> Counted:
     return cast(Counted, request.app.state.counted)
 
 

@@ -159,7 +159,7 @@ def _prefix(hashes: Hashes) -> str | None:
     return f"{short}_{extended}" if extended else short
 
 
-def _place(request: Request, site: Here) -> Place:
+async def _place(request: Request, site: Here) -> Place:
     return Place(site=site, target=target_of(site, request.path_params.get("target")))
 
 

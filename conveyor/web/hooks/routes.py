@@ -40,7 +40,7 @@ class Answer:
     message: str
 
 
-def _signatures(request: Request) -> Signatures:
+async def _signatures(request: Request) -> Signatures:
     return cast(Signatures, request.app.state.signatures)
 
 

@@ -54,7 +54,7 @@ def make_live() -> Live:
     return Live(logs=logs, tails=Tails(logs), searches=Searches())
 
 
-def _live(request: Request) -> Live:
+async def _live(request: Request) -> Live:
     return cast(Live, request.app.state.live)
 
 

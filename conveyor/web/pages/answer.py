@@ -78,7 +78,7 @@ class Pages:
         return conditional(self.request, text.encode(errors="replace"), media_type, headers)
 
 
-def _pages(request: Request, site: Here, who: Reader) -> Pages:
+async def _pages(request: Request, site: Here, who: Reader) -> Pages:
     return Pages(request=request, site=site, who=who, now=datetime.now(UTC))
 
 

@@ -82,7 +82,7 @@ def build(number: Number, pages: Show, live: Reading) -> Response:
         build=found,
         unfinished=found.state is not State.FINISHED,
         can_retry=_can_retry(site, found),
-        answer=looking.explainer(site).why(f"build:{number}"),
+        answer=looking.explainer(site).of_build(found),
         stages=stage_rows(found, looking.work(site, found)),
         total=sum(each.seconds for each in found.stages),
         has_packaging=_packaging(site, found).is_dir(),

@@ -30,6 +30,8 @@ _SHORT = 10
 LINE = 200
 # An id of a commit, to be told by its beginning.
 _COMMIT = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{28}_[0-9a-f]{8}(?:_\w+)?")
+_AGE = Markup('<time datetime="%s" title="%s" data-age="%s">%s</time>')
+_MOMENT = Markup('<time datetime="%s" title="%s" data-at>%s</time>')
 # Where templates are; what is in the first of these counts.
 ROOMS = ("pages", "access")
 
@@ -96,16 +98,15 @@ def age(context: Context, moment: datetime | None, word: str = "ago") -> Markup:
         return Markup("–")  # noqa: RUF001 - an en dash stands for nothing
     seconds = int((context["now"] - moment).total_seconds())
     told = f"in {told_seconds(-seconds)}" if seconds < 0 else f"{told_seconds(seconds)} {word}".strip()
-    return Markup('<time datetime="{}" title="{}" data-age="{}">{}</time>').format(
-        _machine(moment), _human(moment), word, told
-    )
+    return _AGE % (*_written(moment), word, told)
 
 
 def at(moment: datetime | None) -> Markup:
     """A moment, in UTC; scripts turn it into local time."""
     if moment is None:
         return Markup("–")  # noqa: RUF001
-    return Markup('<time datetime="{0}" title="{1}" data-at>{1}</time>').format(_machine(moment), _human(moment))
+    machine, human = _written(moment)
+    return _MOMENT % (machine, human, human)
 
 
 def duration(seconds: float | None) -> str:
@@ -154,9 +155,7 @@ def is_web(url: str) -> bool:
     return parts.scheme in {"http", "https"} and bool(parts.hostname) and url == plain(url) and " " not in url
 
 
-def _machine(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _human(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+def _written(moment: datetime) -> tuple[str, str]:
+    """A moment in UTC, for machines and for people."""
+    day, _, time = moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "seconds").partition(" ")
+    return f"{day}T{time}Z", f"{day} {time} UTC"

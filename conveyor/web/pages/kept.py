@@ -71,7 +71,7 @@ class Kept:
             return place
 
 
-def _kept(request: Request) -> Kept:
+async def _kept(request: Request) -> Kept:
     return cast(Kept, request.app.state.kept)
 
 

@@ -12,9 +12,7 @@ from conveyor.pipeline.pointing.standings import Standings
 from conveyor.web.site import Site
 from conveyor.wiring import (
     make_controls,
-    make_explainer,
     make_queue_view,
-    make_standings,
     make_travel,
     make_work,
 )
@@ -22,7 +20,7 @@ from conveyor.wiring import (
 
 def explainer(site: Site) -> Explainer:
     """What answers why."""
-    return make_explainer(site.settings, site.repos, site.conveyor.records)
+    return site.desk.explainer
 
 
 def queue_view(site: Site) -> QueueView:
@@ -37,7 +35,7 @@ def controls(site: Site) -> Controls:
 
 def standings(site: Site) -> Standings:
     """What tells where pointers stand."""
-    return make_standings(site.conveyor, site.repos)
+    return site.desk.standings
 
 
 def travel(site: Site) -> Travel:

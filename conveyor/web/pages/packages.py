@@ -92,7 +92,7 @@ def package(name: str, pages: Show, before: Annotated[int | None, InQuery(ge=1, 
         targets=[_on_target(site, name, target) for target in targets],
         columns=columns,
         commits=commit_rows(builds),
-        answer=looking.explainer(site).why(f"package:{name}"),
+        answer=looking.explainer(site).of_package(name),
         next=f"/packages/{segment(name)}{query(before=history.before)}#history" if history.before else "",
         none=None,
     )

@@ -1,4 +1,4 @@
-"""Small plots, as SVG without styles or scripts. Pure."""
+"""Small plots: where their bars are. macros.html draws them. Pure."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from markupsafe import Markup
-
-_HEIGHT = 32
+# The picture is 240 wide.
+_PLACES = 30
 _STEP = 8
-_BAR = 6
+_HEIGHT = 32
 _LEAST = 2
 
 
@@ -29,19 +28,29 @@ class Bar:
     tone: str = "good"
 
 
-def bars(values: Sequence[Bar], label: str, *, places: int = 30) -> Markup:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """A bar in its place, in the units of the picture.
+
+    Attributes:
+        bar: what it shows.
+        left, top, height: where it is, and how high.
+    """
+
+    bar: Bar
+    left: int
+    top: int
+    height: int
+
+
+def bars(values: Sequence[Bar], *, places: int = _PLACES) -> list[Drawn]:
     """Bars from left to right, with room for so many; heights go by the logarithm, since values differ so much."""
     shown = values[-places:]
     most = math.log1p(max((each.value for each in shown), default=0)) or 1.0
-    start = (places - len(shown)) * _STEP
-    drawn = Markup("").join(_bar(each, start + number * _STEP, most) for number, each in enumerate(shown))
-    return Markup(
-        '<svg class="plot" viewBox="0 0 {} {}" role="img" preserveAspectRatio="none"><title>{}</title>{}</svg>'
-    ).format(places * _STEP, _HEIGHT, label, drawn)
+    first = places - len(shown)
+    return [_drawn(bar, place * _STEP, most) for place, bar in enumerate(shown, start=first)]
 
 
-def _bar(bar: Bar, left: int, most: float) -> Markup:
+def _drawn(bar: Bar, left: int, most: float) -> Drawn:
     height = max(_LEAST, round(_HEIGHT * math.log1p(bar.value) / most))
-    return Markup('<rect class="{}" x="{}" y="{}" width="{}" height="{}"><title>{}</title></rect>').format(
-        bar.tone, left, _HEIGHT - height, _BAR, height, bar.label
-    )
+    return Drawn(bar=bar, left=left, top=_HEIGHT - height, height=height)

@@ -62,7 +62,7 @@ class Asked:
         return any(asdict(self).values())
 
 
-def _asked(
+async def _asked(
     q: Text = "",
     package: Text = "",
     commit: Text = "",
