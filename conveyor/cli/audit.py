@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -13,7 +14,7 @@ from conveyor.cli.table import print_table
 from conveyor.cli.text import plain, say
 from conveyor.config.moment import moment_of
 from conveyor.documents.access import audit_as_json
-from conveyor.model.access import AuditEntry, Result
+from conveyor.model.access import AuditEntry, AuditQuery, Result
 
 HEADINGS = ("number", "at", "who", "how", "from", "result", "what", "to")
 COLOURS = {Result.REFUSED: "yellow", Result.FAILED: "red"}
@@ -37,11 +38,17 @@ def audit(
 ) -> None:
     """Show who did what on the web, and to tokens and users, the newest last."""
     given: Context = context.obj
-    with given.records() as records:
-        from_ = moment_of(since, records.clock.now()).at if since else None
-        found = records.audit.newest(
-            actor=actor, action=action, subject=subject, result=result, since=from_, before=before, limit=limit
-        )[::-1]
+    query = AuditQuery(
+        actor=actor,
+        action=action,
+        subject=subject,
+        result=result,
+        since=moment_of(since, datetime.now(UTC)).at if since else None,
+        before=before,
+        limit=limit,
+    )
+    with given.office() as office:
+        found = office.deeds(query)[::-1]
     if as_json:
         typer.echo(json.dumps(audit_as_json(found), indent=2))
     elif found:

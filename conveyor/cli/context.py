@@ -19,9 +19,10 @@ from conveyor.cli.progress import SilentProgress, TerminalProgress
 from conveyor.errors import UserError
 from conveyor.model.package import Package
 from conveyor.model.target import Target
+from conveyor.pipeline.access.office import Office
 from conveyor.pipeline.desk import Desk
 from conveyor.ports import Progress
-from conveyor.wiring import Conveyor, LocalDesk, Records, open_conveyor, open_records
+from conveyor.wiring import Conveyor, LocalDesk, Records, make_access_keeping, open_conveyor, open_records
 
 if TYPE_CHECKING:
     from conveyor.config import Repos, Settings
@@ -31,10 +32,13 @@ PIPE_WIDTH = 400
 # What can be asked of a server.
 AFAR = frozenset(
     {
+        "audit",
         "build",
         "cancel",
         "events",
         "ledger",
+        "log",
+        "notices",
         "pause",
         "poll",
         "prioritize",
@@ -46,6 +50,8 @@ AFAR = frozenset(
         "rollback",
         "snapshot",
         "status",
+        "token",
+        "user",
         "vote",
         "votes",
         "why",
@@ -185,19 +191,6 @@ class Context:
             conveyor.close()
 
     @contextmanager
-    def local_desk(self, command: str) -> Iterator[LocalDesk]:
-        """What answers and acts at this site, closed at the end.
-
-        Raises:
-            UserError: a server is named, and it does not take this command.
-        """
-        if self.server is not None:
-            raise UserError(f"'conveyor {command}' does not go with --server", hint="run it on the server's machine")
-        with ExitStack() as opened:
-            records = opened.enter_context(self.records())
-            yield LocalDesk(self.site, self.configuration, records, lambda: opened.enter_context(self.opened()))
-
-    @contextmanager
     def desk(self) -> Iterator[Desk]:
         """What answers and acts: the server that is named, else this site, closed at the end."""
         if self.server is not None:
@@ -207,8 +200,26 @@ class Context:
             with open_desk(self.server, self.token) as desk:
                 yield desk
             return
-        with self.local_desk("") as local:
-            yield local
+        with ExitStack() as opened:
+            records = opened.enter_context(self.records())
+            yield LocalDesk(self.site, self.configuration, records, lambda: opened.enter_context(self.opened()))
+
+    @contextmanager
+    def office(self, actor: str | None = None) -> Iterator[Office]:
+        """What looks after tokens and users: those of the server that is named, else this site's.
+
+        Args:
+            actor: who acts, if named.
+        """
+        who = self.operator(actor)
+        if self.server is not None:
+            from conveyor.client.office import open_office  # noqa: PLC0415 - as in `desk`
+
+            with open_office(self.server, self.token) as office:
+                yield office
+            return
+        with self.records() as records:
+            yield make_access_keeping(records, who)
 
     @contextmanager
     def records(self) -> Iterator[Records]:

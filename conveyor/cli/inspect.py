@@ -93,6 +93,13 @@ def log(
 ) -> None:
     """Print a build's log."""
     given: Context = context.obj
+    if given.server is not None:
+        # Here, because httpx takes longer to import than `--help` takes.
+        from conveyor.client.logs import read_log  # noqa: PLC0415
+
+        for piece in read_log(given.server, given.token, build, follow=follow):
+            _print_piece(piece)
+        return
     with given.records() as records:
         chosen = _find(given, records.store, build)
         _tell_copy(given, records.store, build, chosen)
@@ -106,9 +113,13 @@ def log(
                 hint="what is known of the build: conveyor status",
             )
         for chunk in _chunks(records.store, chosen, path, follow=follow):
-            for line in chunk.splitlines(keepends=True):
-                sys.stdout.write(plain(line.rstrip("\r\n")) + "\n" if line.endswith("\n") else plain(line))
-            sys.stdout.flush()
+            _print_piece(chunk)
+
+
+def _print_piece(piece: str) -> None:
+    for line in piece.splitlines(keepends=True):
+        sys.stdout.write(plain(line.rstrip("\r\n")) + "\n" if line.endswith("\n") else plain(line))
+    sys.stdout.flush()
 
 
 def shell(

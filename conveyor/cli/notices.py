@@ -30,8 +30,8 @@ def notices(
 ) -> None:
     """Show the mails and messages that wait to be sent, and those that were given up."""
     given: Context = context.obj
-    with given.records() as records:
-        waiting, given_up = records.outbox.waiting(), records.outbox.given_up(limit=limit)
+    with given.desk() as desk:
+        waiting, given_up = desk.notices(limit)
     if as_json:
         typer.echo(json.dumps(notices_as_json(waiting, given_up), indent=2))
         return

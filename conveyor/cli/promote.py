@@ -15,13 +15,15 @@ from conveyor.cli.context import Context
 from conveyor.cli.table import print_table
 from conveyor.cli.text import plain
 from conveyor.documents.ledger import entries_as_json
-from conveyor.documents.votes import votes_as_json
+from conveyor.documents.votes import newest_votes_as_json, votes_as_json
 from conveyor.errors import UserError
-from conveyor.model.promotion import LedgerEntry, Vote
+from conveyor.model.promotion import LedgerEntry, Vote, VotesWanted
 from conveyor.pipeline.desk import Promotion
 from conveyor.pipeline.pointing.voting import Ballot
 
 HEADINGS = ("at", "job", "target", "says", "user", "url", "notes")
+# The sha of the upstream commit, as far as it tells one from another.
+SHORT_COMMIT = 12
 COLOURS = {True: "green", False: "red", None: "cyan"}
 
 
@@ -122,12 +124,24 @@ def vote(
 
 def votes(
     context: typer.Context,
-    commit: Commit,
+    commit: Annotated[
+        str | None,
+        typer.Argument(
+            help="A commit's id, the beginning of its sha, or a pointer that leads to it; all commits if none."
+        ),
+    ] = None,
     target: Annotated[str | None, typer.Option(help="Only what counts for this target.")] = None,
+    job: Annotated[str | None, typer.Option(help="Of all commits: only of this test.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="Of all commits: how many at most.")] = 50,
     as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
 ) -> None:
-    """Show what tests said of a published commit, oldest first."""
+    """Show what tests said of a published commit, oldest first; or of all commits of a target, the latest first."""
     given: Context = context.obj
+    if commit is None:
+        _newest_votes(given, target, job, limit, as_json=as_json)
+        return
+    if job is not None:
+        raise UserError("--job goes with the votes on all commits only", hint="leave it out, or the commit")
     with given.desk() as desk:
         subject, found = desk.votes(commit, target)
     if as_json:
@@ -136,6 +150,19 @@ def votes(
         print_table(given.output, HEADINGS, [_row(each) for each in found])
     else:
         given.output.print(f"nobody has voted on {subject}", markup=False, soft_wrap=True)
+
+
+def _newest_votes(given: Context, target: str | None, job: str | None, limit: int, *, as_json: bool) -> None:
+    if target is None:
+        raise UserError("which votes are meant is not clear", hint="name a commit, or a target: --target NAME")
+    with given.desk() as desk:
+        found = desk.newest_votes(VotesWanted(target=target, job=job, limit=limit))
+    if as_json:
+        typer.echo(json.dumps(newest_votes_as_json(found), indent=2))
+    elif found:
+        print_table(given.output, ("commit", *HEADINGS), [(each.subject[:SHORT_COMMIT], *_row(each)) for each in found])
+    else:
+        given.output.print(f"nobody has voted on what was published for {target}", markup=False, soft_wrap=True)
 
 
 def _row(vote: Vote) -> tuple[Text | str, ...]:

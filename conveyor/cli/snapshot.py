@@ -94,12 +94,12 @@ def at(
     """Tell where a pointer was at a time, as the snapshot's own URL, which never changes."""
     given: Context = context.obj
     moment = moment_of(time, datetime.now(UTC))
-    with given.local_desk("snapshot at") as desk:
+    with given.desk() as desk:
         found, missing = desk.places(target, moment.at, pointer)
         for each in missing:
             given.errors.print(f"conveyor: {plain(each.summary)}", markup=False, soft_wrap=True)
         if as_json:
-            _print_json(places_as_json(desk.url, moment.at, pointer, found))
+            _print_json(places_as_json(desk.url, moment.at, pointer, found, missing))
             return
         _print_moment(given, moment)
         for then in found:

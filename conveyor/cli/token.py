@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -15,7 +15,6 @@ from conveyor.cli.text import plain, say
 from conveyor.documents.access import token_state, tokens_as_json
 from conveyor.errors import UserError
 from conveyor.model.access import Permission, Token
-from conveyor.wiring import make_access_keeping
 
 HEADINGS = ("token", "may", "state", "used", "expires", "made", "by")
 NEVER = "never"
@@ -41,8 +40,8 @@ def create(
     """Make a token and print its secret, this once: nothing can tell it again."""
     given: Context = context.obj
     lasts = _seconds(expires)
-    with given.records() as records:
-        secret = make_access_keeping(records, given.operator(actor)).create_token(name, frozenset(may), lasts)
+    with given.office(actor) as office:
+        secret = office.create_token(name, frozenset(may), lasts)
     typer.echo(secret)
     say(given.errors, f"token {name} may {', '.join(sorted(set(may)))}; keep its secret, it is not shown again")
 
@@ -54,8 +53,8 @@ def revoke(
 ) -> None:
     """Let a token work no more."""
     given: Context = context.obj
-    with given.records() as records:
-        make_access_keeping(records, given.operator(actor)).revoke_token(name)
+    with given.office(actor) as office:
+        office.revoke_token(name)
     say(given.output, f"token {name} works no more")
 
 
@@ -65,8 +64,8 @@ def list_(
 ) -> None:
     """Show the tokens, those that work no more included."""
     given: Context = context.obj
-    with given.records() as records:
-        found, now = records.tokens.all(), records.clock.now()
+    with given.office() as office:
+        found, now = office.tokens(), datetime.now(UTC)
     if as_json:
         typer.echo(json.dumps(tokens_as_json(found, now), indent=2))
     elif found:

@@ -16,7 +16,6 @@ from conveyor.cli.text import plain, say
 from conveyor.documents.access import users_as_json
 from conveyor.errors import UserError
 from conveyor.model.access import Permission, User
-from conveyor.wiring import make_access_keeping
 
 HEADINGS = ("user", "may", "state", "made")
 STANDARD = Path("-")
@@ -52,34 +51,32 @@ def create(
     """Make a user. One that may do nothing else may look, where the site is not open."""
     given: Context = context.obj
     permissions = frozenset(may or (Permission.READ,))
-    with given.records() as records:
-        keeping = make_access_keeping(records, given.operator(actor))
-        keeping.create_user(name, permissions, lambda: _password(password_file))
+    with given.office(actor) as office:
+        office.create_user(name, permissions, lambda: _password(password_file))
     say(given.output, f"user {name} may {', '.join(sorted(permissions))}")
 
 
 def password(context: typer.Context, name: Name, password_file: PasswordFile = None, actor: Actor = None) -> None:
     """Give a user another password; its sessions end."""
     given: Context = context.obj
-    with given.records() as records:
-        keeping = make_access_keeping(records, given.operator(actor))
-        keeping.set_password(name, lambda: _password(password_file))
+    with given.office(actor) as office:
+        office.set_password(name, lambda: _password(password_file))
     say(given.output, f"user {name} has another password")
 
 
 def disable(context: typer.Context, name: Name, actor: Actor = None) -> None:
     """Let a user sign in no more; its sessions end."""
     given: Context = context.obj
-    with given.records() as records:
-        make_access_keeping(records, given.operator(actor)).set_disabled(name, disabled=True)
+    with given.office(actor) as office:
+        office.set_disabled(name, disabled=True)
     say(given.output, f"user {name} may not sign in any more")
 
 
 def enable(context: typer.Context, name: Name, actor: Actor = None) -> None:
     """Let a user that was disabled sign in again."""
     given: Context = context.obj
-    with given.records() as records:
-        make_access_keeping(records, given.operator(actor)).set_disabled(name, disabled=False)
+    with given.office(actor) as office:
+        office.set_disabled(name, disabled=False)
     say(given.output, f"user {name} may sign in again")
 
 
@@ -90,8 +87,8 @@ def sign_out(
 ) -> None:
     """End all sessions of a person."""
     given: Context = context.obj
-    with given.records() as records:
-        count = make_access_keeping(records, given.operator(actor)).sign_out(name)
+    with given.office(actor) as office:
+        count = office.sign_out(name)
     say(given.output, f"{name} was signed in {count} times, and is no more")
 
 
@@ -101,8 +98,8 @@ def list_(
 ) -> None:
     """Show the users that are kept here."""
     given: Context = context.obj
-    with given.records() as records:
-        found = records.users.all()
+    with given.office() as office:
+        found = office.users()
     if as_json:
         typer.echo(json.dumps(users_as_json(found), indent=2))
     elif found:

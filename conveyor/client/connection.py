@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -24,6 +24,24 @@ SILENCE = 60.0
 TRIES = 2
 _TOKEN_HINT = "name a file with a token of the server, --token-file FILE, or set CONVEYOR_TOKEN"  # noqa: S105 - words
 Parameters = Mapping[str, Any]
+
+
+@contextmanager
+def open_connection(
+    server: str, token: str | None, transport: httpx.BaseTransport | None = None
+) -> Iterator[Connection]:
+    """A server that was seen to be a Conveyor, let go of at the end.
+
+    Raises:
+        UserError: it is no Conveyor server.
+        NetworkError: it cannot be reached.
+    """
+    connection = Connection(server, token, transport)
+    try:
+        connection.check()
+        yield connection
+    finally:
+        connection.close()
 
 
 class Connection:
@@ -109,6 +127,24 @@ class Connection:
                 if not tries_left:
                     raise self._unreachable(error) from error
         raise AssertionError(TRIES)
+
+    def content(self, path: str, offset: int) -> Iterator[bytes]:
+        """A file from an offset on, in pieces; nothing where it has no more.
+
+        Raises:
+            ConveyorError, NetworkError: see `get`.
+        """
+        headers = {"Range": f"bytes={offset}-", "Accept": "*/*", "Accept-Encoding": "identity"}
+        try:
+            with self._client.stream("GET", self._url(path), headers=headers) as answered:
+                if answered.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                    return
+                if answered.status_code not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
+                    answered.read()
+                    self._document(answered)
+                yield from answered.iter_bytes()
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from error
 
     def stream(self, path: str, after: int, **parameters: Any) -> Iterator[Mapping[str, Any]]:  # noqa: ANN401
         """Documents as they come; it has no end, and goes on where a connection breaks.

@@ -10,21 +10,23 @@ from urllib.parse import quote
 
 import httpx
 
-from conveyor.client.connection import Connection
+from conveyor.client.connection import Connection, open_connection
 from conveyor.documents.acts import cancelled_from_json, pauses_from_json, rebuilds_from_json
 from conveyor.documents.builds import build_from_json
 from conveyor.documents.events import event_from_json
 from conveyor.documents.ledger import entry_from_json
+from conveyor.documents.notices import notices_from_json
 from conveyor.documents.orders import ordered_from_json
 from conveyor.documents.queue import daemon_from_json, pause_from_json, queue_from_json
-from conveyor.documents.snapshots import difference_from_json, listed_from_json, shown_from_json
+from conveyor.documents.snapshots import difference_from_json, listed_from_json, places_from_json, shown_from_json
 from conveyor.documents.status import status_from_json
 from conveyor.documents.votes import vote_from_json
 from conveyor.documents.why import why_from_json
-from conveyor.errors import ConveyorError
+from conveyor.errors import ConveyorError, UnknownName
 from conveyor.model.build import Build
 from conveyor.model.event import Event, EventKind
-from conveyor.model.promotion import LedgerEntry, Vote
+from conveyor.model.notice import Notice
+from conveyor.model.promotion import LedgerEntry, Vote, VotesWanted
 from conveyor.model.published import PublishedSnapshot
 from conveyor.model.queue import Pause, Priority, Scope
 from conveyor.model.why import Why
@@ -32,12 +34,14 @@ from conveyor.pipeline.controls import Cancelled, Rebuilt
 from conveyor.pipeline.desk import Desk, Ordered, Promotion, Shown, Status
 from conveyor.pipeline.explaining.queueview import QueueState
 from conveyor.pipeline.holders import DaemonState
-from conveyor.pipeline.looking.travel import Difference, Listed
+from conveyor.pipeline.looking.travel import Difference, Listed, Then
 from conveyor.pipeline.pointing.rollback import Wish
 from conveyor.pipeline.pointing.voting import Ballot
 
 EVENTS_AT_ONCE = 500
 MOST_ENTRIES = 10_000
+MOST_NOTICES = 500
+MOST_VOTES = 500
 
 
 @contextmanager
@@ -48,12 +52,8 @@ def open_desk(server: str, token: str | None, transport: httpx.BaseTransport | N
         UserError: it is no Conveyor server.
         NetworkError: it cannot be reached.
     """
-    connection = Connection(server, token, transport)
-    try:
-        connection.check()
+    with open_connection(server, token, transport) as connection:
         yield HttpDesk(connection)
-    finally:
-        connection.close()
 
 
 class HttpDesk:
@@ -126,6 +126,19 @@ class HttpDesk:
         found = self._connection.get(f"/votes/{_part(commit)}", target=target)
         return found["commit"], tuple(vote_from_json(each, found["commit"]) for each in found["votes"])
 
+    def newest_votes(self, wanted: VotesWanted) -> tuple[Vote, ...]:
+        """See the port. A server tells of MOST_VOTES at once."""
+        found = self._connection.get(
+            "/votes",
+            target=wanted.target,
+            job=wanted.job,
+            success=wanted.success,
+            since=wanted.since.isoformat() if wanted.since else None,
+            cursor=str(wanted.offset) if wanted.offset else None,
+            limit=min(wanted.limit, MOST_VOTES),
+        )
+        return tuple(vote_from_json(each, each["commit"]) for each in found["votes"])
+
     def snapshots(self, target: str | None, package: str | None, limit: int) -> tuple[Listed, ...]:
         """See the port."""
         found = self._connection.get("/snapshots", target=target, package=package, limit=limit)
@@ -137,6 +150,19 @@ class HttpDesk:
         found = self._connection.get(f"/snapshots/{_part(named)}", target=target)
         self._remember(found["snapshot"])
         return shown_from_json(found)
+
+    def places(
+        self, target: str | None, at: datetime, pointer: str
+    ) -> tuple[tuple[Then, ...], tuple[ConveyorError, ...]]:
+        """See the port."""
+        found = self._connection.get("/snapshots/at", time=at.isoformat(), pointer=pointer, target=target)
+        for place in found["places"]:
+            self._remember(*(place[name] for name in ("snapshot", "older", "newer") if place[name]))
+        return places_from_json(found), tuple(UnknownName(each) for each in found["missing"])
+
+    def notices(self, limit: int) -> tuple[tuple[Notice, ...], tuple[Notice, ...]]:
+        """See the port. A server tells of the newest MOST_NOTICES that were given up."""
+        return notices_from_json(self._connection.get("/notices", limit=min(limit, MOST_NOTICES)))
 
     def difference(self, before: str, after: str, target: str | None) -> Difference:
         """See the port."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from conveyor.documents import FORMAT_VERSION
 from conveyor.documents.moments import iso, moment
+from conveyor.errors import ConveyorError
 from conveyor.model.commit import CommitInfo
 from conveyor.model.manifest import ManifestPackage
 from conveyor.model.published import PublishedSnapshot
@@ -79,7 +80,9 @@ def shown_from_json(document: Mapping[str, Any]) -> Shown:
     )
 
 
-def places_as_json(url: UrlOf, at: datetime, pointer: str, places: Sequence[Then]) -> dict[str, Any]:
+def places_as_json(
+    url: UrlOf, at: datetime, pointer: str, places: Sequence[Then], missing: Sequence[ConveyorError] = ()
+) -> dict[str, Any]:
     """Where a pointer was at a time, in a documented form: docs/json.md."""
 
     def near(snapshot: PublishedSnapshot | None) -> Mapping[str, Any] | None:
@@ -94,7 +97,32 @@ def places_as_json(url: UrlOf, at: datetime, pointer: str, places: Sequence[Then
         }
         for then in places
     ]
-    return {"format_version": FORMAT_VERSION, "at": at.isoformat(), "pointer": pointer, "places": found}
+    return {
+        "format_version": FORMAT_VERSION,
+        "at": at.isoformat(),
+        "pointer": pointer,
+        "places": found,
+        "missing": [each.summary for each in missing],
+    }
+
+
+def places_from_json(document: Mapping[str, Any]) -> tuple[Then, ...]:
+    """What a document says of where a pointer was."""
+
+    def near(each: Mapping[str, Any] | None) -> PublishedSnapshot | None:
+        return None if each is None else snapshot_from_json(each)
+
+    return tuple(
+        Then(
+            at=datetime.fromisoformat(document["at"]),
+            pointer=document["pointer"],
+            snapshot=snapshot_from_json(each["snapshot"]),
+            since=datetime.fromisoformat(each["since"]),
+            older=near(each["older"]),
+            newer=near(each["newer"]),
+        )
+        for each in document["places"]
+    )
 
 
 def difference_as_json(url: UrlOf, difference: Difference) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +13,12 @@ from conveyor.model.promotion import Vote
 def votes_as_json(commit: str, found: tuple[Vote, ...]) -> dict[str, Any]:
     """Votes in a documented form: docs/json.md."""
     return {"format_version": FORMAT_VERSION, "commit": commit, "votes": [vote_as_json(each) for each in found]}
+
+
+def newest_votes_as_json(found: Sequence[Vote]) -> dict[str, Any]:
+    """Votes on any commits in a documented form: docs/json.md."""
+    votes = [{"commit": each.subject, **vote_as_json(each)} for each in found]
+    return {"format_version": FORMAT_VERSION, "votes": votes}
 
 
 def vote_as_json(vote: Vote) -> dict[str, Any]:

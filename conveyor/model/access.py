@@ -172,6 +172,29 @@ class AuditEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AuditQuery:
+    """Which deeds are wanted: those that fit everything that is given.
+
+    Attributes:
+        actor: of this user or token.
+        action: with this text in the action.
+        subject: to this.
+        result: that ended so.
+        since: then or later, with zone.
+        before: with a lower number.
+        limit: how many at most.
+    """
+
+    actor: str | None = None
+    action: str | None = None
+    subject: str | None = None
+    result: Result | None = None
+    since: datetime | None = None
+    before: int | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KeyedRequest:
     """A request that is to be carried out once, however often it is sent.
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from conveyor.errors import ConveyorError
 from conveyor.model.build import Build
 from conveyor.model.event import Event, EventKind
 from conveyor.model.manifest import ManifestPackage
+from conveyor.model.notice import Notice
 from conveyor.model.order import Order
-from conveyor.model.promotion import LedgerEntry, Vote
+from conveyor.model.promotion import LedgerEntry, Vote, VotesWanted
 from conveyor.model.published import PublishedSnapshot
 from conveyor.model.queue import Pause, Priority, Scope
 from conveyor.model.why import Why
@@ -19,7 +21,7 @@ from conveyor.pipeline.controls import Cancelled, Rebuilt
 from conveyor.pipeline.explaining.queueview import Glance, QueueState
 from conveyor.pipeline.holders import DaemonState
 from conveyor.pipeline.keeping.mirror import MirrorStanding
-from conveyor.pipeline.looking.travel import Difference, Listed
+from conveyor.pipeline.looking.travel import Difference, Listed, Then
 from conveyor.pipeline.pointing.rollback import Wish
 from conveyor.pipeline.pointing.standings import Standing
 from conveyor.pipeline.pointing.voting import Ballot
@@ -158,11 +160,22 @@ class Desk(Protocol):
     def votes(self, commit: str, target: str | None) -> tuple[str, tuple[Vote, ...]]:
         """The id of a published commit, and what tests said of it, oldest first."""
 
+    def newest_votes(self, wanted: VotesWanted) -> tuple[Vote, ...]:
+        """Votes on commits that were published for a target, the latest first."""
+
     def snapshots(self, target: str | None, package: str | None, limit: int) -> tuple[Listed, ...]:
         """Snapshots, of each target the one published last first, at most `limit` of each."""
 
     def snapshot(self, named: str, target: str | None) -> Shown:
         """What a snapshot holds."""
+
+    def places(
+        self, target: str | None, at: datetime, pointer: str
+    ) -> tuple[tuple[Then, ...], tuple[ConveyorError, ...]]:
+        """Where a pointer was on targets at a time; and why it was nowhere on others."""
+
+    def notices(self, limit: int) -> tuple[tuple[Notice, ...], tuple[Notice, ...]]:
+        """What is still to be told; and what was not in the end, at most `limit`."""
 
     def difference(self, before: str, after: str, target: str | None) -> Difference:
         """What differs between two snapshots of a target."""

@@ -12,8 +12,9 @@ from conveyor.errors import ConveyorError, UnknownName, UserError
 from conveyor.model.artifact import ArtifactKind
 from conveyor.model.build import Build
 from conveyor.model.event import Event, EventKind
+from conveyor.model.notice import Notice
 from conveyor.model.order import NewOrder, Order
-from conveyor.model.promotion import LedgerEntry, Vote
+from conveyor.model.promotion import LedgerEntry, Vote, VotesWanted
 from conveyor.model.published import PublishedSnapshot
 from conveyor.model.queue import Pause, Priority, Scope, ScopeKind
 from conveyor.model.why import Why
@@ -182,6 +183,11 @@ class LocalDesk:
         subject = make_voting(self._records, self._repos).subject(commit, tested)
         return subject, self._records.votes.of(subject, target=tested)
 
+    def newest_votes(self, wanted: VotesWanted) -> tuple[Vote, ...]:
+        """See the port."""
+        self._target(wanted.target)
+        return self._records.votes.newest(wanted)
+
     def snapshots(self, target: str | None, package: str | None, limit: int) -> tuple[Listed, ...]:
         """See the port."""
         return tuple(
@@ -208,8 +214,8 @@ class LocalDesk:
 
     def places(
         self, target: str | None, at: datetime, pointer: str
-    ) -> tuple[tuple[Then, ...], tuple[UnknownName, ...]]:
-        """Where the pointers of targets were at a time; and why some were nowhere.
+    ) -> tuple[tuple[Then, ...], tuple[ConveyorError, ...]]:
+        """See the port.
 
         Raises:
             UnknownName: no target had such a pointer then.
@@ -224,6 +230,11 @@ class LocalDesk:
         if missing and not found:
             raise missing[0]
         return tuple(found), tuple(missing)
+
+    def notices(self, limit: int) -> tuple[tuple[Notice, ...], tuple[Notice, ...]]:
+        """See the port."""
+        outbox = self._records.outbox
+        return outbox.waiting(), outbox.given_up(limit=limit)
 
     def difference(self, before: str, after: str, target: str | None) -> Difference:
         """See the port."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from conveyor.web.api.stream import Hub
 from tests.fakes.store_samples import CAUSE, NOON, commit
 from tests.support.api import TARGET, Served, as_, served
 
+PASSWORD = "correct horse battery"
 READS = [
     "/server",
     "/status",
@@ -50,6 +52,10 @@ READS = [
     "/ledger/verification",
     "/events",
     "/notices",
+    f"/votes?target={TARGET}",
+    "/tokens",
+    "/users",
+    "/audit",
 ]
 
 
@@ -247,6 +253,87 @@ class TestActs:
         (back,) = site.act("post", "/pointers/tested/rollback", {})["entries"]
         assert (back["kind"], back["pointer"]) == ("rolled back", "tested")
         assert site.json("/ledger/verification")["entries"] == back["number"]
+
+    def test_votes_on_all_commits_are_paged(self, site: Served) -> None:
+        for job, build in (("a", "1"), ("b", "3"), ("a", "3")):
+            site.act("post", f"/votes/{build}", {"job": job, "success": job == "a"})
+
+        def said(**wanted: str | int) -> list[tuple[str, str]]:
+            return [(each["job"], each["commit"][:8]) for each in site.json("/votes", target=TARGET, **wanted)["votes"]]
+
+        first, last = commit("nova1-1").upstream.sha[:8], commit("nova2-1").upstream.sha[:8]
+        assert said() == [("a", last), ("b", last), ("a", first)]
+        assert said(job="a") == [("a", last), ("a", first)]
+        assert said(success="false") == [("b", last)]
+        page = site.json("/votes", target=TARGET, limit=2)
+        assert (len(page["votes"]), page["next"]) == (2, "2")
+        assert said(cursor="2") == [("a", first)]
+        assert site.client.get("/api/v1/votes?target=nothing").status_code == 404
+        assert site.client.get("/api/v1/votes").status_code == 422
+
+
+class TestAccess:
+    def test_tokens_are_made_and_revoked_and_told_without_secrets(self, site: Served) -> None:
+        made = site.act("post", "/tokens", {"name": "ci", "may": ["vote"], "lasts": 60})
+        assert re.fullmatch(r"cvy_[A-Za-z0-9_-]{43}", made["secret"])
+        kept = site.conveyor.tokens.all()[0]
+        assert (kept.name, kept.created_by, sorted(kept.permissions)) == ("ci", "the admin", ["vote"])
+        assert site.act("post", "/tokens", {"name": "ci", "may": ["vote"]}, status=409)["kind"] == "NotPossible"
+        assert site.act("post", "/tokens", {"name": ":", "may": ["vote"]}, status=422)["kind"] == "UserError"
+        assert site.act("post", "/tokens", {"name": "x", "may": []}, status=422)["title"]
+        (shown,) = site.client.get("/api/v1/tokens", headers=as_("admin")).json()["tokens"]
+        assert (shown["name"], shown["may"], shown["state"]) == ("ci", ["vote"], "works")
+        site.act("delete", "/tokens/ci")
+        assert site.act("delete", "/tokens/ci", status=404)["kind"] == "UnknownName"
+        assert made["secret"] not in site.client.get("/api/v1/audit", headers=as_("admin")).text
+
+    def test_users_are_made_and_disabled(self, site: Served) -> None:
+        site.act("post", "/users", {"name": "ada", "may": ["retry"], "password": PASSWORD})
+        (kept,) = site.conveyor.users.all()
+        assert site.act("post", "/users", {"name": "eve", "password": "short"}, status=422)["kind"] == "UserError"
+        site.act("put", "/users/ada/password", {"password": PASSWORD + "!"})
+        assert site.conveyor.users.all()[0].password != kept.password
+        site.act("put", "/users/ada/disabled", {"disabled": True})
+        assert site.client.get("/api/v1/users", headers=as_("admin")).json()["users"][0]["disabled"]
+        assert site.act("delete", "/users/ada/sessions")["ended"] == 0
+        assert site.act("put", "/users/nobody/disabled", {"disabled": True}, status=404)["kind"] == "UnknownName"
+        everything = site.client.get("/api/v1/users", headers=as_("admin")).text
+        everything += site.client.get("/api/v1/audit?limit=500", headers=as_("admin")).text
+        assert PASSWORD not in everything
+        assert "argon2" not in everything
+
+    def test_nothing_secret_is_kept_for_a_request_that_comes_again(self, site: Served) -> None:
+        key = {"Idempotency-Key": "secret"}
+        made = site.act("post", "/tokens", {"name": "ci", "may": ["vote"]}, headers=key)
+        site.act("post", "/users", {"name": "ada", "password": PASSWORD}, headers={"Idempotency-Key": "another"})
+        assert site.act("post", "/tokens", {"name": "ci", "may": ["vote"]}, status=409, headers=key)
+        store = b"".join(path.read_bytes() for path in site.conveyor.settings.data_dir.glob("*.db*"))
+        assert made["secret"].encode() not in store
+        assert hashlib.sha256(PASSWORD.encode()).hexdigest().encode() not in store
+
+    def test_the_audit_log_is_paged_and_filtered(self, site: Served) -> None:
+        for number in range(3):
+            site.act("post", "/tokens", {"name": f"t{number}", "may": ["vote"]})
+
+        def told(**wanted: str | int) -> dict[str, Any]:
+            answer = site.client.get("/api/v1/audit", params=wanted, headers=as_("admin"))
+            assert answer.status_code == 200, answer.text
+            return cast(dict[str, Any], answer.json())
+
+        made = told(action="token create")["entries"]
+        assert [each["subject"] for each in made] == ["t0", "t1", "t2"]
+        assert {(each["actor"], each["means"], each["result"]) for each in made} == {("the admin", "token", "done")}
+        page = told(action="token create", limit=2)
+        assert [each["subject"] for each in page["entries"]] == ["t1", "t2"]
+        (last,) = told(action="token create", limit=2, cursor=page["next"])["entries"]
+        assert (last["subject"], last["detail"]["may"]) == ("t0", ["vote"])
+        assert told(subject="t1", result="refused")["entries"] == []
+        assert told(since="2999-01-01")["entries"] == []
+
+    def test_all_of_it_is_for_administrators(self, site: Served) -> None:
+        for path in ("/tokens", "/users", "/audit"):
+            for token in ("read", "vote", "retry", "promote"):
+                assert site.client.get(f"/api/v1{path}", headers=as_(token)).status_code == 403
 
 
 class TestKeys:

@@ -19,9 +19,10 @@ from typer.testing import CliRunner
 
 from conveyor.cli import order
 from conveyor.cli.main import app
+from conveyor.client import logs
 from conveyor.errors import ConveyorError, Fault
-from conveyor.model.build import Cause
-from tests.fakes.store_samples import NOON
+from conveyor.model.build import Cause, Outcome
+from tests.fakes.store_samples import CAUSE, NOON
 from tests.support.api import TARGET, Served, served
 
 pytestmark = pytest.mark.integration
@@ -45,6 +46,12 @@ LOOKS = [
     ["snapshot", "show", "tested"],
     ["snapshot", "show", "1"],
     ["snapshot", "diff", "1", "3"],
+    ["snapshot", "at", "2200-01-01T00:00:00Z"],
+    ["snapshot", "at", "2200-01-01T00:00:00Z", "--pointer", "tested", "--target", TARGET],
+    ["votes", "--target", TARGET],
+    ["notices"],
+    ["token", "list"],
+    ["user", "list"],
 ]
 # What is told in seconds, and what only the machine itself knows.
 PASSING = re.compile(r"\d{4}-\d\d-\d\dT[0-9:.+]+|\b[0-9]+(?= |$)|\b\d+s\b")
@@ -134,6 +141,13 @@ def test_the_ledger_is_verified(looked_at: Commands) -> None:
         ["votes", "nothing"],
         ["snapshot", "show", "nothing"],
         ["snapshot", "diff", "1", "nothing"],
+        ["snapshot", "at", "2000-01-01"],
+        ["snapshot", "at", "today"],
+        ["votes", "--target", "nothing"],
+        ["votes"],
+        ["token", "revoke", "nothing"],
+        ["token", "create", ":", "--may", "vote"],
+        ["user", "disable", "nothing"],
         ["retry", "4711"],
         ["retry", "6"],
         ["retry", "nothing"],
@@ -177,6 +191,58 @@ def test_they_act(commands: Commands) -> None:
     assert afar("promote", "3", "stable") == "stable is there already, nothing was moved\n"
     assert afar("rollback", "tested").startswith(f"moved tested of {TARGET}: ")
     assert commands.site.conveyor.votes.of(commit)[0].user == "the admin"
+
+
+def test_logs_are_printed(commands: Commands) -> None:
+    data = commands.site.conveyor.settings.data_dir
+    log = data / str(commands.site.conveyor.store.build(5).log)
+    log.write_bytes("== build ==\n\x1b[31mr\u00e9d\x1b[0m\nno end ".encode() + b"\xff\xc3")
+    assert commands.afar("log", "5") == commands.here("log", "5")
+    assert commands.here("log", "nova").endswith(commands.afar("log", "nova"))
+    assert "\x1b" not in commands.afar("log", "5")
+    for wrong in ("6", "4711", "nothing"):
+        assert commands.afar("log", wrong).startswith("2 UnknownName")
+    log.write_bytes(b"")
+    assert commands.afar("log", "5") == ""
+    log.unlink()
+    assert commands.afar("log", "5").startswith("2 UnknownName")
+
+
+def test_a_log_is_followed_until_the_build_has_ended(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "FOLLOW_SECONDS", 0.05)
+    store = commands.site.conveyor.store
+    log = commands.site.conveyor.settings.data_dir / str(store.build(5).log)
+    log.write_text("one\n")
+    with ThreadPoolExecutor() as threads:
+        printed = threads.submit(commands.afar, "log", "5", "--follow")
+        time.sleep(0.2)
+        with log.open("a") as more:
+            more.write("two\nthr")
+            more.flush()
+            more.write("ee\n")
+        store.finish(5, "runs", outcome=Outcome.FAILED, at=NOON, version=None, cause=CAUSE, stages=(), entry=None)
+        assert printed.result(60) == "one\ntwo\nthree\n"
+
+
+def test_tokens_and_users_are_looked_after(commands: Commands) -> None:
+    afar, site = commands.afar, commands.site.conveyor
+    password = commands.site.folder / "password"
+    password.write_text("correct horse battery\n")
+
+    assert afar("token", "create", "ci", "--may", "vote", "--expires", "1d").startswith("cvy_")
+    assert (site.tokens.all()[0].name, site.tokens.all()[0].created_by) == ("ci", "the admin")
+    assert re.search(r"ci +vote +works", afar("token", "list"))
+    assert afar("token", "revoke", "ci") == "token ci works no more\n"
+    assert afar("user", "create", "ada", "--password-file", str(password)) == "user ada may read\n"
+    assert afar("user", "password", "ada", "--password-file", str(password)) == "user ada has another password\n"
+    assert afar("user", "disable", "ada") == "user ada may not sign in any more\n"
+    assert json.loads(afar("user", "list", "--json"))["users"][0]["disabled"]
+    assert afar("user", "enable", "ada") == "user ada may sign in again\n"
+    assert afar("user", "sign-out", "ada") == "ada was signed in 0 times, and is no more\n"
+    told = json.loads(afar("audit", "--action", "user ", "--limit", "3", "--json"))["entries"]
+    assert [each["action"] for each in told] == ["user disable", "user enable", "user sign-out"]
+    assert afar("audit", "--actor", "nobody") == "nothing of that has been done yet\n"
+    assert afar("token", "list", token=token_file(commands.site.folder, "retry")).startswith("2 Forbidden")
 
 
 def test_builds_are_ordered_and_followed_to_their_ends(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,9 +313,8 @@ def test_what_is_no_server_is_told_so() -> None:
 
 
 def test_commands_of_the_machine_itself_say_so(tmp_path: Path) -> None:
-    for command in (["collect"], ["doctor"], ["log", "1"]):
+    for command in (["collect"], ["doctor"], ["render", "nova"]):
         assert "works on its own machine only" in run(["--server", "http://example.org", *command])
-    assert "does not go with --server" in run(["--server", "http://example.org", "snapshot", "at", "2026-01-01"])
     assert "--token-file goes with --server" in run(["--token-file", str(tmp_path), "status"])
 
 

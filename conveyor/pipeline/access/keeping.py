@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from conveyor.errors import ConveyorError, Fault, NotPossible, UserError
-from conveyor.model.access import Deed, Means, Permissions, Result, Token, User
+from conveyor.model.access import AuditEntry, AuditQuery, Deed, Means, Permissions, Result, Token, User
 from conveyor.pipeline.access import secrets
 from conveyor.pipeline.access.passwords import Passwords
 from conveyor.ports import AuditLog, Clock, Sessions, Tokens, Users
@@ -27,7 +27,8 @@ class AccessKeeping:
         audit: hears of everything.
         clock: the time.
         passwords: what hashes passwords.
-        actor: who does it, on the command line.
+        actor: who does it.
+        means: how that is known.
 
     Every method raises StoreUnusable when the store fails.
     """
@@ -42,6 +43,7 @@ class AccessKeeping:
         clock: Clock,
         passwords: Passwords,
         actor: str,
+        means: Means = Means.COMMAND,
     ) -> None:
         self._tokens = tokens
         self._users = users
@@ -50,6 +52,27 @@ class AccessKeeping:
         self._clock = clock
         self._passwords = passwords
         self._actor = actor
+        self._means = means
+
+    def tokens(self) -> tuple[Token, ...]:
+        """The tokens, those that work no more included."""
+        return self._tokens.all()
+
+    def users(self) -> tuple[User, ...]:
+        """The users that are kept here."""
+        return self._users.all()
+
+    def deeds(self, query: AuditQuery) -> tuple[AuditEntry, ...]:
+        """What was done last, the newest first."""
+        return self._audit.newest(
+            actor=query.actor,
+            action=query.action,
+            subject=query.subject,
+            result=query.result,
+            since=query.since,
+            before=query.before,
+            limit=query.limit,
+        )
 
     def create_token(self, name: str, permissions: Permissions, lasts: int | None) -> str:
         """Make a token; returns its secret, which nothing and nobody can tell again.
@@ -147,7 +170,7 @@ class AccessKeeping:
             deed = Deed(
                 at=self._clock.now(),
                 actor=self._actor,
-                means=Means.COMMAND,
+                means=self._means,
                 action=action,
                 subject=subject,
                 result=result,

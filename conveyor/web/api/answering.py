@@ -126,6 +126,11 @@ def _told(
     return Response(body, HTTPStatus.ACCEPTED, {**headers, "Location": place(json.loads(body))}, JSON)
 
 
+def told(document: Mapping[str, Any]) -> Response:
+    """What came of a request that acts, and that nothing remembers."""
+    return _told(_encoded(document), None)
+
+
 async def _once(
     request: Request,
     site: Here,

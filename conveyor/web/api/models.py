@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from conveyor.errors import Fault
+from conveyor.model.access import Means, Permission
+from conveyor.model.access import Result as DeedResult
 from conveyor.model.artifact import ArtifactKind
 from conveyor.model.build import Outcome, Stage, State
 from conveyor.model.event import EventKind
@@ -20,6 +22,8 @@ from conveyor.model.why import Subject
 from conveyor.pipeline.looking.travel import Way
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+AccessName = Annotated[str, Field(min_length=1, max_length=100, examples=["tempest-ci"])]
+Password = Annotated[str, Field(min_length=1, max_length=1024, json_schema_extra={"format": "password"})]
 Words = Annotated[str, Field(max_length=1000)]
 Sha = Annotated[str, Field(examples=["9c6b057a2b9d96a4067a749ee3b3b0158d390cf1"])]
 CommitId = Annotated[str, Field(examples=["9c6b057a2b9d96a4067a749ee3b3b0158d390cf1_5d847493"])]
@@ -566,6 +570,7 @@ class Places(Versioned):
     at: datetime
     pointer: str
     places: list[PlaceDocument]
+    missing: list[str] = Field(description="Why it was nowhere on other targets.")
 
 
 class ChangeDocument(Document):
@@ -610,6 +615,94 @@ class Notices(Versioned):
 
     waiting: list[NoticeDocument]
     given_up: list[NoticeDocument]
+
+
+class TokenDocument(Document):
+    """A secret that a program acts with, without the secret."""
+
+    name: str
+    may: list[Permission]
+    state: Literal["works", "expired", "revoked"]
+    created_at: datetime
+    created_by: str
+    expires_at: datetime | None
+    used_at: datetime | None
+    revoked_at: datetime | None
+
+
+class Tokens(Versioned):
+    """The tokens."""
+
+    tokens: list[TokenDocument]
+
+
+class NewToken(Versioned):
+    """A token that was made."""
+
+    name: str
+    secret: str = Field(description="It is told here, and never again.")
+
+
+class UserDocument(Document):
+    """Somebody who signs in with a password that is kept here."""
+
+    name: str
+    may: list[Permission]
+    disabled: bool
+    created_at: datetime
+    changed_at: datetime
+
+
+class Users(Versioned):
+    """The users."""
+
+    users: list[UserDocument]
+
+
+class Done(Versioned):
+    """A token or user of which something was done."""
+
+    name: str
+
+
+class SignedOut(Done):
+    """A person whose sessions were ended."""
+
+    ended: int = Field(description="How many there were.")
+
+
+class DeedDocument(Document):
+    """Something that somebody did, or tried to do."""
+
+    number: int
+    at: datetime
+    actor: str
+    means: Means
+    address: str | None
+    action: str
+    subject: str | None
+    result: DeedResult
+    detail: dict[str, Any]
+
+
+class AuditPage(Versioned):
+    """What was done, the newest last."""
+
+    entries: list[DeedDocument]
+    next: str | None
+
+
+class VoteOnCommit(VoteDocument):
+    """What a test said of a commit."""
+
+    commit: str
+
+
+class VotesPage(Versioned):
+    """Votes on all commits, the latest first."""
+
+    votes: list[VoteOnCommit]
+    next: str | None
 
 
 class Finding(Document):
@@ -761,6 +854,36 @@ class OrderWish(Wish):
         None, description="A branch, tag or sha of the upstream; null for the newest commit of the followed branch."
     )
     targets: Annotated[list[Name], Field(max_length=1000)] = Field([], description="Empty for the package's own.")
+
+
+class TokenWish(Wish):
+    """A token that is to be made."""
+
+    name: AccessName
+    may: Annotated[list[Permission], Field(min_length=1, max_length=20)]
+    lasts: Annotated[int, Field(ge=1, le=100 * 366 * 86400)] | None = Field(
+        None, description="Seconds until it expires; null for never."
+    )
+
+
+class UserWish(Wish):
+    """A user that is to be made."""
+
+    name: AccessName
+    may: Annotated[list[Permission], Field(max_length=20)] = []
+    password: Password
+
+
+class PasswordWish(Wish):
+    """Another password."""
+
+    password: Password
+
+
+class DisabledWish(Wish):
+    """Whether a user may not sign in."""
+
+    disabled: bool
 
 
 class PollWish(Wish):

@@ -10,9 +10,9 @@ from fastapi import APIRouter, Query, Request, Response
 from conveyor.documents.events import event_as_json
 from conveyor.documents.ledger import entries_as_json, entry_as_json
 from conveyor.documents.snapshots import difference_as_json, listed_as_json, places_as_json, shown_as_json
-from conveyor.documents.votes import votes_as_json
+from conveyor.documents.votes import newest_votes_as_json, votes_as_json
 from conveyor.model.event import EventKind
-from conveyor.model.promotion import CURRENT
+from conveyor.model.promotion import CURRENT, VotesWanted
 from conveyor.pipeline.pointing.verify_ledger import head_of
 from conveyor.web.access.guard import Reader
 from conveyor.web.api import models
@@ -49,10 +49,10 @@ def at(
     pointer: Annotated[str, Query(max_length=200)] = CURRENT,
     target: OfTarget = None,
 ) -> Response:
-    """At a time; what `conveyor snapshot at --json` prints. Targets that had no such pointer are left out."""
+    """At a time; what `conveyor snapshot at --json` prints. Of targets that had no such pointer `missing` tells."""
     moment = time.replace(tzinfo=UTC) if time.utcoffset() is None else time
-    found, _ = desk.places(target, moment, pointer)
-    return answer(request, places_as_json(desk.url, moment, pointer, found))
+    found, missing = desk.places(target, moment, pointer)
+    return answer(request, places_as_json(desk.url, moment, pointer, found, missing))
 
 
 @router.get("/snapshots/diff", response_model=models.DifferenceDocument, summary="What differs", tags=["snapshots"])
@@ -67,6 +67,32 @@ def difference(
 def snapshot(request: Request, desk: Desked, _reader: Reader, named: Named, target: OfTarget = None) -> Response:
     """What it holds, and the lines that make a client use it; what `conveyor snapshot show --json` prints."""
     return answer(request, shown_as_json(desk.url, desk.snapshot(named, target)))
+
+
+@router.get("/votes", response_model=models.VotesPage, summary="What tests said last", tags=["pointers"])
+def newest_votes(
+    request: Request,
+    desk: Desked,
+    _reader: Reader,
+    target: Annotated[str, Query(min_length=1, max_length=200, description="On what was published for it.")],
+    job: Annotated[str | None, Query(max_length=200, description="Only of this test.")] = None,
+    success: Annotated[bool | None, Query(description="False for those that run, too.")] = None,
+    since: Annotated[datetime | None, Query(description="Cast later than this; UTC without a zone.")] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> Response:
+    """On all commits, the latest first. Pages are counted from the latest, so what comes meanwhile moves them."""
+    wanted = VotesWanted(
+        target=target,
+        job=job,
+        success=success,
+        since=since.replace(tzinfo=UTC) if since is not None and since.utcoffset() is None else since,
+        offset=int(cursor or 0),
+        limit=limit + 1,
+    )
+    found = desk.newest_votes(wanted)
+    document = newest_votes_as_json(found[:limit])
+    return answer(request, {**document, "next": str(wanted.offset + limit) if len(found) > limit else None})
 
 
 @router.get("/votes/{commit}", response_model=models.Votes, summary="What tests said", tags=["pointers"])

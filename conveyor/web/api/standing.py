@@ -140,10 +140,9 @@ def why(
 
 
 @router.get("/notices", response_model=models.Notices, summary="What is still to be told")
-def notices(request: Request, site: Here, _admin: Admin, limit: Limit = 20) -> Response:
+def notices(request: Request, desk: Desked, _admin: Admin, limit: Limit = 20) -> Response:
     """And what was not told in the end. It holds addresses."""
-    outbox = site.conveyor.outbox
-    return answer(request, notices_as_json(outbox.waiting(), outbox.given_up(limit=limit)))
+    return answer(request, notices_as_json(*desk.notices(limit)))
 
 
 @router.get("/health", response_model=models.Health, summary="Whether all is well")
