@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from conveyor.model.access import Deed
     from conveyor.pipeline.access.keeping import AccessKeeping
+    from conveyor.pipeline.access.passwords import Passwords
     from conveyor.wiring.conveyor import Records
 
 
-def make_access_keeping(records: Records, actor: str) -> AccessKeeping:
-    """What makes tokens and users for the command line.
+def make_access_keeping(
+    records: Records,
+    actor: str,
+    *,
+    tell: Callable[[Deed], object] | None = None,
+    passwords: Passwords | None = None,
+) -> AccessKeeping:
+    """What makes tokens and users.
 
     Args:
         records: what is recorded.
         actor: who does it.
+        tell: hears of everything; by default the audit log, as of something that the command line does.
+        passwords: what hashes passwords; by default one of its own.
     """
     # Here, because Argon2 takes a moment to import, and most commands do without.
     from conveyor.pipeline.access.keeping import AccessKeeping  # noqa: PLC0415
@@ -24,8 +35,8 @@ def make_access_keeping(records: Records, actor: str) -> AccessKeeping:
         tokens=records.tokens,
         users=records.users,
         sessions=records.sessions,
-        audit=records.audit,
+        tell=tell or records.audit.record,
         clock=records.clock,
-        passwords=Passwords(),
+        passwords=passwords or Passwords(),
         actor=actor,
     )

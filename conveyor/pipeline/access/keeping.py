@@ -1,4 +1,4 @@
-"""Tokens and users are made and taken away here, and the audit log tells of it."""
+"""Tokens and users are made and taken away here, and whoever keeps the audit log hears of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from conveyor.errors import ConveyorError, Fault, NotPossible, UserError
 from conveyor.model.access import Deed, Means, Permissions, Result, Token, User
 from conveyor.pipeline.access import secrets
 from conveyor.pipeline.access.passwords import Passwords
-from conveyor.ports import AuditLog, Clock, Sessions, Tokens, Users
+from conveyor.ports import Clock, Sessions, Tokens, Users
 
 # A colon would end the name in HTTP's Basic: RFC 7617.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}")
@@ -24,10 +24,10 @@ class AccessKeeping:
         tokens: the tokens.
         users: the local users.
         sessions: who has signed in.
-        audit: hears of everything.
+        tell: hears of everything.
         clock: the time.
         passwords: what hashes passwords.
-        actor: who does it, on the command line.
+        actor: who does it.
 
     Every method raises StoreUnusable when the store fails.
     """
@@ -38,7 +38,7 @@ class AccessKeeping:
         tokens: Tokens,
         users: Users,
         sessions: Sessions,
-        audit: AuditLog,
+        tell: Callable[[Deed], object],
         clock: Clock,
         passwords: Passwords,
         actor: str,
@@ -46,7 +46,7 @@ class AccessKeeping:
         self._tokens = tokens
         self._users = users
         self._sessions = sessions
-        self._audit = audit
+        self._tell = tell
         self._clock = clock
         self._passwords = passwords
         self._actor = actor
@@ -135,7 +135,7 @@ class AccessKeeping:
 
     @contextmanager
     def _told(self, action: str, subject: str, **detail: object) -> Iterator[None]:
-        """Let the audit log hear of what the block does, however it ends."""
+        """Tell of what the block does, however it ends."""
         result = Result.DONE
         try:
             yield
@@ -153,7 +153,7 @@ class AccessKeeping:
                 result=result,
                 detail=detail,
             )
-            self._audit.record(deed)
+            self._tell(deed)
 
 
 def is_name(text: str) -> bool:
