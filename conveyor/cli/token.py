@@ -93,11 +93,9 @@ def _local(moment: datetime | None) -> str:
 
 def _seconds(text: str) -> int | None:
     # Here, because Pydantic takes longer to import than `--help` takes.
-    from conveyor.config.human import parse_duration  # noqa: PLC0415
+    from conveyor.config.human import parse_lifetime  # noqa: PLC0415
 
-    if text == NEVER:
-        return None
     try:
-        return parse_duration(text)
+        return parse_lifetime(text)
     except ValueError as error:
         raise UserError(f"--expires {error}", hint="such as --expires 90d") from error

@@ -10,6 +10,7 @@ BYTES = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 MAX_SECONDS = 2**31 - 1
 MAX_BYTES = 2**63 - 1
 MAX_DIGITS = 19
+NEVER = "never"
 
 
 def parse_duration(text: str) -> int:
@@ -19,6 +20,15 @@ def parse_duration(text: str) -> int:
         ValueError: the text is no duration, is zero, or is longer than 2^31 seconds.
     """
     return _parse(text, units=SECONDS, maximum=MAX_SECONDS, what="duration", right="30m, 90s, 2h or 7d")
+
+
+def parse_lifetime(text: str) -> int | None:
+    """Seconds, as parse_duration has them; None for "never".
+
+    Raises:
+        ValueError: as parse_duration has it.
+    """
+    return None if text == NEVER else parse_duration(text)
 
 
 def parse_size(text: str) -> int:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.support.browser import CHROMIUM, SIZES, THEMES, pages_of
+from tests.support.browser import ADMINISTRATION, CHROMIUM, SIZES, THEMES, pages_of, sign_in
 from tests.support.lively import Lively
 from tests.support.server import served
 
@@ -28,17 +27,20 @@ def main() -> None:
         if not (folder / "repos.yaml").exists():
             Lively(folder).fill()
         with served(folder) as url:
-            _take(url, pages_of(folder), given.output, given.only)
+            _take(folder, url, given.output, given.only)
 
 
-def _take(url: str, pages: Mapping[str, str], output: Path, only: tuple[str, ...]) -> None:
+def _take(folder: Path, url: str, output: Path, only: tuple[str, ...]) -> None:
+    pages = pages_of(folder)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         for size, viewport in SIZES.items():
             for theme in THEMES:
                 context = browser.new_context(viewport=viewport, color_scheme=theme, timezone_id="Europe/Berlin")
                 page = context.new_page()
-                for name, path in pages.items():
+                for name, path in {**pages, **ADMINISTRATION}.items():
+                    if path == ADMINISTRATION["access"]:
+                        sign_in(context, folder, url)
                     if only and name not in only:
                         continue
                     page.goto(f"{url}{path}")

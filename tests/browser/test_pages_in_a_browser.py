@@ -9,15 +9,18 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from conveyor.model.queue import Pause, Scope, ScopeKind
 from conveyor.store import open_books
-from tests.support.browser import SIZES, THEMES, Theme, pages_of
+from tests.support.browser import ADMINISTRATION, SIZES, THEMES, Theme, pages_of, sign_in
 
 pytestmark = pytest.mark.integration
+# What the browser says where a test asks for what is not there, or types a mistake.
+REFUSALS = ("404 (Not Found)", "422 (Unprocessable Entity)")
 RULES = {
     "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]},
     # What is fine is not told one by one: that takes most of the time.
@@ -35,7 +38,7 @@ def opened(browser: Browser, size: str = "desk", theme: Theme = "light", **optio
     page.on("pageerror", lambda error: said.append(str(error)))
     try:
         yield page
-        assert not [each for each in said if "404 (Not Found)" not in each]
+        assert not [each for each in said if not each.endswith(REFUSALS)]
     finally:
         context.close()
 
@@ -43,7 +46,9 @@ def opened(browser: Browser, size: str = "desk", theme: Theme = "light", **optio
 def test_each_page_is_accessible_and_fits(browser: Browser, url: str, folder: Path) -> None:
     wrong: dict[str, object] = {}
     with opened(browser) as page:
-        for name, path in pages_of(folder).items():
+        for name, path in {**pages_of(folder), **ADMINISTRATION}.items():
+            if path == ADMINISTRATION["access"]:
+                sign_in(page.context, folder, url)
             page.goto(f"{url}{path}")
             assert page.title().endswith(" · Conveyor")
             page.evaluate(Axe().axe_script)
@@ -63,7 +68,8 @@ def test_each_page_is_accessible_and_fits(browser: Browser, url: str, folder: Pa
 def test_no_table_scrolls_sideways_on_the_phone(browser: Browser, url: str, folder: Path) -> None:
     wide = "all => all.filter(each => each.scrollWidth > each.clientWidth).map(each => each.innerText)"
     with opened(browser, "phone") as page:
-        for name, path in pages_of(folder).items():
+        sign_in(page.context, folder, url)
+        for name, path in {**pages_of(folder), **ADMINISTRATION}.items():
             page.goto(f"{url}{path}")
             assert (name, page.locator(".scroll").evaluate_all(wide)) == (name, [])
 
@@ -80,6 +86,34 @@ def test_each_page_shows_the_same_without_javascript(browser: Browser, url: str,
         page.get_by_label("Name").fill("heat")
         page.get_by_role("button", name="Filter").click()
         assert page.locator(".grid").get_by_role("rowheader").all_inner_texts() == ["heat"]
+
+
+def test_tokens_and_users_are_looked_after_without_javascript(browser: Browser, url: str, folder: Path) -> None:
+    with opened(browser, java_script_enabled=False) as page:
+        sign_in(page.context, folder, url)
+        page.goto(f"{url}/")
+        page.get_by_role("navigation", name="Pages").get_by_role("link", name="Access").click()
+        making = page.get_by_role("region", name="Make a token")
+        making.get_by_label("Name").fill("tempest ci")
+        making.get_by_label("vote").check()
+        making.get_by_role("button").click()
+        expect(page.get_by_role("alert")).to_contain_text("'tempest ci' is no name")
+        expect(making.get_by_label("Name")).to_have_value("tempest ci")
+        expect(making.get_by_label("vote")).to_be_checked()
+        making.get_by_label("Name").fill("nightly")
+        making.get_by_role("button").click()
+        secret = page.get_by_label("The token's secret").inner_text()
+        assert httpx.get(f"{url}/account", headers={"Authorization": f"Bearer {secret}"}).status_code == 200
+        row = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name="nightly"))
+        row.get_by_text("Revoke", exact=True).click()
+        row.get_by_role("button", name="Revoke nightly for good").click()
+        expect(page.get_by_role("status")).to_contain_text("nightly works no more")
+        expect(row).to_contain_text("revoked")
+        assert httpx.get(f"{url}/account", headers={"Authorization": f"Bearer {secret}"}).status_code == 401
+        page.get_by_role("link", name="Audit log").click()
+        page.get_by_label("What").fill("token")
+        page.get_by_role("button", name="Filter").click()
+        expect(page.locator("tbody tr").first).to_contain_text("token revoke")
 
 
 def test_everything_can_be_reached_by_keyboard(browser: Browser, url: str) -> None:

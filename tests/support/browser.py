@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
-from playwright.sync_api import ViewportSize
+from playwright.sync_api import BrowserContext, ViewportSize
 
+from conveyor.model.access import Session
+from conveyor.pipeline.access import secrets
 from conveyor.store import open_books
+from conveyor.web.access.cookies import SESSION
 from tests.support.site import DEB, RPM
 
 CHROMIUM = shutil.which("chromium") or ""
@@ -19,6 +23,23 @@ SIZES: Mapping[str, ViewportSize] = {
 }
 Theme = Literal["light", "dark"]
 THEMES: tuple[Theme, ...] = ("light", "dark")
+
+
+# The pages that ada sees; nobody else may.
+ADMINISTRATION = {"access": "/access", "audit": "/access/audit", "account": "/account"}
+
+
+def sign_in(context: BrowserContext, folder: Path, url: str) -> None:
+    """Let a browser be ada's, who may do everything on a lively site."""
+    secret, now = secrets.new_secret(), datetime.now(UTC)
+    expires = now + timedelta(hours=1)
+    session = Session(digest=secrets.digest(secret), user="ada", created_at=now, seen_at=now, expires_at=expires)
+    books = open_books(f"sqlite:///{folder}/data/conveyor.db")
+    try:
+        books.sessions.add(session)
+    finally:
+        books.store.close()
+    context.add_cookies([{"name": SESSION, "value": secret, "url": url, "httpOnly": True, "sameSite": "Lax"}])
 
 
 def pages_of(folder: Path) -> Mapping[str, str]:

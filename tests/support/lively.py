@@ -6,11 +6,13 @@ import os
 import platform
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from conveyor.command import process_started
 from conveyor.errors import Fault
+from conveyor.model.access import Deed, Means, Permission, Result, Token, User
 from conveyor.model.artifact import Artifact, ArtifactKind, SnapshotEntry
 from conveyor.model.build import Build, Cause, Claim, Outcome, Stage, StageTime
 from conveyor.model.commit import Commit, CommitInfo
@@ -19,8 +21,10 @@ from conveyor.model.lease import DAEMON, Lease
 from conveyor.model.promotion import Vote
 from conveyor.model.queue import Change, NewBuild, Pause, Priority, Reason, ReasonKind, Scope, ScopeKind
 from conveyor.model.watch import Head, Side
+from conveyor.pipeline.access import secrets
 from conveyor.store import Books, open_books
 from tests.fakes.store_samples import provenance, sha1
+from tests.support.access import PASSWORD, QUICK
 from tests.support.daemons import QuickSite
 from tests.support.site import DEB, RPM
 
@@ -69,6 +73,11 @@ ERRORED = {"trove": DEB}
 RUNNING = ("nova", "neutron")
 WAITING = ("cinder", "glance", "keystone", "swift", "ironic", "manila", "magnum", "horizon")
 NEVER = "zaqar"
+PEOPLE = {
+    "ada": frozenset([Permission.ADMIN]),
+    "grace": frozenset([Permission.RETRY, Permission.PROMOTE]),
+    "heidi": frozenset([Permission.READ]),
+}
 SUBJECTS = (
     "Fix the order of arguments in the scheduler's filter",
     "Add a health check for the API workers",
@@ -138,6 +147,7 @@ class Lively:
             self._queue(books)
             self._run(books)
             self._tell(books)
+            self._let_in(books)
         finally:
             books.store.close()
         return self.site
@@ -265,6 +275,49 @@ class Lively:
             if build.published and build.commit.package in self.site.upstreams:
                 for job, success in (("tempest-full", True), ("upgrade", None), ("lint", False)):
                     books.votes.add(self._vote(build.commit.id, job, success))
+
+    def _let_in(self, books: Books) -> None:
+        """Tokens and users, and what they did."""
+        for name, permissions, expires, revoked in (
+            ("tempest-ci", (Permission.VOTE,), timedelta(days=80), None),
+            ("release-bot", (Permission.PROMOTE, Permission.RETRY), None, None),
+            ("old-ci", (Permission.VOTE, Permission.PROMOTE), -timedelta(days=3), None),
+            ("leaked", (Permission.ADMIN,), None, timedelta(hours=5)),
+        ):
+            token = Token(
+                name=name,
+                digest=secrets.digest(name),
+                permissions=frozenset(permissions),
+                created_at=self.now - timedelta(days=10),
+                created_by="ada",
+                expires_at=None if expires is None else self.now + expires,
+            )
+            books.tokens.add(token)
+            if revoked is not None:
+                books.tokens.revoke(name, self.now - revoked)
+        books.tokens.used(secrets.digest("tempest-ci"), self.now - timedelta(minutes=12))
+        at = self.now - timedelta(days=20)
+        for name, allowed in PEOPLE.items():
+            books.users.add(
+                User(name=name, password=QUICK.hash(PASSWORD), permissions=allowed, created_at=at, changed_at=at)
+            )
+        books.users.set_disabled("heidi", self.now - timedelta(days=2), disabled=True)
+        for minutes, deed in enumerate(self._deeds()):
+            books.audit.record(replace(deed, at=self.now - timedelta(minutes=40 - minutes)))
+
+    def _deeds(self) -> Iterator[Deed]:
+        command = Deed(at=self.now, actor="root", means=Means.COMMAND, action="", result=Result.DONE)
+        yield replace(command, action="user create", subject="ada", detail={"may": ["admin"]})
+        yield replace(command, action="token create", subject="tempest-ci", detail={"may": ["vote"], "lasts": 7776000})
+        token = replace(command, actor="tempest-ci", means=Means.TOKEN, address="192.0.2.17")
+        yield replace(token, action="POST /api/v1/votes/{commit}", subject=sha1("nova"), detail={"status": 201})
+        refused = replace(token, action="POST /api/v1/promotions/{name}", subject="production", result=Result.REFUSED)
+        yield replace(refused, detail={"error": "tempest-ci may not do this: it needs the permission promote"})
+        person = replace(command, actor="grace", means=Means.SESSION, address="2001:db8:17::4")
+        retry = replace(person, action="POST /builds/{number}/retry", subject="301")
+        yield replace(retry, detail={"status": 303})
+        yield replace(retry, result=Result.FAILED, detail={"error": HOSTILE})
+        yield replace(person, actor="ada", action="token revoke", subject="leaked")
 
     def _vote(self, subject: str, job: str, success: bool | None) -> Vote:
         return Vote(

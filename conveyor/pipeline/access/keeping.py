@@ -1,4 +1,4 @@
-"""Tokens and users are made and taken away here, and the audit log tells of it."""
+"""Tokens and users are made and taken away here, and whoever keeps the audit log hears of it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ class AccessKeeping:
         tokens: the tokens.
         users: the local users.
         sessions: who has signed in.
-        audit: hears of everything.
+        audit: what was done.
+        tell: hears of everything.
         clock: the time.
         passwords: what hashes passwords.
         actor: who does it.
@@ -40,6 +41,7 @@ class AccessKeeping:
         users: Users,
         sessions: Sessions,
         audit: AuditLog,
+        tell: Callable[[Deed], object],
         clock: Clock,
         passwords: Passwords,
         actor: str,
@@ -49,6 +51,7 @@ class AccessKeeping:
         self._users = users
         self._sessions = sessions
         self._audit = audit
+        self._tell = tell
         self._clock = clock
         self._passwords = passwords
         self._actor = actor
@@ -158,7 +161,7 @@ class AccessKeeping:
 
     @contextmanager
     def _told(self, action: str, subject: str, **detail: object) -> Iterator[None]:
-        """Let the audit log hear of what the block does, however it ends."""
+        """Tell of what the block does, however it ends."""
         result = Result.DONE
         try:
             yield
@@ -176,7 +179,7 @@ class AccessKeeping:
                 result=result,
                 detail=detail,
             )
-            self._audit.record(deed)
+            self._tell(deed)
 
 
 def is_name(text: str) -> bool:

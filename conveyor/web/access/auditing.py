@@ -49,6 +49,11 @@ class Note:
         self.subject = subject
         self.detail |= detail
 
+    def does(self, deed: Deed) -> None:
+        """Tell what is done, in the words of what does it: so it is called the same on the command line."""
+        self.action = deed.action
+        self.about(deed.subject, **deed.detail)
+
     def acts(self, asking: Principal, action: str, subject: str = "") -> None:
         """Tell that somebody acts, where the guard does not: who signs in is known only then."""
         self.actor, self.means, self.action, self.subject = asking.name, asking.means, action, subject

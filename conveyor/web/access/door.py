@@ -36,12 +36,12 @@ class Door:
     """Finds out who asks, and remembers who tried in vain. One for each process.
 
     Args:
-        passwords: compares passwords.
+        passwords: hashes and compares passwords, a few at once.
         now: seconds that only rise.
     """
 
     def __init__(self, passwords: Passwords | None = None, now: Callable[[], float] = time.monotonic) -> None:
-        self._passwords = passwords or Passwords()
+        self.passwords = passwords or Passwords()
         self._now = now
         self._key = random.token_bytes(32)
         self._fitting: OrderedDict[bytes, float] = OrderedDict()
@@ -74,7 +74,7 @@ class Door:
         if user and kept and self._fitted(proof):
             return user
         self.tries.require_room(address, name)
-        if self._passwords.fits(kept, password) and user:
+        if self.passwords.fits(kept, password) and user:
             self._remember(proof)
             return user
         self.tries.failed(address, name)

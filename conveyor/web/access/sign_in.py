@@ -17,6 +17,7 @@ from conveyor.web.access.auditing import Noting
 from conveyor.web.access.guard import Asking, Trusted, door_of
 from conveyor.web.access.origins import Sender, sender_of
 from conveyor.web.access.pages import page
+from conveyor.web.pages.answer import navigation_of
 from conveyor.web.site import Here, Site
 
 router = APIRouter(include_in_schema=False)
@@ -74,7 +75,7 @@ def account(who: Asking) -> Response:
     if who.means is Means.NOBODY:
         return sessions.go_on(f"/sign-in?next={quote('/account')}")
     may = "everything" if who.may(Permission.ADMIN) else ", ".join(sorted(who.permissions))
-    return page("account.html", who=who, may=may)
+    return page("account.html", who=who, may=may, navigation=navigation_of(who))
 
 
 def sign_in_page(site: Site, status: HTTPStatus, *, next_: str, name: str = "", mistake: str = "") -> Response:

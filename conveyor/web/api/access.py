@@ -8,36 +8,21 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from conveyor.documents.access import audit_as_json, tokens_as_json, users_as_json
-from conveyor.model.access import AuditQuery, Permission, Principal
+from conveyor.model.access import AuditQuery, Permission
 from conveyor.model.access import Result as DeedResult
-from conveyor.pipeline.access.keeping import AccessKeeping
-from conveyor.web.access.auditing import Noting
-from conveyor.web.access.guard import Admin
+from conveyor.web.access.keeping import Keeping
 from conveyor.web.api import models
 from conveyor.web.api.answering import answer, told
 from conveyor.web.api.parts import Cursor, Limit, versioned
-from conveyor.web.site import Here, Site
-from conveyor.wiring import make_access_keeping
+from conveyor.web.site import Here
 
 router = APIRouter(tags=["access"])
 
 Called = Annotated[str, Path(min_length=1, max_length=100, description="Its name.")]
 Only = Annotated[str | None, Query(max_length=200)]
-
-
-def _keeping(site: Here, admin: Admin) -> AccessKeeping:
-    return keeping_of(site, admin)
-
-
-def keeping_of(site: Site, who: Principal) -> AccessKeeping:
-    """What looks after tokens and users, for somebody."""
-    return make_access_keeping(site.conveyor.records, who.name, who.means)
-
-
-Keeping = Annotated[AccessKeeping, Depends(_keeping)]
 
 
 @router.get("/tokens", response_model=models.Tokens, summary="The tokens of programs")
@@ -47,9 +32,8 @@ def tokens(request: Request, site: Here, keeping: Keeping) -> Response:
 
 
 @router.post("/tokens", response_model=models.NewToken, summary="Make a token")
-def create_token(wish: models.TokenWish, keeping: Keeping, noting: Noting) -> Response:
+def create_token(wish: models.TokenWish, keeping: Keeping) -> Response:
     """Its secret is told in the answer, and never again. A name that a token has already is refused."""
-    noting.about(wish.name)
     secret = keeping.create_token(wish.name, frozenset(wish.may), wish.lasts)
     return told(versioned(name=wish.name, secret=secret))
 
@@ -68,9 +52,8 @@ def users(request: Request, keeping: Keeping) -> Response:
 
 
 @router.post("/users", response_model=models.Done, summary="Make a user")
-def create_user(wish: models.UserWish, keeping: Keeping, noting: Noting) -> Response:
+def create_user(wish: models.UserWish, keeping: Keeping) -> Response:
     """One that may do nothing else may look, where the site is not open."""
-    noting.about(wish.name)
     keeping.create_user(wish.name, frozenset(wish.may or [Permission.READ]), lambda: wish.password)
     return told(versioned(name=wish.name))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -23,6 +23,8 @@ NAVIGATION = (
     ("/events", "Events"),
     ("/search", "Search"),
 )
+# For those who look after tokens and users.
+ADMINISTRATION = (("/access", "Access"),)
 HTML = "text/html; charset=utf-8"
 ATOM = "application/atom+xml; charset=utf-8"
 SVG = "image/svg+xml"
@@ -61,7 +63,7 @@ class Pages:
             "csrf": self.who.csrf,
             "may_act": self.may_act,
             "here": self.request.url.path,
-            "navigation": NAVIGATION,
+            "navigation": navigation_of(self.who),
             "known_targets": self.site.repos.targets,
             "mistake": self.site.mistake.summary if self.site.mistake else "",
         }
@@ -84,6 +86,11 @@ async def _pages(request: Request, site: Here, who: Reader) -> Pages:
 
 # What a route takes to answer with a page. Who may not look is told so instead.
 Show = Annotated[Pages, Depends(_pages)]
+
+
+def navigation_of(who: Principal) -> Sequence[tuple[str, str]]:
+    """The pages that each page leads to: their paths and names."""
+    return (*NAVIGATION, *ADMINISTRATION) if who.may(Permission.ADMIN) else NAVIGATION
 
 
 def conditional(request: Request, content: bytes, media_type: str, headers: Mapping[str, str]) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from conveyor.web.pages import (
+    administration,
     assets,
     badges,
     builds,
@@ -20,5 +21,19 @@ from conveyor.web.pages import (
 )
 
 router = APIRouter()
-for _room in (assets, badges, builds, events, feeds, front, logs, packages, promotions, queue, search, snapshots):
+for _room in (
+    administration,
+    assets,
+    badges,
+    builds,
+    events,
+    feeds,
+    front,
+    logs,
+    packages,
+    promotions,
+    queue,
+    search,
+    snapshots,
+):
     router.include_router(_room.router)
