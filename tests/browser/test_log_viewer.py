@@ -92,6 +92,11 @@ def row(page: Page, number: int) -> str:
     return found.text_content() or ""
 
 
+def shows(page: Page, log: Logging) -> None:
+    """Wait until the viewer has this log; for a moment the server's lines are there."""
+    page.wait_for_selector(f"[data-log='{log.url}'][data-ready=yes]")
+
+
 def rows(page: Page) -> int:
     count: int = page.locator(".log-line").count()
     return count
@@ -239,6 +244,7 @@ def test_the_page_of_a_build_goes_on_with_the_log_of_another_attempt(page: Page,
     log.write("again\n")
     news = page.locator(".log-news")
     expect(news).to_contain_text("Attempt 2 has begun, and this is its log.", timeout=PATIENCE)
+    shows(page, log)
     assert row(page, 1) == "again"
     assert rows(page) == 1
     expect(page.locator("h1")).to_contain_text("running")
@@ -266,6 +272,7 @@ def test_who_reads_a_log_is_asked_before_another_attempts_is_shown(page: Page, w
     expect(button).to_be_visible(timeout=PATIENCE)
     assert row(page, 500) == "line 500"
     button.click()
+    shows(page, log)
     assert row(page, 1) == "again"
     assert rows(page) == 1
     expect(page.locator(".log-news")).to_contain_text("this is its log")
