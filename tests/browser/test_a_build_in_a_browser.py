@@ -51,6 +51,8 @@ def test_a_cell_turns_while_a_daemon_builds(browser: Browser, page: Page, tmp_pa
         expect(page.locator("#verdict")).to_contain_text("Everything is fine", timeout=PATIENCE)
         expect(other.locator("h1")).to_contain_text("succeeded", timeout=PATIENCE)
         expect(other.locator("#stages")).to_contain_text("publish", timeout=PATIENCE)
+        file = other.locator("#artifacts a", has_text="_all.deb")
+        assert other.request.get(f"{url}{file.get_attribute('href')}").body().startswith(b"!<arch>")
         assert page.evaluate("window.stayed") is True
         other.close()
         assert daemon.stop() == 0

@@ -50,6 +50,10 @@ def client(tmp_path: Path) -> Iterator[TestClient]:
 
 @pytest.fixture
 def books(client: TestClient) -> Books:
+    return books_of(client)
+
+
+def books_of(client: TestClient) -> Books:
     return cast(Books, app_of(client).state.sites.current().conveyor.books)
 
 
@@ -192,6 +196,19 @@ def test_a_good_build_shows_artifacts_and_how_they_were_made(client: TestClient,
     page = parsed(client.get(f"/builds/{good.id}").text).text
     for told in (made.filename, made.sha256, "8.0 GiB", "Conveyor 0.1.0, overlay", "2 packages", "rpm-master"):
         assert told in page
+
+
+@pytest.mark.parametrize(
+    ("settings", "begins"),
+    [("", "/repos/"), ('base_url = "https://packages.example.org/trunk"', "https://packages.example.org/trunk/")],
+)
+def test_files_of_a_build_are_linked_to_where_a_browser_can_have_them(
+    tmp_path: Path, settings: str, begins: str
+) -> None:
+    made = artifact("nova_1_all.deb")
+    with serving(tmp_path, repos=REPOS, settings=settings) as client:
+        number = succeed(books_of(client).store, commit("good"), minute(1), made).id
+        assert f'<a href="{begins}{TARGET}/pool/{made.pool_path}">' in client.get(f"/builds/{number}").text
 
 
 def test_the_rendered_packaging_of_a_build_is_text(client: TestClient, books: Books, tmp_path: Path) -> None:

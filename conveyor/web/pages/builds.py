@@ -88,8 +88,6 @@ def build(number: Number, pages: Show, live: Reading) -> Response:
         has_packaging=_packaging(site, found).is_dir(),
         log=last_log(site, live.logs, found),
         entry=entry,
-        is_web=is_web,
-        base_url=site.settings.base_url,
         pool_url=lambda artifact: pool_url(site, found.target, artifact),
         provenance=store.provenance(number) if entry else None,
         attempts=attempts,
@@ -138,9 +136,10 @@ def stage_rows(build: Build, work: Work) -> list[StageRow]:
 
 
 def pool_url(site: Site, target: str, artifact: Artifact) -> str:
-    """Where a published file is."""
+    """Where a kept file is: below `base_url`, or here where that is an address for this machine only."""
     path = "/".join(segment(part) for part in artifact.pool_path.split("/"))
-    return site.conveyor.tree.url(target, f"pool/{path}")
+    public = site.conveyor.tree.url(target, f"pool/{path}")
+    return public if is_web(public) else f"/repos/{segment(target)}/pool/{path}"
 
 
 def _can_retry(site: Site, build: Build) -> bool:
