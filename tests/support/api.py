@@ -19,6 +19,7 @@ from conveyor.model.build import Outcome
 from conveyor.model.event import EventKind, NewEvent
 from conveyor.model.promotion import MoveKind
 from conveyor.web.access import guard
+from conveyor.web.access.auditing import noted
 from conveyor.web.api.stream import Hub
 from conveyor.wiring import Conveyor
 from tests.fakes.index_writer import FakeIndexWriter
@@ -128,7 +129,9 @@ def a_deb(folder: Path, name: str, version: str) -> list[tuple[Path, Artifact]]:
 def _principal(request: Request) -> Principal:
     word = request.headers.get("authorization", "").removeprefix("Bearer ")
     if word in TOKENS:
-        return Principal(name=f"the {word}", permissions=TOKENS[word], means=Means.TOKEN)
+        asking = Principal(name=f"the {word}", permissions=TOKENS[word], means=Means.TOKEN)
+        noted(request, asking)
+        return asking
     return Principal(name="", permissions=frozenset({Permission.READ}), means=Means.NOBODY)
 
 
