@@ -84,7 +84,8 @@ def test_it_goes_with_a_daemon_that_is_killed(site: QuickSite) -> None:
     daemon.kill()
 
     wait_for(lambda: [process_started(pid) for pid in pages(daemon)] == [None], "the end of the page")
-    assert can_be_listened_on(port)
+    # A process that was killed is no more before its connections are.
+    wait_for(lambda: can_be_listened_on(port), "the port to be free")
 
 
 def test_what_keeps_it_from_being_served_is_told_and_harms_no_build(site: QuickSite) -> None:

@@ -75,7 +75,7 @@ class Tail:
         self._pieces: OrderedDict[int, asyncio.Future[_Piece | None]] = OrderedDict()
         self._changed = asyncio.Event()
         self._identity: Identity | None = None
-        self._size = 0
+        self._size = self._read_to = 0
         self._grew_at = now()
         self._asked_at = self._grew_at - ASK_EVERY
         self._partial: _Piece | None = None
@@ -127,12 +127,14 @@ class Tail:
             self._wake()
             return
         identity = Identity(device=status.st_dev, inode=status.st_ino)
-        if identity == self._identity and status.st_size == self._size:
+        continued = identity == self._identity and status.st_size >= max(self._size, self._read_to)
+        if continued and status.st_size == self._size:
             return
         # Where it was seen for the first time, it may have been quiet for long.
         quiet = max(0.0, time.time() - status.st_mtime) if self._identity is None else 0.0
-        if identity != self._identity or status.st_size < self._size:
+        if not continued:
             self._pieces.clear()
+            self._read_to = 0
         self._identity, self._size, self._partial = identity, status.st_size, None
         self._grew_at = self._now() - quiet
         self._wake()
@@ -184,6 +186,10 @@ class Tail:
         piece = await asyncio.shield(made)
         if piece is None and self._pieces.get(offset) is made:
             del self._pieces[offset]
+        if piece is not None and piece.next > self._size:
+            # It was written to since it was looked at. Who is beyond its end would be sent it again and again.
+            self._read_to = max(self._read_to, piece.next)
+            self.look()
         return piece
 
     def _read(self, offset: int) -> _Piece | None:
