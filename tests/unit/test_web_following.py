@@ -21,7 +21,7 @@ def told(sent: bytes) -> tuple[str, list[str]]:
 
 async def heard(events: AsyncIterator[bytes]) -> list[tuple[str, list[str]]]:
     """What is sent at once."""
-    found = []
+    found: list[tuple[str, list[str]]] = []
     try:
         while len(found) < 5:
             found.append(told(await asyncio.wait_for(anext(events), 0.5)))
