@@ -35,7 +35,7 @@ def serve(sites: Sites, listen: str) -> None:
     Raises:
         UserError: it cannot listen there.
     """
-    listening = _listening(listen)
+    listening = listening_socket(listen)
     app = make_app(sites)
     # What is there from the beginning stays. To look through it for garbage would hold up every request for long.
     gc.collect()
@@ -72,14 +72,23 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def _listening(listen: str) -> socket.socket:
+def listening_socket(listen: str) -> socket.socket:
+    """A socket that listens on `host:port`. What its connections send does not wait for receipts.
+
+    Raises:
+        UserError: it cannot listen there.
+    """
     host, _, port = listen.rpartition(":")
     family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
     try:
-        return socket.create_server((host.strip("[]"), int(port)), family=family, backlog=128)
+        listening = socket.create_server((host.strip("[]"), int(port)), family=family, backlog=128)
     except OSError as error:
         raise UserError(
             f"the page cannot be served on {listen}",
             cause=error.strerror or str(error),
             hint="name another address: --listen, or 'listen' in [web] in conveyor.toml",
         ) from error
+    # Connections have it from here; asyncio gives it to sockets alone that were made with the protocol's number. An
+    # answer is sent in two parts, and the second would wait for the first one's receipt: 40 ms.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening

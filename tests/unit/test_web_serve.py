@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from conveyor.web.serve import listening_socket
 from tests.support.web import REPOS
 
 ROOT = Path(__file__).parents[2]
@@ -51,6 +52,15 @@ def test_it_does_not_wait_for_who_listens_to_events(tmp_path: Path) -> None:
             assert list(lines) == [""]
         process.communicate(timeout=30)
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:0", "[::1]:0"])
+def test_the_second_part_of_an_answer_does_not_wait_for_the_first_ones_receipt(listen: str) -> None:
+    with listening_socket(listen) as listening:
+        client = socket.create_connection(listening.getsockname()[:2])
+        connection, _ = listening.accept()
+        with client, connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_an_address_that_is_taken_is_named(tmp_path: Path) -> None:
