@@ -206,6 +206,9 @@ def test_files_of_a_build_are_linked_to_where_a_browser_can_have_them(
     tmp_path: Path, settings: str, begins: str
 ) -> None:
     made = artifact("nova_1_all.deb")
+    file = tmp_path / f"data/repos/{TARGET}/pool/{made.pool_path}"
+    file.parent.mkdir(parents=True)
+    file.touch()
     with serving(tmp_path, repos=REPOS, settings=settings) as client:
         number = succeed(books_of(client).store, commit("good"), minute(1), made).id
         assert f'<a href="{begins}{TARGET}/pool/{made.pool_path}">' in client.get(f"/builds/{number}").text

@@ -136,10 +136,13 @@ def stage_rows(build: Build, work: Work) -> list[StageRow]:
 
 
 def pool_url(site: Site, target: str, artifact: Artifact) -> str:
-    """Where a kept file is: below `base_url`, or here where that is an address for this machine only."""
+    """Where a file is: below `base_url`, or here where that is an address for this machine only; empty without it."""
     path = "/".join(segment(part) for part in artifact.pool_path.split("/"))
     public = site.conveyor.tree.url(target, f"pool/{path}")
-    return public if is_web(public) else f"/repos/{segment(target)}/pool/{path}"
+    if is_web(public):
+        return public
+    is_here = site.conveyor.tree.artifact_path(target, artifact).is_file()
+    return f"/repos/{segment(target)}/pool/{path}" if is_here else ""
 
 
 def _can_retry(site: Site, build: Build) -> bool:
