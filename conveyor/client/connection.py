@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -24,6 +25,11 @@ SILENCE = 60.0
 TRIES = 2
 _TOKEN_HINT = "name a file with a token of the server, --token-file FILE, or set CONVEYOR_TOKEN"  # noqa: S105 - words
 Parameters = Mapping[str, Any]
+
+
+def part(name: str) -> str:
+    """A name as a part of a path."""
+    return quote(name, safe="")
 
 
 @contextmanager

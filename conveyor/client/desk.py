@@ -6,11 +6,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 
-from conveyor.client.connection import Connection, open_connection
+from conveyor.client.connection import Connection, open_connection, part
 from conveyor.documents.acts import cancelled_from_json, pauses_from_json, rebuilds_from_json
 from conveyor.documents.builds import build_from_json
 from conveyor.documents.events import event_from_json
@@ -123,7 +122,7 @@ class HttpDesk:
 
     def votes(self, commit: str, target: str | None) -> tuple[str, tuple[Vote, ...]]:
         """See the port."""
-        found = self._connection.get(f"/votes/{_part(commit)}", target=target)
+        found = self._connection.get(f"/votes/{part(commit)}", target=target)
         return found["commit"], tuple(vote_from_json(each, found["commit"]) for each in found["votes"])
 
     def newest_votes(self, wanted: VotesWanted) -> tuple[Vote, ...]:
@@ -147,7 +146,7 @@ class HttpDesk:
 
     def snapshot(self, named: str, target: str | None) -> Shown:
         """See the port."""
-        found = self._connection.get(f"/snapshots/{_part(named)}", target=target)
+        found = self._connection.get(f"/snapshots/{part(named)}", target=target)
         self._remember(found["snapshot"])
         return shown_from_json(found)
 
@@ -205,7 +204,7 @@ class HttpDesk:
     def order(self, package: str, revision: str, targets: Sequence[str], actor: str) -> Ordered:  # noqa: ARG002
         """See the port."""
         wish = {"commit": revision or None, "targets": list(targets)}
-        return ordered_from_json(self._connection.act("POST", f"/packages/{_part(package)}/builds", wish))
+        return ordered_from_json(self._connection.act("POST", f"/packages/{part(package)}/builds", wish))
 
     def ordered(self, number: int) -> Ordered:
         """See the port."""
@@ -242,7 +241,7 @@ class HttpDesk:
             "url": ballot.url,
             "notes": ballot.notes,
         }
-        found = self._connection.act("POST", f"/votes/{_part(ballot.commit)}", wish)
+        found = self._connection.act("POST", f"/votes/{part(ballot.commit)}", wish)
         return vote_from_json(found["vote"], found["commit"]), _problems(found)
 
     def plan(self, promotion: Promotion) -> Mapping[str, tuple[str | None, str]]:
@@ -257,7 +256,7 @@ class HttpDesk:
     def rollback(self, wish: Wish) -> tuple[tuple[LedgerEntry, ...], tuple[ConveyorError, ...]]:
         """See the port."""
         asked = {"targets": list(wish.targets), "to": wish.to, "note": wish.note}
-        found = self._connection.act("POST", f"/pointers/{_part(wish.pointer)}/rollback", asked)
+        found = self._connection.act("POST", f"/pointers/{part(wish.pointer)}/rollback", asked)
         return _entries(found), _problems(found)
 
     def _promote(self, promotion: Promotion, *, dry_run: bool) -> Mapping[str, Any]:
@@ -268,21 +267,16 @@ class HttpDesk:
             "keep": promotion.keep,
             "dry_run": dry_run,
         }
-        return self._connection.act("POST", f"/promotions/{_part(promotion.name)}", wish)
+        return self._connection.act("POST", f"/promotions/{part(promotion.name)}", wish)
 
     def _of(self, asked: str, act: str, target: str | None) -> Mapping[str, Any]:
         """Do something with a build, or with a package's builds."""
         if asked.isascii() and asked.isdigit():
             return self._connection.act("POST", f"/builds/{asked}/{act}", {"target": target})
-        return self._connection.act("POST", f"/packages/{_part(asked)}/{act}", {"target": target})
+        return self._connection.act("POST", f"/packages/{part(asked)}/{act}", {"target": target})
 
     def _remember(self, *snapshots: Mapping[str, Any]) -> None:
         self._urls |= {each["build"]: each["url"] for each in snapshots if each["url"]}
-
-
-def _part(name: str) -> str:
-    """A name as a part of a path."""
-    return quote(name, safe="")
 
 
 def _builds(found: Mapping[str, Any]) -> tuple[Build, ...]:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from conveyor.client.connection import Connection, open_connection
+from conveyor.client.connection import PREFIX, Connection, open_connection
 from conveyor.errors import UnknownName
 from conveyor.model.build import State
 
@@ -31,7 +31,7 @@ def read_log(server: str, token: str | None, named: str, *, follow: bool) -> Ite
         build = _find(connection, named)
         if build["log"] is None:
             raise UnknownName(f"build {build['build']['id']} has no log yet", hint="it has not been started")
-        yield from _pieces(connection, build["build"], build["log"]["url"].removeprefix("/api/v1"), follow=follow)
+        yield from _pieces(connection, build["build"], build["log"]["url"].removeprefix(PREFIX), follow=follow)
 
 
 def _find(connection: Connection, named: str) -> Mapping[str, Any]:

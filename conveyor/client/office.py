@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from urllib.parse import quote
 
 import httpx
 
-from conveyor.client.connection import Connection, open_connection
+from conveyor.client.connection import Connection, open_connection, part
 from conveyor.documents.access import deeds_from_json, tokens_from_json, users_from_json
 from conveyor.model.access import AuditEntry, AuditQuery, Permissions, Token, User
 from conveyor.pipeline.access.office import Office
@@ -49,7 +48,7 @@ class HttpOffice:
 
     def revoke_token(self, name: str) -> None:
         """See the port."""
-        self._connection.act("DELETE", f"/tokens/{_part(name)}")
+        self._connection.act("DELETE", f"/tokens/{part(name)}")
 
     def users(self) -> tuple[User, ...]:
         """See the port. What is kept of passwords is not told."""
@@ -62,15 +61,15 @@ class HttpOffice:
 
     def set_password(self, name: str, ask: Callable[[], str]) -> None:
         """See the port."""
-        self._connection.act("PUT", f"/users/{_part(name)}/password", {"password": ask()})
+        self._connection.act("PUT", f"/users/{part(name)}/password", {"password": ask()})
 
     def set_disabled(self, name: str, *, disabled: bool) -> None:
         """See the port."""
-        self._connection.act("PUT", f"/users/{_part(name)}/disabled", {"disabled": disabled})
+        self._connection.act("PUT", f"/users/{part(name)}/disabled", {"disabled": disabled})
 
     def sign_out(self, name: str) -> int:
         """See the port."""
-        return int(self._connection.act("DELETE", f"/users/{_part(name)}/sessions")["ended"])
+        return int(self._connection.act("DELETE", f"/users/{part(name)}/sessions")["ended"])
 
     def deeds(self, query: AuditQuery) -> tuple[AuditEntry, ...]:
         """See the port."""
@@ -92,8 +91,3 @@ class HttpOffice:
             if cursor is None:
                 break
         return tuple(found)
-
-
-def _part(name: str) -> str:
-    """A name as a part of a path."""
-    return quote(name, safe="")

@@ -82,14 +82,19 @@ class Attempt:
 
     def cause(self, error: ConveyorError) -> Cause:
         """What went wrong, for the store and for people."""
-        return Cause(
-            fault=error.fault,
-            stage=self.stage,
-            kind=type(error).__name__,
-            summary=error.summary,
-            hint=error.hint,
-            details=error.details,
-        )
+        return cause_of_error(error, self.stage)
+
+
+def cause_of_error(error: ConveyorError, stage: Stage | None = None) -> Cause:
+    """What went wrong in a stage, or outside of any."""
+    return Cause(
+        fault=error.fault,
+        stage=stage,
+        kind=type(error).__name__,
+        summary=error.summary,
+        hint=error.hint,
+        details=error.details,
+    )
 
 
 def cause_of(summary: str, fault: Fault = Fault.OURS) -> Cause:

@@ -15,13 +15,14 @@ from conveyor.errors import (
     UnknownName,
     UserError,
 )
-from conveyor.model.build import Build, Cause, Outcome, State
+from conveyor.model.build import Build, Outcome, State
 from conveyor.model.commit import Commit
 from conveyor.model.event import EventKind, NewEvent
 from conveyor.model.order import NewOrder, Order
 from conveyor.model.package import Package
 from conveyor.model.queue import Change, NewBuild, Priority, Reason, ReasonKind
 from conveyor.model.target import Target
+from conveyor.pipeline.attempt import cause_of_error
 from conveyor.pipeline.poll import Poll, Wanted
 from conveyor.ports import Clock, OrderBook, Queue, Store
 
@@ -97,7 +98,7 @@ class Ordering:
         except OURS:
             raise
         except ConveyorError as error:
-            self._book.settle(order.number, self._now(), cause=_cause(error))
+            self._book.settle(order.number, self._now(), cause=cause_of_error(error))
         else:
             self._book.settle(order.number, self._now(), builds=builds)
 
@@ -154,15 +155,4 @@ def _ordered(commit: Commit, target: str, actor: str) -> NewEvent:
         package=commit.package,
         target=target,
         detail={"commit": commit.id, "actor": actor},
-    )
-
-
-def _cause(error: ConveyorError) -> Cause:
-    return Cause(
-        fault=error.fault,
-        stage=None,
-        kind=type(error).__name__,
-        summary=error.summary,
-        hint=error.hint,
-        details=error.details,
     )

@@ -14,7 +14,7 @@ from conveyor.config.human import NEVER, parse_lifetime
 from conveyor.config.moment import moment_of
 from conveyor.documents.access import token_state
 from conveyor.errors import UserError
-from conveyor.model.access import Permission, Result
+from conveyor.model.access import AuditQuery, Permission, Result
 from conveyor.pipeline.access.passwords import LONGEST, SHORTEST
 from conveyor.web.access.auditing import note_error
 from conveyor.web.access.guard import Admin
@@ -78,7 +78,7 @@ def access(pages: Show, _who: Admin, done: str = "", name: str = "") -> Response
 @router.get("/access/audit")
 def audit(
     pages: Show,
-    _who: Admin,
+    keeping: Keeping,
     actor: str = "",
     action: str = "",
     subject: str = "",
@@ -87,18 +87,20 @@ def audit(
     before: Annotated[int | None, Query(ge=1, lt=2**62)] = None,
 ) -> Response:
     """Who did what, the newest first."""
-    asked = Asked(actor=actor, action=action, subject=subject, result=result, since=since)
-    found = pages.site.conveyor.records.audit.newest(
-        actor=actor or None,
-        action=action or None,
-        subject=subject or None,
-        result=Result(result) if result in [*Result] else None,
-        since=moment_of(since, pages.now).at if since else None,
-        before=before,
-        limit=SHOWN + 1,
+    filters = {"actor": actor, "action": action, "subject": subject, "result": result, "since": since}
+    asked = Asked(**filters)
+    found = keeping.deeds(
+        AuditQuery(
+            actor=actor or None,
+            action=action or None,
+            subject=subject or None,
+            result=Result(result) if result in [*Result] else None,
+            since=moment_of(since, pages.now).at if since else None,
+            before=before,
+            limit=SHOWN + 1,
+        )
     )
     shown = found[:SHOWN]
-    filters = {"actor": actor, "action": action, "subject": subject, "result": result, "since": since}
     following = query(**filters, before=shown[-1].number) if len(found) > SHOWN else ""
     return _unkept(
         pages,
