@@ -10,7 +10,7 @@ from conveyor.errors import StoreUnusable
 from conveyor.store.database import Database
 from conveyor.store.tables import metadata
 
-HEAD = "0004"
+HEAD = "0005"
 MIGRATIONS = Path(__file__).parent / "migrations"
 VERSION_TABLE = "store_version"
 # Any number that nothing else on the server uses for pg_advisory_xact_lock.

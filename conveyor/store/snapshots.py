@@ -61,10 +61,6 @@ def published(
 @cache
 def _published(*given: str) -> Select[*tuple[Any, ...]]:
     """Published snapshots, the one published last first; `given` are the names of the values that narrow them down."""
-    published_at: ColumnElement[datetime | None] = entry.c.published_at
-    if "package" in given:
-        # By no index on the moment: of a target's whole history it would look for the package in.
-        published_at = func.coalesce(published_at, published_at)
     statement = (
         select(
             entry.c.build_id,
@@ -81,11 +77,11 @@ def _published(*given: str) -> Select[*tuple[Any, ...]]:
         .join(build, build.c.id == entry.c.build_id)
         .join(upstream_commit, upstream_commit.c.id == build.c.commit_id)
         .outerjoin(collected_snapshot, collected_snapshot.c.build_id == entry.c.build_id)
-        .where(entry.c.target == bindparam("target"), published_at.is_not(None))
+        .where(entry.c.target == bindparam("target"), entry.c.published_at.is_not(None))
         .order_by(entry.c.published_at.desc(), entry.c.build_id.desc())
     )
     if "until" in given:
-        statement = statement.where(published_at <= bindparam("until"))
+        statement = statement.where(entry.c.published_at <= bindparam("until"))
     if "package" in given:
         statement = statement.where(entry.c.package == bindparam("package"))
     return statement.limit(bindparam("most")) if "most" in given else statement

@@ -320,15 +320,17 @@ Index(
 )
 # Which entries have a content, for whoever wants to remove it.
 Index("ix_build_artifact_sha256", build_artifact.c.sha256)
-# The snapshots of a target by when they were published. Of those only, so that nothing else is read through it.
-Index(
-    None,
-    entry.c.target,
-    entry.c.published_at,
-    entry.c.build_id,
-    sqlite_where=text("published_at IS NOT NULL"),
-    postgresql_where=text("published_at IS NOT NULL"),
-)
+# The snapshots of a target, and of a package on it, by when they were published. Of those only, so that nothing else is
+# read through them.
+for _columns in ((entry.c.target,), (entry.c.target, entry.c.package)):
+    Index(
+        None,
+        *_columns,
+        entry.c.published_at,
+        entry.c.build_id,
+        sqlite_where=text("published_at IS NOT NULL"),
+        postgresql_where=text("published_at IS NOT NULL"),
+    )
 
 # Pointers that move together. A row that is not done was interrupted, and is carried out at the next start.
 pointer_move = Table(

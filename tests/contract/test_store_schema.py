@@ -28,8 +28,8 @@ REBUILD = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0005"
-down_revision = "0004"
+revision = "0006"
+down_revision = "0005"
 
 
 def upgrade():
@@ -214,7 +214,7 @@ def test_a_store_of_a_newer_conveyor_is_left_alone(used: Connection, database_ur
     used.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
     used.commit()
 
-    with pytest.raises(StoreUnusable, match=r"version 9999.*none above 0004[\s\S]*newer Conveyor"):
+    with pytest.raises(StoreUnusable, match=r"version 9999.*none above 0005[\s\S]*newer Conveyor"):
         open_store(database_url)
     assert used.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}")) == "9999"
 
