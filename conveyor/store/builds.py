@@ -18,6 +18,7 @@ from conveyor.model.queue import REQUESTED, Priority, Reason
 from conveyor.store import counters, events, rows
 from conveyor.store.tables import SHA1_DIGITS, attempt, build, upstream_commit
 
+_BEFORE = "before"
 # What a build forgets when it is asked for anew.
 AFRESH = {"errors": 0, "not_before": None, "given_up": False, "ended": "", "cancelled_by": ""}
 
@@ -213,10 +214,15 @@ def reason(connection: Connection, build_id: int) -> tuple[Priority, Reason]:
 
 
 def newest(
-    connection: Connection, package: str | None, target: str | None, trunk: bool | None, limit: int
+    connection: Connection,
+    package: str | None,
+    target: str | None,
+    trunk: bool | None,
+    limit: int,
+    before: int | None = None,
 ) -> tuple[Build, ...]:
-    """The builds of a package, a target, both or all; the one that was made last comes first."""
-    wanted = {"package": package, "target": target, "trunk": trunk}
+    """The builds of a package, a target, both or all, from before a number or all; the one made last comes first."""
+    wanted = {"package": package, "target": target, "trunk": trunk, _BEFORE: before}
     given = {column: value for column, value in wanted.items() if value is not None}
     found = connection.execute(_newest(*given), {**given, "most": limit})
     return tuple(rows.to_build(row) for row in found.all())
@@ -257,9 +263,10 @@ def _values(connection: Connection, statement: Select[*tuple[object, ...]]) -> t
 
 @cache
 def _newest(*columns: str) -> Select[*tuple[object, ...]]:
-    """The newest builds whose columns have the values that are given by these names, `most` of them."""
+    """The newest builds whose columns have the values that are given by these names, `most` of them; see `newest`."""
     found = rows.select_builds().order_by(build.c.id.desc()).limit(bindparam("most"))
-    return found.where(*(build.c[column] == bindparam(column) for column in columns))
+    equal = (build.c[column] == bindparam(column) for column in columns if column != _BEFORE)
+    return found.where(*equal, *([build.c.id < bindparam(_BEFORE)] if _BEFORE in columns else []))
 
 
 def unknown(build_id: int) -> UnknownName:

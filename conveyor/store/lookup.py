@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Select, TextClause, and_, bind
 from conveyor.model.build import AttemptRecord, Build, State
 from conveyor.model.search import Latest, Page, Query
 from conveyor.store import rows
-from conveyor.store.builds import builds_of
+from conveyor.store.builds import builds_of, newest
 from conveyor.store.database import Database
 from conveyor.store.snapshots import COMMIT_ID
 from conveyor.store.tables import JUDGED, UNFINISHED, attempt, build, build_artifact, upstream_commit
@@ -44,6 +44,8 @@ class SqlLookup:
 
     def search(self, query: Query) -> Page:
         """See the port."""
+        if _is_plain(query):
+            return self._plain(query)
         query, wanted = _harmless(query), query.limit + 1
         statement = select(build.c.id).where(*_ordered(query)).order_by(build.c.id.desc()).limit(wanted)
         with self._database.reading() as connection:
@@ -54,6 +56,14 @@ class SqlLookup:
             found = _builds(connection, numbers[: query.limit])
         newest_first = tuple(found[number] for number in numbers[: query.limit])
         return Page(builds=newest_first, before=numbers[query.limit - 1] if len(numbers) == wanted else None)
+
+    def _plain(self, query: Query) -> Page:
+        """What pages of packages and targets ask for, in one statement that is made once."""
+        package = query.packages[0] if query.packages else None
+        with self._database.reading() as connection:
+            found = newest(connection, package, query.target, query.trunk, query.limit + 1, query.before)
+        shown = found[: query.limit]
+        return Page(builds=shown, before=shown[-1].id if len(found) > query.limit else None)
 
     def latest(self, of: Collection[int] | None = None) -> tuple[Latest, ...]:
         """See the port. By package and target."""
@@ -72,6 +82,14 @@ class SqlLookup:
                     number, record = rows.to_attempt(row)
                     found[number].append(record)
         return {number: tuple(each) for number, each in found.items()}
+
+
+def _is_plain(query: Query) -> bool:
+    """Whether nothing is asked but of which package and target, of the trunk or not, and before which build."""
+    plain = Query(
+        packages=query.packages, target=query.target, trunk=query.trunk, before=query.before, limit=query.limit
+    )
+    return query == plain and (query.packages is None or len(query.packages) == 1)
 
 
 def _harmless(query: Query) -> Query:
