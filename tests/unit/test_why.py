@@ -17,6 +17,7 @@ from conveyor.model.queue import Change, Pause, Priority, Reason, ReasonKind, Sc
 from conveyor.model.waiting import Cycle, HeldByWorkers, Waiting
 from conveyor.model.watch import Head, Side
 from conveyor.model.why import Subject, Why
+from conveyor.pipeline.explaining import why as explaining
 from conveyor.pipeline.explaining.build import Work
 from conveyor.pipeline.explaining.why import LATELY, MOVED_TAGS, SEARCHED, Configured, Explainer, Sources
 from conveyor.pipeline.pointing.standings import Standings
@@ -140,6 +141,24 @@ class TestConsistent:
         assert (pointer.name, pointer.state) == (f"{TARGET.name}/{CONSISTENT}", "held back")
         assert pointer.about.startswith("nova ")
         assert pointer.summary == f"{TARGET.name}: the latest build of glance did not succeed"
+
+    def test_its_own_failure_comes_first_and_of_many_others_the_rest_is_counted(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in PACKAGES:
+            site.workshop.build(name)
+        site.fail("glance")
+        site.workshop.push("nova", "More")
+        site.workshop.build("nova")
+        site.fail("nova")
+        *_, pointer = site.why("nova").because
+        assert pointer.summary == f"{TARGET.name}: the latest build of nova did not succeed"
+        assert pointer.lines == (f"{TARGET.name}: the latest build of glance did not succeed",)
+        assert not pointer.hint
+        monkeypatch.setattr(explaining, "HOLDING", 1)
+        *_, pointer = site.why("nova").because
+        assert pointer.lines == ("and 1 more",)
+        assert pointer.hint == f"conveyor why {TARGET.name}/{CONSISTENT}"
 
     def test_before_there_is_any(self, site: Site) -> None:
         site.fail("glance")

@@ -38,7 +38,7 @@ from conveyor.pipeline.explaining.polling import Followed, Sighting, Whereabouts
 from conveyor.pipeline.explaining.queueview import work_of
 from conveyor.pipeline.explaining.waits import wait_words
 from conveyor.pipeline.holders import DaemonState, daemon_state
-from conveyor.pipeline.pointing.standings import Standing, Standings
+from conveyor.pipeline.pointing.standings import Standing, Standings, did_not_succeed
 from conveyor.ports import Clock, Events, Git, Leases, Ledger, Queue, Repository, Store, Watch
 
 # How far a chain of builds that led to one another is told, how many builds that hold a pointer back are told, and in
@@ -144,9 +144,16 @@ class Explainer:
         """The answer for a build that was found already."""
         return self._answering().build(build)
 
-    def of_package(self, name: str) -> Why:
-        """The answer for a package that is configured or was built, as the caller knows."""
-        return self._answering().package(name)
+    def of_package(self, name: str, latest: Mapping[str, Build]) -> Why:
+        """The answer for a package that is configured or was built, as the caller knows.
+
+        Args:
+            name: its name.
+            latest: by target, its latest builds of the trunk, as far as the caller has just read them.
+        """
+        answering = self._answering()
+        answering.newest.update({(name, target): build for target, build in latest.items()})
+        return answering.package(name)
 
     def _answering(self) -> _Answering:
         return _Answering(self._sources, self._configured)
@@ -391,17 +398,21 @@ class _Answering:
     def _not_in_consistent(self, package: str, targets: Sequence[str]) -> tuple[Why, ...]:
         known = [target for target in targets if target in self.configured.targets]
         lacking = {target: lack for target in known if (lack := self._lack(package, target))}
-        return tuple(self._held_back(target, lack) for target, lack in lacking.items())
+        return tuple(self._held_back(package, target, lack) for target, lack in lacking.items())
 
-    def _held_back(self, target: str, lack: str) -> Why:
-        held_back = self.sources.standings.failing(target, CONSISTENT)
+    def _held_back(self, package: str, target: str, lack: str) -> Why:
+        pointer = f"{target}/{CONSISTENT}"
+        holding = sorted(self.sources.standings.holding(target, CONSISTENT), key=lambda name: name != package)
+        lines = [did_not_succeed(target, name) for name in holding[:HOLDING]]
+        more = len(holding) - len(lines)
         return Why(
             subject=Subject.POINTER,
-            name=f"{target}/{CONSISTENT}",
+            name=pointer,
             about=lack,
             state="held back",
-            summary=next(iter(held_back), "nothing holds it back: the next good build moves it"),
-            lines=held_back[1:],
+            summary=next(iter(lines), "nothing holds it back: the next good build moves it"),
+            lines=(*lines[1:], *([f"and {more} more"] if more else [])),
+            hint=f"conveyor why {pointer}" if more else "",
         )
 
     def _lack(self, package: str, target: str) -> str:

@@ -103,8 +103,7 @@ class Standings:
 
     def failing(self, target: str, pointer: str) -> tuple[str, ...]:
         """Why builds hold `consistent` back, or that of a component, a line each; none for other pointers."""
-        held_by = self.holding(target, pointer)
-        return tuple(f"{target}: the latest build of {name} did not succeed" for name in held_by)
+        return tuple(did_not_succeed(target, name) for name in self.holding(target, pointer))
 
     def _held_back(self, policy: PromotionPolicy) -> dict[str, tuple[str, ...]]:
         """What the newest snapshots lack, by target; of those that go together, what keeps them apart too."""
@@ -145,3 +144,8 @@ class Standings:
     def _published_at(self, target: str, commit: str) -> datetime | None:
         snapshot = self._knowledge.snapshot(target, commit)
         return None if snapshot is None else snapshot.published_at
+
+
+def did_not_succeed(target: str, package: str) -> str:
+    """How a package holds `consistent` back."""
+    return f"{target}: the latest build of {package} did not succeed"

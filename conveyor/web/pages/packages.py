@@ -24,7 +24,7 @@ from conveyor.web.pages.states import mark_of
 from conveyor.web.site import Site
 
 HISTORY = 50
-PLOTTED = 30
+PLOTTED = 20
 
 router = APIRouter(include_in_schema=False)
 
@@ -84,15 +84,16 @@ def package(name: str, pages: Show, before: Annotated[int | None, InQuery(ge=1, 
         site.repos.package(name)
     targets = list(configured.targets if configured else ()) or sorted({each.target for each in builds})
     columns = list(dict.fromkeys([*targets, *(each.target for each in builds)]))
+    stand = [_on_target(each, _latest(site, name, each, None if before else history)) for each in targets]
     return pages.page(
         "package.html",
         name=name,
         package=configured,
         packaging_url=_packaging_url(configured),
-        targets=[_on_target(site, name, target) for target in targets],
+        targets=stand,
         columns=columns,
         commits=commit_rows(builds),
-        answer=looking.explainer(site).of_package(name),
+        answer=looking.explainer(site).of_package(name, {each.target: each.build for each in stand if each.build}),
         next=f"/packages/{segment(name)}{query(before=history.before)}#history" if history.before else "",
         none=None,
     )
@@ -136,8 +137,16 @@ def _history(site: Site, name: str, before: int | None) -> Page:
     return site.conveyor.lookup.search(Query(packages=(name,), trunk=None, before=before, limit=HISTORY))
 
 
-def _on_target(site: Site, name: str, target: str) -> OnTarget:
-    builds = site.conveyor.store.builds(package=name, target=target, trunk=True, limit=PLOTTED)
+def _latest(site: Site, name: str, target: str, history: Page | None) -> Sequence[Build]:
+    """The latest builds of the trunk, from the beginning of the history where that goes back far enough."""
+    if history is not None:
+        found = [each for each in history.builds if each.commit.trunk and each.target == target]
+        if len(found) >= PLOTTED or history.before is None:
+            return found[:PLOTTED]
+    return site.conveyor.store.builds(package=name, target=target, trunk=True, limit=PLOTTED)
+
+
+def _on_target(target: str, builds: Sequence[Build]) -> OnTarget:
     ran = [(each, seconds) for each in reversed(builds) if (seconds := seconds_of(each)) is not None]
     good = [seconds for each, seconds in ran if each.outcome is Outcome.SUCCEEDED]
     usual = median(good) if good else None
