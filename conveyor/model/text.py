@@ -14,6 +14,8 @@ _UNSAFE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u20
 
 def plain(text: str) -> str:
     """One line without escape sequences and control characters."""
+    if text.isprintable():  # nearly all is, and nothing that is looked for is
+        return text
     return _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", _ESCAPES.sub("", text))
 
 

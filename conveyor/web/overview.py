@@ -86,6 +86,17 @@ class _Known:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Grid:
+    """What is made of what was read, for what repos.yaml has."""
+
+    known: _Known
+    site: Site
+    cells: Mapping[Place, Cell]
+    counts: Mapping[str, Mapping[str, int]]
+    waiting: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Pointers:
     """Where pointers stood when this was so."""
 
@@ -121,20 +132,21 @@ class Overview:
         self._lock = Lock()
         self._standing = Lock()
         self._known = _Known()
+        self._grid: _Grid | None = None
         self._pointers: _Pointers | None = None
 
     def look(self, site: Site) -> Look:
         """How everything stands now."""
         known = self.refresh()
-        places = [(name, target) for name, package in site.repos.packages.items() for target in package.targets]
-        cells = {place: known.cells[place] for place in places if place in known.cells}
-        waits = (item for item in known.unfinished.values() if item.state is State.QUEUED)
+        grid = self._grid
+        if grid is None or grid.known is not known or grid.site is not site:
+            grid = self._grid = _grid(known, site)
         return Look(
             number=known.number,
             event=known.event,
-            cells=cells,
-            counts=_counts(cells, tuple(site.repos.targets)),
-            waiting=Counter(item.target for item in waits),
+            cells=grid.cells,
+            counts=grid.counts,
+            waiting=grid.waiting,
             queue=make_queue_view(site.settings, site.repos, site.conveyor.records).glance(),
             standings=self.standings(site, known),
         )
@@ -150,6 +162,8 @@ class Overview:
             told = self._told(known) if known.number else self._newest_event()
             of = {item.build for item in changes.items}
             of |= {build for _, build in told if build is not None}
+            if known.number and changes.number == known.number and not told:
+                return known
             unfinished = dict(known.unfinished)
             for item in changes.items:
                 unfinished.pop(item.build, None)
@@ -199,6 +213,19 @@ class Overview:
             )
             for each in latest
         }
+
+
+def _grid(known: _Known, site: Site) -> _Grid:
+    places = [(name, target) for name, package in site.repos.packages.items() for target in package.targets]
+    cells = {place: known.cells[place] for place in places if place in known.cells}
+    waits = (item for item in known.unfinished.values() if item.state is State.QUEUED)
+    return _Grid(
+        known=known,
+        site=site,
+        cells=cells,
+        counts=_counts(cells, tuple(site.repos.targets)),
+        waiting=Counter(item.target for item in waits),
+    )
 
 
 def _counts(cells: Mapping[Place, Cell], targets: tuple[str, ...]) -> Mapping[str, Mapping[str, int]]:
