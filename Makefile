@@ -1,6 +1,6 @@
 # `make help` lists the targets. The first use of any installs what the machine lacks: containers/host/packages.txt.
 .DEFAULT_GOAL := help
-.PHONY: help setup lint check test demo bench screenshots format clean
+.PHONY: help setup lint check test coverage demo bench screenshots format clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -36,9 +36,15 @@ lint: setup ## lint, types, layers
 check: lint ## the fast part: lint, types, layers, unit tests
 	$(BIN)/python -m pytest --quiet tests/unit
 
-# By files: what a file's tests share is made once.
+# By files: what a file's tests share is made once. The longest come first, so that none runs alone at the end.
+ALL_TESTS := $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder --durations=25 \
+	$(addprefix tests/,faults hostile e2e browser integration contract unit)
+
 test: lint .cache/rpm-distribution .cache/provider ## everything, with the real tools
-	$(AS_ROOT) $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile --cov --cov-report=term --durations=25 tests
+	$(AS_ROOT) $(ALL_TESTS)
+
+coverage: lint .cache/rpm-distribution .cache/provider ## the same, and which lines no test runs; takes longer
+	$(AS_ROOT) $(ALL_TESTS) --cov --cov-report=term
 
 .cache/rpm-distribution: setup
 	$(AS_ROOT) $(BIN)/python containers/rpm-distribution/make.py --output $@

@@ -13,6 +13,9 @@ from hypothesis import settings
 
 from tests.support.keys import Keys
 
+# A Python with all of Conveyor, and a build, a browser or a client's root.
+MEMORY_OF_A_WORKER = 2 * 2**30
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-goldens", action="store_true", help="write the golden files anew instead of comparing")
@@ -28,6 +31,13 @@ def pytest_configure() -> None:
     settings.register_profile("conveyor", deadline=None)
     settings.load_profile("conveyor")
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Two more than there are processors, because tests wait for disks and daemons; in little memory fewer."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(1, min(len(os.sched_getaffinity(0)) + 2, memory // MEMORY_OF_A_WORKER))
 
 
 @pytest.fixture(scope="session")

@@ -201,6 +201,7 @@ class Apt:
         for folder in ("etc/sources.list.d", "etc/preferences.d", "etc/apt.conf.d", "state/lists/partial"):
             place.path(f"apt/{folder}").mkdir(parents=True)
         place.path("apt/cache/archives/partial").mkdir(parents=True)
+        place.path("apt/tmp").mkdir()
         place.write("apt/state/status", "")
         options = {
             "Dir::Etc": place.name("apt/etc"),
@@ -215,6 +216,8 @@ class Apt:
         }
         lines = (f'{name} "{value}";\n' for name, value in options.items())
         self.environment["APT_CONFIG"] = place.write("apt/apt.conf", "".join(lines))
+        # It leaves the keys of a .sources file behind when it does not accept a signature.
+        self.environment["TMPDIR"] = place.name("apt/tmp")
 
     @property
     def version(self) -> str:
