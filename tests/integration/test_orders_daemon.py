@@ -99,8 +99,13 @@ def test_a_server_that_never_answers_holds_up_nobody_else_and_a_kill_loses_nothi
     silent.in_the_trunk(build)
     assert {found(silent, number).state for number in (hopeless, behind)} == {OrderState.WAITING}
 
+    why = silent.run("why", "silent", "--json").json["why"]
+    assert why["summary"].endswith("; 2 orders wait")
+    assert "waits: the daemon looks for the commit, and asks upstream git://127.0.0.1:" in why["lines"][0]
+    assert why["lines"][1].endswith(f"waits: order {hopeless} comes first")
     daemon.signal(signal.SIGKILL)
     daemon.end()
+    assert "waits: no daemon is running" in silent.run("why", "silent").out
     assert {found(silent, number).state for number in (hopeless, behind)} == {OrderState.WAITING}
     after = silent.daemon("--no-poll", env=SOON)
     for number in (hopeless, behind):
