@@ -14,6 +14,7 @@ from conveyor.daemon.jobs import Jobs
 from conveyor.daemon.log import Log
 from conveyor.daemon.messages import Loaded, Wake
 from conveyor.daemon.moves import Moves
+from conveyor.daemon.orders import Orders
 from conveyor.daemon.planning import Planner
 from conveyor.daemon.polling import Polling
 from conveyor.daemon.reconcile import Reconciler, Unsettled
@@ -21,7 +22,7 @@ from conveyor.daemon.site import Load, Open, Site, make_site
 from conveyor.errors import ConveyorError
 from conveyor.model.event import EventKind, NewEvent
 from conveyor.model.work import Chore
-from conveyor.wiring import make_mirroring, make_ordering, make_reminder, make_teller, upkeep
+from conveyor.wiring import make_mirroring, make_reminder, make_teller, upkeep
 from conveyor.wiring.configurationfiles import Files
 
 # Seconds between two times; what is looked at so often is cheap to look at.
@@ -82,6 +83,7 @@ class Errands:
         self._moves = Moves(site.conveyor.ledger)
         self._mirrors_at = 0.0
         self._polling = Polling(site)
+        self._orders = Orders(site)
         self._jobs: Jobs | None = None
         self.reload = Event()
         self.unsettled = Event()
@@ -95,8 +97,8 @@ class Errands:
         self._planner = Planner(site, self._log)
         self._teller = make_teller(site.settings, site.repos, site.conveyor)
         self._reminder = make_reminder(site.settings, site.repos, site.conveyor)
-        self._ordering = make_ordering(site.conveyor)
         self._polling.use(site)
+        self._orders.use(site)
         if self._jobs is not None:
             self._arrange_retention(self._jobs)
 
@@ -131,7 +133,11 @@ class Errands:
         Args:
             poll: whether new commits are looked for.
         """
-        work = {"reconcile": self.reconcile, "settle": self.settle, "orders": self.take_orders}
+        work: dict[str, Callable[[], object]] = {
+            "reconcile": self.reconcile,
+            "settle": self.settle,
+            "orders": self._orders.take_all,
+        }
         if poll:
             work["poll"] = self._polling.poll_all
         return self._all(work)
@@ -146,7 +152,7 @@ class Errands:
         }
         return self._all(work)
 
-    def _all(self, work: Mapping[str, Callable[[], None]]) -> bool:
+    def _all(self, work: Mapping[str, Callable[[], object]]) -> bool:
         """Do all of this, one after the other, whether or not the others go well; tells whether all did."""
         results = [self._guard(name, each) for name, each in work.items()]
         return all(results)
@@ -158,12 +164,13 @@ class Errands:
 
     def take_orders(self) -> None:
         """Find the commits that were ordered, and put them into the queue."""
-        if self._ordering.take():
+        if self._orders.take():
             self._inbox.put(Wake())
 
     def stop(self) -> None:
         """Wait for no server any more. For any thread."""
         self._polling.stop()
+        self._orders.stop()
 
     def reconcile(self) -> None:
         """Release builds of the dead, and try again what errored."""

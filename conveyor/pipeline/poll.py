@@ -48,7 +48,26 @@ class Poll:
             UpstreamEmpty: the upstream has no commit.
             RevisionMissing: the branch or revision does not exist.
         """
-        upstream = self._upstream(package, wanted)
+        return self.commit(package, wanted, self.upstream(package, wanted))
+
+    def upstream(self, package: Package, wanted: Wanted) -> CommitInfo:
+        """The upstream's commit that is wanted.
+
+        Raises:
+            UpstreamUnreachable, UpstreamEmpty, RevisionMissing: as `find`.
+        """
+        if wanted.local is not None:
+            return self._git.import_worktree(package.upstream, wanted.local)
+        self._git.update(package.upstream)
+        sha = self._git.resolve(package.upstream, wanted.revision or package.branch)
+        return self._git.commits(package.upstream, tip=sha, after=None, limit=1)[0]
+
+    def commit(self, package: Package, wanted: Wanted, upstream: CommitInfo) -> Commit:
+        """The upstream's commit with the packaging as it is now.
+
+        Raises:
+            UpstreamUnreachable, RevisionMissing: the packaging's repository cannot be fetched, or lacks the branch.
+        """
         trunk = wanted.publish and wanted.local is None
         return Commit(
             package=package.name,
@@ -57,10 +76,3 @@ class Poll:
             extended="" if trunk else UNPUBLISHED,
             trunk=trunk,
         )
-
-    def _upstream(self, package: Package, wanted: Wanted) -> CommitInfo:
-        if wanted.local is not None:
-            return self._git.import_worktree(package.upstream, wanted.local)
-        self._git.update(package.upstream)
-        sha = self._git.resolve(package.upstream, wanted.revision or package.branch)
-        return self._git.commits(package.upstream, tip=sha, after=None, limit=1)[0]

@@ -151,8 +151,8 @@ class OrderBook(Protocol):
             UnknownName: there is none, or none any more.
         """
 
-    def waiting(self) -> tuple[Order, ...]:
-        """Orders that wait, the oldest first."""
+    def waiting(self, package: str | None = None) -> tuple[Order, ...]:
+        """Orders that wait, the oldest first; only a package's, if one is named."""
 
     def settle(self, number: int, at: datetime, *, builds: Sequence[int] = (), cause: Cause | None = None) -> None:
         """Say what became of an order that waits; one that is settled stays as it is.

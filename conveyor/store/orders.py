@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, delete, insert, select, update
+from sqlalchemy import RowMapping, bindparam, delete, insert, select, update
 
 from conveyor.errors import Fault, UnknownName
 from conveyor.model.build import Cause, Stage
@@ -14,6 +14,9 @@ from conveyor.model.order import NewOrder, Order
 from conveyor.store.database import Database
 from conveyor.store.tables import build_order as table
 from conveyor.store.types import harmless_json, harmless_object
+
+_WAITING = select(table).where(table.c.settled_at.is_(None)).order_by(table.c.number)
+_WAITING_OF_ONE = _WAITING.where(table.c.package == bindparam("of"))
 
 
 class SqlOrderBook:
@@ -49,11 +52,11 @@ class SqlOrderBook:
             raise UnknownName(f"there is no order {number}", hint="what became of an order is forgotten after a month")
         return _to_order(found)
 
-    def waiting(self) -> tuple[Order, ...]:
+    def waiting(self, package: str | None = None) -> tuple[Order, ...]:
         """See the port. Oldest is the one that was written down first."""
-        statement = select(table).where(table.c.settled_at.is_(None)).order_by(table.c.number)
+        statement, wanted = (_WAITING, {}) if package is None else (_WAITING_OF_ONE, {"of": package})
         with self._database.reading() as connection:
-            return tuple(_to_order(row) for row in connection.execute(statement).mappings())
+            return tuple(_to_order(row) for row in connection.execute(statement, wanted).mappings())
 
     def settle(self, number: int, at: datetime, *, builds: Sequence[int] = (), cause: Cause | None = None) -> None:
         """See the port."""

@@ -28,6 +28,7 @@ def make_explainer(settings: Settings, repos: Repos, records: Records, standings
         store=records.store,
         queue=records.queue,
         watch=records.watch,
+        orders=records.order_book,
         events=records.events,
         leases=records.leases,
         ledger=records.ledger,

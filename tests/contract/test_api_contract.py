@@ -218,6 +218,7 @@ class TestActs:
         assert not ordered["daemon"]["runs"]
         assert site.json("/orders/1") == ordered
         assert site.conveyor.order_book.waiting()[0].wanted.revision == "v1"
+        assert f"order 1 of v1 for {TARGET}, by the retry at " in site.json("/why", name="nova")["why"]["lines"][0]
 
         site.conveyor.order_book.settle(1, NOON, builds=[3, 4])
         taken = site.json("/orders/1")

@@ -34,6 +34,7 @@ def test_they_wait_in_the_order_in_which_they_came(book: OrderBook) -> None:
     assert first == Order(number=first.number, wanted=NEW)
     assert first.state is OrderState.WAITING
     assert book.waiting() == (first, second)
+    assert (book.waiting("glance"), book.waiting("swift")) == ((second,), ())
     assert book.order(second.number) == second
     assert (second.wanted.revision, second.wanted.targets) == ("", ())
 

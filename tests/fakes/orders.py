@@ -30,8 +30,9 @@ class MemoryOrderBook:
             raise UnknownName(f"there is no order {number}")
         return self._orders[number]
 
-    def waiting(self) -> tuple[Order, ...]:
-        return tuple(order for order in self._orders.values() if order.settled_at is None)
+    def waiting(self, package: str | None = None) -> tuple[Order, ...]:
+        left = (order for order in self._orders.values() if order.settled_at is None)
+        return tuple(order for order in left if package in {None, order.wanted.package})
 
     def settle(self, number: int, at: datetime, *, builds: Sequence[int] = (), cause: Cause | None = None) -> None:
         order = self._orders.get(number)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from conveyor.model.build import Outcome, Stage, State
 from conveyor.model.event import EventKind
-from conveyor.model.order import NewOrder, Order, OrderState
 from conveyor.model.watch import Side
 from tests.support.daemons import QuickSite, site_of
 from tests.support.site import DEB, wait_for
@@ -78,45 +76,6 @@ def test_a_failure_is_explained_and_tried_again_on_request(site: QuickSite) -> N
     kinds = [event["kind"] for event in asked(site, "events", "--package", "hello")["events"]]
     assert [kind for kind in kinds if kind.startswith("failed")] == ["failed", "failed-again"]
     daemon.stop()
-
-
-def test_what_is_ordered_is_found_and_built(site: QuickSite) -> None:
-    old = site.push("sleep 0")
-    site.push("fail")
-    daemon = site.daemon("--no-poll")
-    orders = [order(site, old[:10]), order(site, ""), order(site, "nothing")]
-
-    (good,), (bad,) = (settled(site, number).builds for number in orders[:2])
-    site.in_the_trunk(good)
-    assert site.one(good).commit.upstream.sha == old
-    assert site.finished(bad).outcome is Outcome.FAILED
-    refused = settled(site, orders[2])
-    assert refused.cause is not None
-    assert refused.cause.kind == "RevisionMissing"
-    assert "ann wants it" in next(event.summary for event in site.events(EventKind.QUEUED))
-    daemon.stop()
-
-
-def test_a_single_pass_carries_out_orders_too(site: QuickSite) -> None:
-    old = site.push("sleep 0")
-    site.push("fail")
-    number = order(site, old)
-    assert site.daemon("--once", "--no-poll").end() == 0
-    (build,) = settled(site, number).builds
-    site.in_the_trunk(build)
-
-
-def order(site: QuickSite, revision: str) -> int:
-    """Order a build, as the API does."""
-    with site.books() as books:
-        new = NewOrder(package="hello", revision=revision, targets=(), actor="ann", at=datetime.now(UTC))
-        return books.orders.add(new).number
-
-
-def settled(site: QuickSite, number: int) -> Order:
-    with site.books() as books:
-        wait_for(lambda: books.orders.order(number).state is not OrderState.WAITING, "the order to be carried out")
-        return books.orders.order(number)
 
 
 def test_an_error_is_tried_again_and_then_given_up(site: QuickSite) -> None:

@@ -18,6 +18,7 @@ from conveyor.model.access import Means, Permission, Principal
 from conveyor.model.build import Outcome, State
 from conveyor.model.commit import Commit, CommitInfo
 from conveyor.model.event import EventKind, NewEvent
+from conveyor.model.order import NewOrder
 from conveyor.store import Books
 from conveyor.web.access.guard import principal
 from tests.fakes.store_samples import NOON, TARGET, artifact, commit, end, minute, provenance, sha1, start, succeed
@@ -188,6 +189,15 @@ def test_a_build_says_why_first_and_shows_its_stages(client: TestClient, books: 
     assert page.index("python3-nothing is nowhere") < page.index("Stages") < page.index("Log")
     assert "add it to the target" in page
     assert re.search(r"build\s*3\.5", page)
+
+
+def test_a_package_tells_of_orders_that_wait(client: TestClient, books: Books) -> None:
+    tagged = client.get("/packages/nova").headers["etag"]
+    books.orders.add(NewOrder(package="nova", revision="<b>v1", targets=(), actor="ann", at=minute(0)))
+    answer = client.get("/packages/nova", headers={"If-None-Match": tagged})
+    told = parsed(answer.text).text
+    assert "order 1 of <b>v1 for all of its targets, by ann" in told
+    assert "waits: no daemon is running" in told
 
 
 def test_a_good_build_shows_artifacts_and_how_they_were_made(client: TestClient, books: Books) -> None:

@@ -11,6 +11,7 @@ import pytest
 from conveyor.errors import UnknownName
 from conveyor.model.build import Build, Outcome
 from conveyor.model.event import EventKind, NewEvent
+from conveyor.model.order import NewOrder
 from conveyor.model.package import Following, PackagingRepository
 from conveyor.model.promotion import CONSISTENT, CURRENT, PromotionPolicy, Vote
 from conveyor.model.queue import Change, Pause, Priority, Reason, ReasonKind, Scope, ScopeKind
@@ -22,6 +23,7 @@ from conveyor.pipeline.explaining.build import Work
 from conveyor.pipeline.explaining.why import LATELY, MOVED_TAGS, SEARCHED, Configured, Explainer, Sources
 from conveyor.pipeline.pointing.standings import Standings
 from tests.fakes.leases import MemoryLeases
+from tests.fakes.orders import MemoryOrderBook
 from tests.fakes.queue import MemoryQueue
 from tests.fakes.store import MemoryStore
 from tests.fakes.store_samples import CAUSE, claim, sha1
@@ -66,6 +68,7 @@ class Site:
         self.watch = MemoryWatch()
         self.queue = MemoryQueue(self.store, self.watch)
         self.waits = FakeWaits()
+        self.orders = MemoryOrderBook()
         self.packages = {name: package_of(name) for name in PACKAGES}
 
     def why(self, named: str, package: str | None = None, *, following: Following | None = None) -> Why:
@@ -75,6 +78,7 @@ class Site:
             store=self.store,
             queue=self.queue,
             watch=self.watch,
+            orders=self.orders,
             events=self.store.events,
             leases=MemoryLeases(),
             ledger=self.world.ledger,
@@ -122,6 +126,21 @@ def site(tmp_path: Path) -> Site:
 
 def told(why: Why) -> str:
     return "\n".join([why.state, why.summary, *why.lines, why.hint, *map(told, why.because)])
+
+
+class TestOrders:
+    def test_a_package_tells_those_that_wait_and_only_its_own(self, site: Site) -> None:
+        site.workshop.build("nova")
+        new = NewOrder(package="nova", revision="v1", targets=(), actor="ann", at=site.world.clock.now())
+        for package in ("nova", "glance"):
+            site.orders.add(replace(new, package=package))
+        why = site.why("nova")
+        assert why.summary.endswith("; order 1 waits")
+        assert why.lines[0].startswith("order 1 of v1 for all of its targets, by ann at ")
+        assert "order 2" not in told(why)
+
+        site.orders.settle(1, site.world.clock.now(), builds=[1])
+        assert "order" not in told(site.why("nova"))
 
 
 class TestConsistent:

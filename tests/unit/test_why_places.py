@@ -8,6 +8,7 @@ import pytest
 
 from conveyor.model.event import Event, EventKind
 from conveyor.model.lease import DAEMON, Lease
+from conveyor.model.order import NewOrder, Order
 from conveyor.model.promotion import LedgerEntry, MoveKind, PromotionPolicy, Step
 from conveyor.model.published import PublishedSnapshot
 from conveyor.model.queue import Pause, Scope, ScopeKind
@@ -67,6 +68,31 @@ PACKAGE = PackageFacts(
     pointers=(),
     now=NOW,
 )
+
+
+def ordered(number: int, revision: str = "", *targets: str) -> Order:
+    wanted = NewOrder(package="nova", revision=revision, targets=targets, actor="ann", at=sample.minute(59))
+    return Order(number=number, wanted=wanted)
+
+
+def test_what_orders_wait_for() -> None:
+    since = f"by ann at {sample.minute(59):%Y-%m-%d %H:%M:%S} UTC (1 min ago), waits: "
+    facts = replace(PACKAGE, orders=(ordered(7, "v1", sample.TARGET), ordered(9)))
+    why = explain_package(facts)
+    assert why.summary == "its latest build succeeded: it is so; 2 orders wait"
+    assert why.lines[:2] == (
+        f"order 7 of v1 for {sample.TARGET}, {since}the daemon looks for the commit, and asks {GOOD.shown}",
+        f"order 9 of the newest commit for all of its targets, {since}order 7 comes first",
+    )
+    both = explain_package(replace(facts, followed=(GOOD, replace(SILENT, side=Side.PACKAGING))))
+    assert f"asks {GOOD.shown} and {replace(SILENT, side=Side.PACKAGING).shown}" in both.lines[0]
+
+    alone = explain_package(replace(facts, daemon=False))
+    assert alone.lines[0].endswith(f"{since}no daemon is running to look for the commit")
+    assert alone.hint == "start one: conveyor daemon"
+    gone = explain_package(replace(facts, package=None, followed=()))
+    assert gone.lines[0].endswith("the daemon looks at it within seconds")
+    assert gone.hint == "add it to repos.yaml to have it built again"
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,14 @@ from datetime import datetime
 from conveyor.model.build import Outcome
 from conveyor.model.commit import SHORT_SHA_DIGITS
 from conveyor.model.event import Event
+from conveyor.model.order import Order
 from conveyor.model.package import Package
 from conveyor.model.promotion import LedgerEntry, PromotionPolicy, follows_builds
 from conveyor.model.published import PublishedSnapshot
 from conveyor.model.queue import Pause
 from conveyor.model.watch import Poke
 from conveyor.model.why import Subject, Why
+from conveyor.pipeline.explaining.orders import order_lines, orders_told
 from conveyor.pipeline.explaining.polling import Followed, Sighting, never_built, obstacle, polling, silence, unbuilt
 from conveyor.pipeline.explaining.words import (
     NO_DAEMON,
@@ -55,6 +57,7 @@ class PackageFacts:
         followed: the git repositories that it follows.
         poke: who wants it polled; None for nobody.
         pauses: what holds its builds back.
+        orders: orders of its builds that wait, the oldest first.
         moved_tags: tags of its upstream that moved or went lately.
         daemon: whether a daemon runs.
         builds: why its latest builds are as they are, one for each target.
@@ -67,6 +70,7 @@ class PackageFacts:
     followed: tuple[Followed, ...]
     poke: Poke | None
     pauses: tuple[Pause, ...]
+    orders: tuple[Order, ...] = ()
     moved_tags: tuple[Event, ...]
     daemon: bool
     builds: tuple[Why, ...]
@@ -78,17 +82,19 @@ def explain_package(facts: PackageFacts) -> Why:
     """The answer for a package."""
     state, summary, hint = _package(facts)
     polls = polling(facts.followed, facts.poke, facts.now, daemon=facts.daemon) if facts.package else ()
+    waiting = orders_told(facts.orders)
     return Why(
         subject=Subject.PACKAGE,
         name=facts.name,
         state=state,
-        summary=summary,
+        summary=f"{summary}; {waiting}" if waiting else summary,
         lines=(
             *(paused(pause, facts.now) for pause in facts.pauses),
+            *order_lines(facts.orders, facts.followed, facts.now, daemon=facts.daemon),
             *polls,
             *(moved_tag(event, facts.now) for event in facts.moved_tags),
         ),
-        hint=hint,
+        hint=hint or (START_DAEMON if waiting and not facts.daemon else ""),
         because=(*facts.builds, *facts.pointers),
     )
 

@@ -39,7 +39,7 @@ from conveyor.pipeline.explaining.queueview import work_of
 from conveyor.pipeline.explaining.waits import wait_words
 from conveyor.pipeline.holders import DaemonState, daemon_state
 from conveyor.pipeline.pointing.standings import Standing, Standings, did_not_succeed
-from conveyor.ports import Clock, Events, Git, Leases, Ledger, Queue, Repository, Store, Watch
+from conveyor.ports import Clock, Events, Git, Leases, Ledger, OrderBook, Queue, Repository, Store, Watch
 
 # How far a chain of builds that led to one another is told, how many builds that hold a pointer back are told, and in
 # how many packages a commit is looked for that has no build.
@@ -90,7 +90,7 @@ class Sources:
     """Where answers come from.
 
     Attributes:
-        store, queue, watch, events, leases, ledger: what was recorded.
+        store, queue, watch, orders, events, leases, ledger: what was recorded.
         repository: the published tree.
         standings: what tells where pointers stand.
         git: mirrors; nothing is fetched.
@@ -102,6 +102,7 @@ class Sources:
     store: Store
     queue: Queue
     watch: Watch
+    orders: OrderBook
     events: Events
     leases: Leases
     ledger: Ledger
@@ -378,6 +379,7 @@ class _Answering:
                 followed=followed,
                 poke=self.pokes.get(name),
                 pauses=tuple(pause for pause in self.pauses if self._concerns(pause, name, targets)),
+                orders=self.sources.orders.waiting(name),
                 moved_tags=self._moved_tags(name),
                 daemon=self.daemon.runs,
                 builds=tuple(builds),
