@@ -111,7 +111,7 @@ class Forbidden(UserError):
         super().__init__(
             f"{name} may not do this",
             cause=f"it needs the permission {permission!r}",
-            hint="an administrator can give a token with it: 'conveyor token create'",
+            hint="an administrator can give it: 'conveyor user permit', or a token by 'conveyor token create'",
         )
 
 

@@ -34,10 +34,12 @@ def register(parent: typer.Typer) -> None:
     """Add the commands."""
     app.command()(create)
     app.command("list")(list_)
+    app.command()(permit)
     app.command()(password)
     app.command()(disable)
     app.command()(enable)
     app.command("sign-out")(sign_out)
+    app.command()(delete)
     parent.add_typer(app, name="user")
 
 
@@ -53,6 +55,20 @@ def create(
     permissions = frozenset(may or (Permission.READ,))
     with given.office(actor) as office:
         office.create_user(name, permissions, lambda: _password(password_file))
+    say(given.output, f"user {name} may {', '.join(sorted(permissions))}")
+
+
+def permit(
+    context: typer.Context,
+    name: Name,
+    may: Annotated[list[Permission], typer.Option(help="What it may do, and nothing else; repeatable.")],
+    actor: Actor = None,
+) -> None:
+    """Change what a user may do. Who is signed in stays so: it counts from its next request on."""
+    given: Context = context.obj
+    permissions = frozenset(may)
+    with given.office(actor) as office:
+        office.permit(name, permissions)
     say(given.output, f"user {name} may {', '.join(sorted(permissions))}")
 
 
@@ -90,6 +106,14 @@ def sign_out(
     with given.office(actor) as office:
         count = office.sign_out(name)
     say(given.output, f"{name} was signed in {count} times, and is no more")
+
+
+def delete(context: typer.Context, name: Name, actor: Actor = None) -> None:
+    """Keep a user no more; its sessions end. What it did stays in the audit log, and its name is free."""
+    given: Context = context.obj
+    with given.office(actor) as office:
+        office.delete_user(name)
+    say(given.output, f"user {name} is kept no more")
 
 
 def list_(

@@ -67,6 +67,14 @@ class HttpOffice:
         """See the port."""
         self._connection.act("PUT", f"/users/{part(name)}/disabled", {"disabled": disabled})
 
+    def permit(self, name: str, permissions: Permissions) -> None:
+        """See the port."""
+        self._connection.act("PUT", f"/users/{part(name)}/permissions", {"may": sorted(permissions)})
+
+    def delete_user(self, name: str) -> None:
+        """See the port."""
+        self._connection.act("DELETE", f"/users/{part(name)}")
+
     def sign_out(self, name: str) -> int:
         """See the port."""
         return int(self._connection.act("DELETE", f"/users/{part(name)}/sessions")["ended"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Protocol
 
-from conveyor.model.access import Answered, AuditEntry, Deed, KeyedRequest, Result, Session, Token, User
+from conveyor.model.access import Answered, AuditEntry, Deed, KeyedRequest, Permissions, Result, Session, Token, User
 
 
 class Tokens(Protocol):
@@ -60,6 +60,20 @@ class Users(Protocol):
 
     def set_disabled(self, name: str, at: datetime, *, disabled: bool) -> None:
         """Let it sign in no more, or again.
+
+        Raises:
+            UnknownName: there is no such user.
+        """
+
+    def set_permissions(self, name: str, permissions: Permissions) -> None:
+        """Let it do this and nothing else. Its sessions go on: what a user may do is looked up with each request.
+
+        Raises:
+            UnknownName: there is no such user.
+        """
+
+    def delete(self, name: str) -> None:
+        """Keep it no more. What it did stays in the audit log.
 
         Raises:
             UnknownName: there is no such user.

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, Table, delete, insert, select, update
+from sqlalchemy import Delete, RowMapping, Table, Update, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from conveyor.errors import NotPossible, UnknownName
@@ -105,10 +105,21 @@ class SqlUsers:
         """See the port."""
         self._change(name, disabled=disabled, changed_at=at)
 
+    def set_permissions(self, name: str, permissions: Permissions) -> None:
+        """See the port."""
+        self._change(name, permissions=sorted(permissions))
+
+    def delete(self, name: str) -> None:
+        """See the port."""
+        self._apply(name, delete(access_user).where(access_user.c.name == name))
+
     def _change(self, name: str, **values: object) -> None:
+        self._apply(name, update(access_user).where(access_user.c.name == name).values(values))
+
+    def _apply(self, name: str, statement: Update | Delete) -> None:
         with self._database.writing() as connection:
-            changed = connection.execute(update(access_user).where(access_user.c.name == name).values(values))
-        if not changed.rowcount:
+            touched = connection.execute(statement).rowcount
+        if not touched:
             raise UnknownName(f"there is no user called {name!r}", hint="'conveyor user list' shows them")
 
 

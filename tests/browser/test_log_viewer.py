@@ -260,6 +260,26 @@ def test_the_page_of_a_build_goes_on_with_the_log_of_another_attempt(page: Page,
     assert row(page, 3) == "cause: one"
 
 
+def test_the_page_of_a_log_tells_of_a_newer_attempt(page: Page, web: WebProcess, log: Logging) -> None:
+    log.write("one\n" * 3)
+    opened(page, web, log)
+    news = page.locator("#newer")
+    expect(news).to_be_empty()
+    expect(page.locator("h1")).to_have_text("running Log of attempt 1")
+    log.fail("one")
+    expect(page.locator("h1")).to_have_text("failed Log of attempt 1", timeout=PATIENCE)
+    log.begin()
+    log.write("again\n")
+    expect(news).to_have_text("Attempt 2 is newer: running. Its log", timeout=PATIENCE)
+    assert row(page, 3) == "cause: one", "what is read stays"
+    log.fail()
+    page.reload()
+    expect(news).to_have_text("Attempt 2 is newer: failed. Its log")
+    news.get_by_role("link").click()
+    shows(page, log)
+    expect(news).to_be_empty()
+
+
 def test_who_reads_a_log_is_asked_before_another_attempts_is_shown(page: Page, web: WebProcess, log: Logging) -> None:
     log.write("".join(f"line {number}\n" for number in range(1, 1001)))
     log.fail("line 1000")

@@ -120,7 +120,25 @@ class TestUsers:
         access.users.set_disabled("ada", minute(3), disabled=False)
         assert [one.disabled for one in access.users.all()] == [False]
 
+    def test_what_it_may_do_can_change(self, access: Access) -> None:
+        access.users.add(user("ada", Permission.RETRY))
+        access.users.set_permissions("ada", frozenset({Permission.VOTE, Permission.PROMOTE}))
+        assert access.users.find("ada") == user("ada", Permission.VOTE, Permission.PROMOTE)
+
+    def test_it_can_be_deleted_and_another_of_its_name_be_made(self, access: Access) -> None:
+        access.users.add(user("ada", Permission.ADMIN))
+        access.users.add(user("grace"))
+        access.users.delete("ada")
+        assert access.users.find("ada") is None
+        assert access.users.all() == (user("grace"),)
+        access.users.add(user("ada"))
+        assert access.users.find("ada") == user("ada")
+
     def test_one_that_is_not_there_cannot_change(self, access: Access) -> None:
+        with pytest.raises(UnknownName, match="no user called 'bob'"):
+            access.users.set_permissions("bob", frozenset({Permission.VOTE}))
+        with pytest.raises(UnknownName, match="no user called 'bob'"):
+            access.users.delete("bob")
         with pytest.raises(UnknownName, match="no user called 'bob'"):
             access.users.set_password("bob", HASH, NOON)
         with pytest.raises(UnknownName, match="no user called 'bob'"):

@@ -288,7 +288,7 @@ class TestAccess:
         assert site.act("delete", "/tokens/ci", status=404)["kind"] == "UnknownName"
         assert made["secret"] not in site.client.get("/api/v1/audit", headers=as_("admin")).text
 
-    def test_users_are_made_and_disabled(self, site: Served) -> None:
+    def test_users_are_made_changed_disabled_and_deleted(self, site: Served) -> None:
         site.act("post", "/users", {"name": "ada", "may": ["retry"], "password": PASSWORD})
         (kept,) = site.conveyor.users.all()
         assert site.act("post", "/users", {"name": "eve", "password": "short"}, status=422)["kind"] == "UserError"
@@ -298,6 +298,12 @@ class TestAccess:
         assert site.client.get("/api/v1/users", headers=as_("admin")).json()["users"][0]["disabled"]
         assert site.act("delete", "/users/ada/sessions")["ended"] == 0
         assert site.act("put", "/users/nobody/disabled", {"disabled": True}, status=404)["kind"] == "UnknownName"
+        site.act("put", "/users/ada/permissions", {"may": ["vote", "promote"]})
+        assert site.client.get("/api/v1/users", headers=as_("admin")).json()["users"][0]["may"] == ["promote", "vote"]
+        assert site.act("put", "/users/ada/permissions", {"may": []}, status=422)["title"]
+        assert site.act("put", "/users/nobody/permissions", {"may": ["vote"]}, status=404)["kind"] == "UnknownName"
+        site.act("delete", "/users/ada")
+        assert site.act("delete", "/users/ada", status=404)["kind"] == "UnknownName"
         everything = site.client.get("/api/v1/users", headers=as_("admin")).text
         everything += site.client.get("/api/v1/audit?limit=500", headers=as_("admin")).text
         assert PASSWORD not in everything

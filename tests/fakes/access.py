@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from conveyor.errors import NotPossible, UnknownName
-from conveyor.model.access import Answered, AuditEntry, Deed, KeyedRequest, Result, Session, Token, User
+from conveyor.model.access import Answered, AuditEntry, Deed, KeyedRequest, Permissions, Result, Session, Token, User
 from conveyor.store.types import harmless, harmless_object, utc
 
 
@@ -65,6 +65,12 @@ class MemoryUsers:
 
     def set_disabled(self, name: str, at: datetime, *, disabled: bool) -> None:
         self._users[name] = replace(self._known(name), disabled=disabled, changed_at=utc(at))
+
+    def set_permissions(self, name: str, permissions: Permissions) -> None:
+        self._users[name] = replace(self._known(name), permissions=permissions)
+
+    def delete(self, name: str) -> None:
+        del self._users[self._known(name).name]
 
     def _known(self, name: str) -> User:
         if name not in self._users:

@@ -239,8 +239,11 @@ def test_tokens_and_users_are_looked_after(commands: Commands) -> None:
     assert json.loads(afar("user", "list", "--json"))["users"][0]["disabled"]
     assert afar("user", "enable", "ada") == "user ada may sign in again\n"
     assert afar("user", "sign-out", "ada") == "ada was signed in 0 times, and is no more\n"
-    told = json.loads(afar("audit", "--action", "user ", "--limit", "3", "--json"))["entries"]
-    assert [each["action"] for each in told] == ["user disable", "user enable", "user sign-out"]
+    assert afar("user", "permit", "ada", "--may", "vote", "--may", "retry") == "user ada may retry, vote\n"
+    assert afar("user", "delete", "ada") == "user ada is kept no more\n"
+    assert afar("user", "delete", "ada").startswith("2 UnknownName")
+    told = json.loads(afar("audit", "--action", "user ", "--limit", "4", "--json"))["entries"]
+    assert [each["action"] for each in told] == ["user sign-out", "user permit", "user delete", "user delete"]
     assert afar("audit", "--actor", "nobody") == "nothing of that has been done yet\n"
     assert afar("token", "list", token=token_file(commands.site.folder, "retry")).startswith("2 Forbidden")
 

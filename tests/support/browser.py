@@ -26,7 +26,7 @@ THEMES: tuple[Theme, ...] = ("light", "dark")
 
 
 # The pages that ada sees; nobody else may.
-ADMINISTRATION = {"access": "/access", "audit": "/access/audit", "account": "/account"}
+ADMINISTRATION = {"access": "/access", "user": "/access/users/grace", "audit": "/access/audit", "account": "/account"}
 
 
 def sign_in(context: BrowserContext, folder: Path, url: str) -> None:

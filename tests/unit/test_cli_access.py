@@ -140,6 +140,24 @@ class TestUsers:
         site.done("user", "password", "ada", "--password-file", "-", stdin="another good one\n")
         assert "0 times" in site.done("user", "sign-out", "ada")
 
+    def test_what_it_may_do_can_change(self, site: Site) -> None:
+        site.user("ada", "--may", "retry")
+        said = site.done("user", "permit", "ada", "--may", "vote", "--may", "promote", "--actor", "ada")
+        assert said == "user ada may promote, vote\n"
+        assert site.json("user", "list")["users"][0]["may"] == ["promote", "vote"]
+        assert site.run("user", "permit", "ada").exit_code == 2
+        deed = site.json("audit")["entries"][-1]
+        assert (deed["action"], deed["subject"]) == ("user permit", "ada")
+        assert deed["detail"] == {"may": ["promote", "vote"], "before": ["retry"]}
+
+    def test_it_can_be_deleted_the_last_that_may_admin_too(self, site: Site) -> None:
+        site.user("ada", "--may", "admin")
+        assert site.done("user", "delete", "ada", "--actor", "ada") == "user ada is kept no more\n"
+        assert site.json("user", "list")["users"] == []
+        assert isinstance(site.error("user", "delete", "ada"), UnknownName)
+        assert [deed["result"] for deed in site.json("audit")["entries"]] == ["done", "done", "refused"]
+        site.user("ada")
+
     def test_nobody_is_called_as_another(self, site: Site) -> None:
         site.user("ada")
         assert isinstance(site.error("token", "create", "ada", "--may", "vote"), NotPossible)

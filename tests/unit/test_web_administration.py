@@ -49,11 +49,11 @@ class Admin:
 
     def __init__(self, client: TestClient) -> None:
         cookie = session_headers(add_session(client, "ada", Permission.ADMIN))["Cookie"]
-        self._headers = {"Cookie": cookie, "Origin": OWN}
+        self.headers = {"Cookie": cookie, "Origin": OWN}
         self._client = client
 
     def get(self, path: str) -> str:
-        answer = self._client.get(path, headers=self._headers)
+        answer = self._client.get(path, headers=self.headers)
         assert answer.status_code == 200, answer.text
         assert answer.headers["cache-control"] == "no-store"
         return unescape(answer.text)
@@ -61,7 +61,7 @@ class Admin:
     def post(self, path: str, **fields: str | list[str]) -> Response:
         """Send a form of the page."""
         csrf = re.findall(r'name="csrf" value="([^"]+)"', self.get("/access"))
-        return self._client.post(path, data={"csrf": csrf[0], **fields}, headers=self._headers, follow_redirects=False)
+        return self._client.post(path, data={"csrf": csrf[0], **fields}, headers=self.headers, follow_redirects=False)
 
     def done(self, path: str, **fields: str | list[str]) -> str:
         """Send a form whose act is done; the page that is shown then."""
@@ -132,12 +132,59 @@ def test_a_user_is_made_signed_out_disabled_and_enabled(client: TestClient, admi
     assert "may sign in again" in admin.done("/access/users/grace/enable")
     assert client.get("/account", auth=("grace", PASSWORD)).status_code == 200
     other = "another horse battery"
-    assert "has another password" in admin.done("/access/passwords", name="grace", password=other)
+    assert "has another password" in admin.done("/access/users/grace/password", password=other)
     assert client.get("/account", auth=("grace", PASSWORD)).status_code == 401
     assert client.get("/account", auth=("grace", other)).status_code == 200
     deeds = [entry.deed.action for entry in audited(client)]
     assert deeds == ["user create", "user sign-out", "user disable", "user enable", "user password"]
     assert PASSWORD not in str(audited(client))
+
+
+def test_what_a_user_may_do_changes_at_its_next_request(client: TestClient, admin: Admin) -> None:
+    theirs = session_headers(add_session(client, "grace", Permission.RETRY))
+    assert client.get("/access", headers=theirs).status_code == 403
+    page = admin.get("/access/users/grace")
+    assert re.findall(r'value="(\w+)" checked', page) == ["retry"]
+    assert "Signed in</dt><dd>1 time, last seen" in page
+    said = admin.done("/access/users/grace/permissions", may=["admin", "vote"])
+    assert "<b>grace</b> may do that from now on" in said
+    assert re.findall(r'value="(\w+)" checked', said) == ["vote", "admin"]
+    assert client.get("/access", headers=theirs).status_code == 200
+    admin.done("/access/users/grace/permissions", may="read")
+    assert client.get("/access", headers=theirs).status_code == 403
+    deed = audited(client)[-1].deed
+    assert (deed.action, deed.subject, deed.detail["may"]) == ("user permit", "grace", ["read"])
+    assert deed.detail["before"] == ["admin", "vote"]
+
+
+def test_a_user_is_deleted_and_its_deeds_stay(client: TestClient, admin: Admin) -> None:
+    theirs = session_headers(add_session(client, "grace", Permission.ADMIN))
+    client.post("/api/v1/tokens", json={"name": "hers", "may": ["vote"]}, headers=theirs)
+    assert "<b>grace</b> is kept no more" in admin.done("/access/users/grace/delete")
+    assert client.get("/account", headers=theirs).url.path == "/sign-in"
+    assert client.get("/account", auth=("grace", PASSWORD)).status_code == 401
+    assert client.get("/access/users/grace", headers={**theirs, **admin.headers}).status_code == 404
+    assert "grace" in admin.get("/access/audit?actor=grace")
+    deed = audited(client)[-1].deed
+    assert (deed.actor, deed.action, deed.subject) == ("ada", "user delete", "grace")
+    assert deed.detail["may"] == ["admin"]
+    add_user(client, "grace", Permission.ADMIN)
+    assert client.get("/account", headers=theirs).url.path == "/sign-in", "another one of the name is not signed in"
+
+
+def test_who_signs_in_with_a_provider_is_told_to_be_elsewhere(client: TestClient, admin: Admin) -> None:
+    add_session(client, "linus", Permission.RETRY, issuer="https://id.example.org")
+    answer = admin.post("/access/users/linus/permissions", may="vote")
+    assert answer.status_code == 404
+    assert "linus signs in with a provider, https://id.example.org" in answer.text
+    assert "[web.oidc.groups]" in answer.text
+
+
+def test_the_page_of_oneself_has_no_way_to_lock_oneself_out(admin: Admin) -> None:
+    page = admin.get("/access/users/ada")
+    assert "/access/users/ada/delete" not in page
+    assert "/access/users/ada/disable" not in page
+    assert "another administrator can" in page
 
 
 def test_who_may_nothing_else_may_look(client: TestClient, admin: Admin) -> None:
@@ -157,7 +204,13 @@ def test_who_may_nothing_else_may_look(client: TestClient, admin: Admin) -> None
         ("/access/tokens/none/revoke", {}, 404, "none"),
         ("/access/users", {"name": "grace", "password": "short"}, 422, "the password"),
         ("/access/users", {"name": "ada", "password": PASSWORD}, 409, "ada"),
-        ("/access/passwords", {"name": "nobody", "password": PASSWORD}, 404, "nobody"),
+        ("/access/users/nobody/password", {"password": PASSWORD}, 404, "nobody"),
+        ("/access/users/nobody/delete", {}, 404, "nobody"),
+        ("/access/users/ada/password", {"password": "short"}, 422, "the password"),
+        ("/access/users/ada/permissions", {}, 422, "it would be allowed nothing"),
+        ("/access/users/ada/permissions", {"may": "vote"}, 409, "ada is who asks"),
+        ("/access/users/ada/disable", {}, 409, "ada is who asks"),
+        ("/access/users/ada/delete", {}, 409, "ada is who asks"),
         ("/access/users/nobody/disable", {}, 404, "nobody"),
     ],
 )
@@ -169,7 +222,7 @@ def test_a_mistake_is_told_with_what_was_typed(
     page = unescape(answer.text)
     assert told in re.findall(r'role="alert">.*', page)[0]
     assert PASSWORD not in page
-    if "/users/" not in path and "/tokens/" not in path and path != "/access/passwords":
+    if "name" in fields:
         assert f'value="{fields["name"]}"' in page
     entry = audited(client)[0]
     assert (entry.deed.actor, entry.deed.result) == ("ada", Result.REFUSED)

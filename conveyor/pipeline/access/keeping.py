@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from conveyor.errors import ConveyorError, Fault, NotPossible, UserError
-from conveyor.model.access import AuditEntry, AuditQuery, Deed, Means, Permissions, Result, Token, User
+from conveyor.errors import ConveyorError, Fault, NotPossible, UnknownName, UserError
+from conveyor.model.access import AuditEntry, AuditQuery, Deed, Means, Permission, Permissions, Result, Token, User
 from conveyor.pipeline.access import secrets
 from conveyor.pipeline.access.passwords import Passwords
 from conveyor.ports import AuditLog, Clock, Sessions, Tokens, Users
@@ -93,7 +93,7 @@ class AccessKeeping:
         _require_some(permissions)
         secret = secrets.new_token()
         now = self._clock.now()
-        with self._told("token create", name, may=sorted(permissions), lasts=lasts):
+        with self._told("token create", name, {"may": sorted(permissions), "lasts": lasts}):
             if self._users.find(name):
                 raise NotPossible(f"a user is called {name!r}", hint="call the token otherwise: the ledger tells names")
             self._tokens.add(
@@ -129,7 +129,7 @@ class AccessKeeping:
             raise NotPossible(f"a token is called {name!r}", hint="call the user otherwise: the ledger tells names")
         kept = self._passwords.hashed(name, ask())
         now = self._clock.now()
-        with self._told("user create", name, may=sorted(permissions)):
+        with self._told("user create", name, {"may": sorted(permissions)}):
             self._users.add(User(name=name, password=kept, permissions=permissions, created_at=now, changed_at=now))
 
     def set_password(self, name: str, ask: Callable[[], str]) -> None:
@@ -141,6 +141,7 @@ class AccessKeeping:
         """
         kept = self._passwords.hashed(name, ask())
         with self._told("user password", name):
+            self._known(name)
             self._users.set_password(name, kept, self._clock.now())
             self._sessions.end_all(name)
 
@@ -149,9 +150,43 @@ class AccessKeeping:
 
         Raises:
             UnknownName: there is no such user.
+            NotPossible: it would disable itself.
         """
         with self._told("user disable" if disabled else "user enable", name):
+            if disabled:
+                self._require_another(name)
+            self._known(name)
             self._users.set_disabled(name, self._clock.now(), disabled=disabled)
+            self._sessions.end_all(name)
+
+    def permit(self, name: str, permissions: Permissions) -> None:
+        """Let a user do this and nothing else. Its sessions go on with it: it counts from the next request on.
+
+        Raises:
+            UserError: it would be allowed nothing.
+            UnknownName: there is no such user.
+            NotPossible: an administrator would be none any more by its own doing.
+        """
+        _require_some(permissions)
+        detail: dict[str, object] = {"may": sorted(permissions)}
+        with self._told("user permit", name, detail):
+            if Permission.ADMIN not in permissions:
+                self._require_another(name)
+            detail["before"] = sorted(self._known(name).permissions)
+            self._users.set_permissions(name, permissions)
+
+    def delete_user(self, name: str) -> None:
+        """Keep a user no more. Its sessions end; what it did stays in the audit log, and its name is free.
+
+        Raises:
+            UnknownName: there is no such user.
+            NotPossible: it would delete itself.
+        """
+        detail: dict[str, object] = {}
+        with self._told("user delete", name, detail):
+            self._require_another(name)
+            detail["may"] = sorted(self._known(name).permissions)
+            self._users.delete(name)
             self._sessions.end_all(name)
 
     def sign_out(self, name: str) -> int:
@@ -159,15 +194,35 @@ class AccessKeeping:
         with self._told("user sign-out", name):
             return self._sessions.end_all(name)
 
+    def _known(self, name: str) -> User:
+        """The user of this name; of somebody whom a provider vouches for, it is told where to look instead."""
+        user = self._users.find(name)
+        if user is not None:
+            return user
+        issuers = sorted({session.issuer for session in self._sessions.of_user(name) if session.issuer})
+        raise UnknownName(
+            f"there is no user called {name!r}",
+            cause=f"{name} signs in with a provider, {', '.join(issuers)}" if issuers else "",
+            hint="[web.oidc.groups] says what its groups may do" if issuers else "'conveyor user list' shows them",
+        )
+
+    def _require_another(self, name: str) -> None:
+        """See that nobody locks itself out: so whoever acts as an administrator stays one, and there always is one."""
+        if name == self._actor and self._means is not Means.COMMAND:
+            raise NotPossible(
+                f"{name} is who asks, and would lose what this needs", hint="another administrator can do it"
+            )
+
     @contextmanager
-    def _told(self, action: str, subject: str, **detail: object) -> Iterator[None]:
-        """Tell of what the block does, however it ends."""
+    def _told(self, action: str, subject: str, detail: dict[str, object] | None = None) -> Iterator[None]:
+        """Tell of what the block does, however it ends; of `detail`, what it has then."""
+        told = {} if detail is None else detail
         result = Result.DONE
         try:
             yield
         except ConveyorError as error:
             result = Result.REFUSED if error.fault is Fault.USER else Result.FAILED
-            detail = {**detail, "error": error.summary}
+            told["error"] = error.summary
             raise
         finally:
             deed = Deed(
@@ -177,7 +232,7 @@ class AccessKeeping:
                 action=action,
                 subject=subject,
                 result=result,
-                detail=detail,
+                detail=told,
             )
             self._tell(deed)
 
@@ -197,4 +252,4 @@ def _require_name(name: str) -> None:
 
 def _require_some(permissions: Permissions) -> None:
     if not permissions:
-        raise UserError("it would be allowed nothing", hint="say what it may do: --may vote")
+        raise UserError("it would be allowed nothing", hint="say what it may do: 'vote', say, or 'read' to look")

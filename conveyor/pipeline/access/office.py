@@ -35,6 +35,12 @@ class Office(Protocol):
     def set_disabled(self, name: str, *, disabled: bool) -> None:
         """Let a user sign in no more, or again. Its sessions end."""
 
+    def permit(self, name: str, permissions: Permissions) -> None:
+        """Let a user do this and nothing else, from its next request on."""
+
+    def delete_user(self, name: str) -> None:
+        """Keep a user no more. Its sessions end; what it did stays in the audit log."""
+
     def sign_out(self, name: str) -> int:
         """End all sessions of a person; returns how many there were."""
 

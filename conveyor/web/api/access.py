@@ -67,8 +67,22 @@ def set_password(name: Called, wish: models.PasswordWish, keeping: Keeping) -> R
 
 @router.put("/users/{name}/disabled", response_model=models.Done, summary="Let a user sign in no more, or again")
 def set_disabled(name: Called, wish: models.DisabledWish, keeping: Keeping) -> Response:
-    """Its sessions end."""
+    """Its sessions end. Nobody disables itself."""
     keeping.set_disabled(name, disabled=wish.disabled)
+    return told(versioned(name=name))
+
+
+@router.put("/users/{name}/permissions", response_model=models.Done, summary="Change what a user may do")
+def permit(name: Called, wish: models.PermissionsWish, keeping: Keeping) -> Response:
+    """It may do this and nothing else, from its next request on. Nobody takes `admin` from itself."""
+    keeping.permit(name, frozenset(wish.may))
+    return told(versioned(name=name))
+
+
+@router.delete("/users/{name}", response_model=models.Done, summary="Delete a user")
+def delete_user(name: Called, keeping: Keeping) -> Response:
+    """Its sessions end. What it did stays in the audit log, and its name is free. Nobody deletes itself."""
+    keeping.delete_user(name)
     return told(versioned(name=name))
 
 

@@ -880,6 +880,12 @@ class PasswordWish(Wish):
     password: Password
 
 
+class PermissionsWish(Wish):
+    """What a user may do."""
+
+    may: Annotated[list[Permission], Field(min_length=1, max_length=20)]
+
+
 class DisabledWish(Wish):
     """Whether a user may not sign in."""
 

@@ -13,7 +13,7 @@ from fastapi.responses import RedirectResponse
 from conveyor.config.human import NEVER, parse_lifetime
 from conveyor.config.moment import moment_of
 from conveyor.documents.access import token_state
-from conveyor.errors import UserError
+from conveyor.errors import UnknownName, UserError
 from conveyor.model.access import AuditQuery, Permission, Result
 from conveyor.pipeline.access.passwords import LONGEST, SHORTEST
 from conveyor.web.access.auditing import note_error
@@ -21,7 +21,7 @@ from conveyor.web.access.guard import Admin
 from conveyor.web.access.keeping import Keeping
 from conveyor.web.access.pages import NO_STORE
 from conveyor.web.pages.answer import HTML, Pages, Show
-from conveyor.web.pages.environment import query
+from conveyor.web.pages.environment import query, segment
 from conveyor.web.problems import status_of
 
 SEE_OTHER = 303
@@ -35,6 +35,8 @@ DONE = {
     "signed-out": "is signed in nowhere any more",
     "disabled": "may not sign in any more",
     "enabled": "may sign in again",
+    "permitted": "may do that from now on, and nothing else",
+    "deleted": "is kept no more",
 }
 PERMISSIONS = {
     Permission.READ: "look, where the site is not open",
@@ -73,6 +75,12 @@ class Asked:
 def access(pages: Show, _who: Admin, done: str = "", name: str = "") -> Response:
     """Tokens and users, and forms to make more."""
     return _shown(pages, done=DONE.get(done, ""), about=name)
+
+
+@router.get("/access/users/{name}")
+def user(name: str, pages: Show, _who: Admin, done: str = "") -> Response:
+    """A user, and forms to change it."""
+    return _shown_user(pages, name, done=DONE.get(done, ""))
 
 
 @router.get("/access/audit")
@@ -140,10 +148,33 @@ def create_user(
     return _done(request, pages, "made", name, made, named=name, user_may=permissions)
 
 
-@router.post("/access/passwords")
-def set_password(request: Request, pages: Show, keeping: Keeping, name: Text = "", password: Password = "") -> Response:
+@router.post("/access/users/{name}/permissions")
+def permit(name: str, request: Request, pages: Show, keeping: Keeping, may: Allowed = None) -> Response:
+    """Change what a user may do."""
+    permissions = frozenset(may or ())
+    return _done_to_user(request, pages, "permitted", name, lambda: keeping.permit(name, permissions), may=permissions)
+
+
+@router.post("/access/users/{name}/password")
+def set_password(name: str, request: Request, pages: Show, keeping: Keeping, password: Password = "") -> Response:
     """Give a user another password; its sessions end."""
-    return _done(request, pages, "password", name, lambda: keeping.set_password(name, lambda: password))
+    return _done_to_user(request, pages, "password", name, lambda: keeping.set_password(name, lambda: password))
+
+
+@router.post("/access/users/{name}/delete")
+def delete_user(name: str, request: Request, pages: Show, keeping: Keeping) -> Response:
+    """Keep a user no more; its sessions end."""
+    try:
+        keeping.delete_user(name)
+    except UserError as error:
+        return _refused_user(request, pages, error, name)
+    return _go_on("/access", done="deleted", name=name)
+
+
+@router.post("/access/users/{name}/sign-out")
+def sign_out_user(name: str, request: Request, pages: Show, keeping: Keeping) -> Response:
+    """End all sessions of a user that is kept here."""
+    return _done_to_user(request, pages, "signed-out", name, lambda: keeping.sign_out(name))
 
 
 @router.post("/access/sign-outs")
@@ -155,13 +186,13 @@ def sign_out(request: Request, pages: Show, keeping: Keeping, name: Text = "") -
 @router.post("/access/users/{name}/disable")
 def disable_user(name: str, request: Request, pages: Show, keeping: Keeping) -> Response:
     """Let a user sign in no more; its sessions end."""
-    return _done(request, pages, "disabled", name, lambda: keeping.set_disabled(name, disabled=True))
+    return _done_to_user(request, pages, "disabled", name, lambda: keeping.set_disabled(name, disabled=True))
 
 
 @router.post("/access/users/{name}/enable")
 def enable_user(name: str, request: Request, pages: Show, keeping: Keeping) -> Response:
     """Let a user that was disabled sign in again."""
-    return _done(request, pages, "enabled", name, lambda: keeping.set_disabled(name, disabled=False))
+    return _done_to_user(request, pages, "enabled", name, lambda: keeping.set_disabled(name, disabled=False))
 
 
 def _lifetime(text: str) -> int | None:
@@ -177,12 +208,52 @@ def _done(request: Request, pages: Pages, done: str, name: str, act: Callable[[]
         act()
     except UserError as error:
         return _refused(request, pages, error, **typed)
-    return RedirectResponse(f"/access{query(done=done, name=name)}", SEE_OTHER, headers=NO_STORE)
+    return _go_on("/access", done=done, name=name)
+
+
+def _done_to_user(
+    request: Request, pages: Pages, done: str, name: str, act: Callable[[], object], **typed: object
+) -> Response:
+    """Do it, and show the user's page again, which says so; or why it came to nothing."""
+    try:
+        act()
+    except UserError as error:
+        return _refused_user(request, pages, error, name, **typed)
+    return _go_on(f"/access/users/{segment(name)}", done=done)
+
+
+def _go_on(path: str, **told: str) -> Response:
+    return RedirectResponse(f"{path}{query(**told)}", SEE_OTHER, headers=NO_STORE)
 
 
 def _refused(request: Request, pages: Pages, error: UserError, **typed: object) -> Response:
     note_error(request, error)
     return _shown(pages, status=status_of(error), refused=error, **typed)
+
+
+def _refused_user(request: Request, pages: Pages, error: UserError, name: str, **typed: object) -> Response:
+    """The page of the user, or of all where it is not there (any more)."""
+    if pages.site.conveyor.records.users.find(name) is None:
+        return _refused(request, pages, error)
+    note_error(request, error)
+    return _shown_user(pages, name, status=status_of(error), refused=error, **typed)
+
+
+def _shown_user(pages: Pages, name: str, *, status: HTTPStatus = HTTPStatus.OK, **told: object) -> Response:
+    records = pages.site.conveyor.records
+    found = records.users.find(name)
+    if found is None:
+        raise UnknownName(f"there is no user called {name!r}", hint="/access lists those that are kept here")
+    everywhere = {
+        "kept": found,
+        "may": found.permissions,
+        "sessions": [each for each in records.sessions.of_user(name) if each.expires_at > pages.now],
+        "permissions": PERMISSIONS,
+        "shortest": SHORTEST,
+        "done": "",
+        "refused": None,
+    }
+    return _unkept(pages, "user.html", status, **{**everywhere, **told})
 
 
 def _shown(pages: Pages, *, status: HTTPStatus = HTTPStatus.OK, **told: object) -> Response:
@@ -203,8 +274,9 @@ def _shown(pages: Pages, *, status: HTTPStatus = HTTPStatus.OK, **told: object) 
         "state_of": token_state,
         "users": records.users.all(),
         "permissions": PERMISSIONS,
+        "shortest": SHORTEST,
     }
-    return _unkept(pages, "access.html", status, **{**everywhere, "shortest": SHORTEST, **empty, **told})
+    return _unkept(pages, "access.html", status, **{**everywhere, **empty, **told})
 
 
 def _unkept(pages: Pages, template: str, status: HTTPStatus = HTTPStatus.OK, **context: object) -> Response:

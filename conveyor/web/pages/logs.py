@@ -70,4 +70,12 @@ def shown_log(named: Logged, logs: Logs) -> LogShown:
 @router.get("/builds/{number}/attempts/{attempt}/log/view")
 def view(named: NamedLog, live: Reading, pages: Show) -> Response:
     """A page with the log alone."""
-    return pages.page("log_page.html", build=named.build, log=shown_log(named, live.logs))
+    last = pages.site.conveyor.store.attempts(named.build.id)[-1]
+    newer = last if last.number > named.attempt.number else None
+    return pages.page(
+        "log_page.html",
+        build=named.build,
+        log=shown_log(named, live.logs),
+        newer=newer,
+        newer_is_here=bool(newer and kept_logs(pages.site, [newer])),
+    )
