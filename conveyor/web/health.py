@@ -21,4 +21,4 @@ def alive() -> dict[str, Any]:
 def ready(site: Here) -> dict[str, Any]:
     """That the store can be read; errors are answered as problems."""
     site.conveyor.queue.changes(0)
-    return {"ready": True, "reasons": [site.mistake.summary] if site.mistake else []}
+    return {"ready": True, "reasons": [site.discretion.told(site.mistake.summary)] if site.mistake else []}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from http import HTTPStatus
 from typing import Any
 
@@ -28,8 +29,10 @@ from conveyor.web.access.auditing import note_error
 from conveyor.web.dlrn import answers as dlrn
 from conveyor.web.headers import ALWAYS
 from conveyor.web.pages import answer
+from conveyor.web.site import known_site
 
 MEDIA_TYPE = "application/problem+json"
+_LOG = logging.getLogger("conveyor.web")
 _BY_KIND: tuple[tuple[type[ConveyorError], HTTPStatus], ...] = (
     (UnknownName, HTTPStatus.NOT_FOUND),
     (NotPossible, HTTPStatus.CONFLICT),
@@ -68,6 +71,10 @@ def status_of(error: ConveyorError) -> HTTPStatus:
 
 def told(request: Request, status: HTTPStatus | int, title: str, **members: Any) -> Response:  # noqa: ANN401
     """What went wrong: a page for people's browsers, DLRN's way for its clients, a problem document for all others."""
+    discreet = known_site(request).discretion.told
+    title = discreet(title)
+    members |= {name: discreet(members[name]) for name in ("detail", "hint") if name in members}
+    members["details"] = [discreet(each) for each in members.get("details", ())]
     if dlrn.speaks_dlrn(request):
         return dlrn.failure(status, title, members)
     if answer.wants_page(request):
@@ -89,12 +96,16 @@ async def _intended(request: Request, error: Exception) -> Response:
         raise error
     note_error(request, error)
     usual = status_of(error)
+    is_ours = usual is HTTPStatus.INTERNAL_SERVER_ERROR
+    if is_ours:
+        _LOG.error("%s %s: %s", request.method, request.url.path, error)
     made = told(
         request,
         dlrn.status_of(error, usual) if dlrn.speaks_dlrn(request) else usual,
         error.what,
         kind=type(error).__name__,
-        detail=error.cause,
+        # Who asks can do nothing about it, and it may name the machine's users, hosts and files.
+        detail="the server's log says more" if is_ours else error.cause,
         hint=error.hint,
         details=list(error.details),
         fault=error.fault,

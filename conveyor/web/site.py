@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import HTTPConnection
 
 from conveyor.errors import ConfigurationInvalid, ConveyorError
+from conveyor.web.discretion import Discretion, discretion_of
 from conveyor.wiring import Conveyor, LocalDesk
 from conveyor.wiring.configurationfiles import Files
 
@@ -46,6 +48,11 @@ class Site:
     def desk(self) -> LocalDesk:
         """What answers and acts."""
         return LocalDesk(self.settings, self.repos, self.conveyor.records, lambda: self.conveyor)
+
+    @cached_property
+    def discretion(self) -> Discretion:
+        """What keeps the server's paths out of answers."""
+        return discretion_of(self.settings)
 
 
 class Sites:
@@ -108,6 +115,11 @@ class Sites:
             return Site(settings=before.settings, repos=before.repos, conveyor=before.conveyor, mistake=error)
         self._files.watch(settings)
         return Site(settings=settings, repos=repos, conveyor=conveyor)
+
+
+def known_site(request: HTTPConnection) -> Site:
+    """The site as it was at the last look."""
+    return cast(Sites, request.app.state.sites).known
 
 
 async def _current(request: Request) -> Site:

@@ -16,7 +16,7 @@ from fastapi import Depends, Header, Request, Response
 from conveyor.errors import NotPossible, UserError
 from conveyor.model.access import KeyedRequest
 from conveyor.web.access.guard import Asking
-from conveyor.web.site import Here, Site
+from conveyor.web.site import Here, Site, known_site
 
 JSON = "application/json"
 KEY = "Idempotency-Key"
@@ -36,7 +36,7 @@ def answer(request: Request, document: Mapping[str, Any], *, tag: str = "") -> R
         document: the document.
         tag: what changes whenever the document may; empty for the document's own hash.
     """
-    body = _encoded(document)
+    body = known_site(request).discretion.told(_encoded(document).decode()).encode()
     tag = tag or f'"{hashlib.sha256(body).hexdigest()[:32]}"'
     return unchanged(request, tag) or Response(body, media_type=JSON, headers=_headers(tag))
 

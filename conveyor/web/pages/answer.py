@@ -67,7 +67,8 @@ class Pages:
             "known_targets": self.site.repos.targets,
             "mistake": self.site.mistake.summary if self.site.mistake else "",
         }
-        return environment().get_template(template).render({**everywhere, **context})
+        text = environment().get_template(template).render({**everywhere, **context})
+        return self.site.discretion.told(text)
 
     def page(self, template: str, **context: object) -> Response:
         """A page."""
