@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from threading import Event, Thread
 
@@ -11,9 +11,10 @@ import pytest
 from conveyor.model.build import Outcome, State
 from conveyor.web.pages.environment import duration, environment, ids, is_web, link, query, size
 from conveyor.web.pages.kept import Kept
-from conveyor.web.pages.plots import Bar
+from conveyor.web.pages.pieces import commit_link
+from conveyor.web.pages.plots import Bar, plot
 from conveyor.web.pages.states import mark
-from tests.fakes.store_samples import NOON
+from tests.fakes.store_samples import NOON, commit
 
 
 @pytest.mark.parametrize(
@@ -88,9 +89,22 @@ def test_plots_are_pictures_with_words() -> None:
     assert "style" not in plot([], "nothing")
 
 
-def plot(values: Sequence[Bar], label: str) -> str:
-    template = environment().from_string('{% import "macros.html" as m with context %}{{ m.plot(values, label) }}')
-    return template.render(values=values, label=label)
+def test_of_many_bars_a_plot_has_room_for_the_last() -> None:
+    made = plot([Bar(value=1, label=str(number)) for number in range(9)], "many", places=4)
+    assert made.count("<rect") == 4
+    assert "<title>4</title>" not in made
+    assert 'x="180" y="0" width="58"' in made
+
+
+def test_links_to_commits_escape_what_others_name() -> None:
+    hostile = replace(commit(), upstream=replace(commit().upstream, sha='"><b>' + 35 * "0"), extended="<i>\n'x")
+    for each in (hostile, replace(hostile, trunk=False)):
+        made = commit_link(each)
+        assert "<b>" not in made
+        assert "<i>" not in made
+        assert "&#34;&gt;&lt;b&gt;" in made
+    assert 'href="/commits/%22%3E%3Cb%3E0' in commit_link(hostile)
+    assert "not part of the trunk" in commit_link(replace(hostile, trunk=False))
 
 
 def test_each_state_has_a_shape_of_its_own() -> None:

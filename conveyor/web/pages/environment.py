@@ -18,7 +18,7 @@ from conveyor import __version__
 from conveyor.model.addresses import public_url
 from conveyor.model.text import plain, shortened
 from conveyor.pipeline.pointing.evidence import told_seconds
-from conveyor.web.pages import assets, plots, states
+from conveyor.web.pages import assets, pieces, plots, states
 
 _KIBI = 1024
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -62,9 +62,11 @@ def environment() -> Environment:
     made.globals |= {
         "asset": assets.url_of,
         "mark_of": states.mark_of,
-        "bars": plots.bars,
+        "plot": plots.plot,
         "query": query,
-        "symbol": states.symbol,
+        "symbol": pieces.symbol,
+        "commit_link": pieces.commit_link,
+        "build_state": pieces.build_state,
         "version": __version__,
     }
     return made

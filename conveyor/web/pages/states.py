@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-
-from markupsafe import Markup
 
 from conveyor.model.build import Build, Outcome, State
 from conveyor.pipeline.explaining.build import standing
@@ -39,7 +36,6 @@ _MARKS = {
     State.RUNNING.value: Mark(word="running", symbol="half", tone="busy"),
     "being cancelled": Mark(word="being cancelled", symbol="stop", tone="busy"),
 }
-_SHAPE = Markup('<svg class="symbol {}" aria-hidden="true" focusable="false"><use href="#s-{}"/></svg>')
 # Of these a person has to do something.
 BROKEN = (Outcome.FAILED, Outcome.ERRORED)
 STATES = (*(each.value for each in Outcome), State.QUEUED.value, State.RUNNING.value)
@@ -53,9 +49,3 @@ def mark_of(build: Build | None) -> Mark:
 def mark(word: str | None) -> Mark:
     """The mark of an outcome or a state; None is one that runs."""
     return _MARKS.get(word or State.RUNNING.value, NONE)
-
-
-@cache
-def symbol(of: Mark) -> Markup:
-    """A mark's shape, which symbols.html has. Pages have hundreds: it is no macro, which takes ten times as long."""
-    return _SHAPE.format(of.tone, of.symbol)
