@@ -14,76 +14,15 @@ from pathlib import Path
 
 from bench.upstream import IDENTITY
 from conveyor.command import run
+from tests.support.site import DEB, PACKAGING, RPM, TARGETS
 
 PROJECT = Path(__file__).resolve().parent.parent
-DISTRIBUTION = PROJECT / ".cache/rpm-distribution"
-RPM = "local-1-x86_64"
-DEB = "debian-13-amd64"
 SECONDS = 120
 LOOKED = 0.02  # seconds between two looks into `current`
-TARGETS = {
-    DEB: "{format: deb, suite: trixie, install_check: false}",
-    RPM: f"""
-    format: rpm
-    release: "1"
-    dist: local1
-    naming: rdo
-    database: /usr/lib/sysimage/rpm
-    base_packages: [conveyor-root]
-    build_packages: [rpm-build, redhat-rpm-config]
-    install_check: false
-    repositories: [{{name: local, url: "{DISTRIBUTION}", key: none}}]""",
-}
-SPEC = """\
-Name: {{ name }}
-Version: {{ version }}
-Release: {{ release }}%{?dist}
-Summary: A greeting
-License: MIT
-Source0: {{ source_archive }}
-BuildArch: noarch
-%description
-Says hello.
-%prep
-%autosetup -n {{ source_prefix }}
-%install
-install -D -p -m 0644 greeting %{buildroot}%{_datadir}/{{ name }}/greeting
-%files
-%{_datadir}/{{ name }}
-%changelog
-{{ changelog_entry }}
-"""
-CONTROL = """\
-Source: {{ name }}
-Section: misc
-Priority: optional
-Maintainer: {{ maintainer }}
-Standards-Version: 4.6.2
-Rules-Requires-Root: no
-
-Package: {{ name }}
-Architecture: all
-Description: A greeting
- Says hello.
-"""
-RULES = """\
-#!/usr/bin/make -f
-STAGE = debian/{{ name }}
-build build-arch build-indep clean binary-arch:
-binary: binary-indep
-binary-indep:
-	mkdir -p $(STAGE)/DEBIAN $(STAGE)/usr/share/{{ name }}
-	cp greeting $(STAGE)/usr/share/{{ name }}/
-	dpkg-gencontrol -p{{ name }} -P$(STAGE)
-	find $(STAGE) -newermt @$(SOURCE_DATE_EPOCH) -exec touch --no-dereference --date=@$(SOURCE_DATE_EPOCH) {} +
-	dpkg-deb --root-owner-group -Znone --build $(STAGE) ..
-"""
-PACKAGING = {
-    "hello.spec.j2": SPEC,
-    "debian/changelog.j2": "{{ changelog_entry }}",
-    "debian/control.j2": CONTROL,
-    "debian/rules.j2": RULES,
-    "debian/source/format": "3.0 (quilt)\n",
+# The install check is not what is measured here.
+UNCHECKED = {
+    DEB: TARGETS[DEB].replace("}", ", install_check: false}"),
+    RPM: f"{TARGETS[RPM]}\n    install_check: false",
 }
 
 
@@ -121,7 +60,7 @@ class DaemonSite:
     def prepare(self) -> None:
         """Write the site, and give each package its first commit."""
         lines = [f"defaults: {{targets: [{', '.join(self.targets)}], version_scheme: tag}}", "targets:"]
-        lines += [f"  {target}: {TARGETS[target]}" for target in self.targets]
+        lines += [f"  {target}: {UNCHECKED[target]}" for target in self.targets]
         lines.append("packages:")
         for name in self.names:
             upstream = self.folder / "upstreams" / name
@@ -141,8 +80,8 @@ class DaemonSite:
         """A new commit of a package; returns its sha."""
         upstream = self.folder / "upstreams" / name
         self.pushes += 1
-        (upstream / "greeting").write_text(f"hello at {time.time_ns()}\n", encoding="utf-8")
-        _git(upstream, "add", "greeting")
+        (upstream / "hello.sh").write_text(f"echo hello at {time.time_ns()}\n", encoding="utf-8")
+        _git(upstream, "add", "hello.sh")
         _git(upstream, "commit", "--quiet", "--message", f"Say hello for the {self.pushes}th time")
         self.pushed[name] = _git(upstream, "rev-parse", "HEAD").strip()
         return self.pushed[name]

@@ -20,7 +20,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench.daemonsite import RPM, DaemonSite
+from bench.daemonsite import DaemonSite
+from tests.support.site import RPM
 
 SAMPLED = 5.0  # seconds between two looks at the processes
 SETTLED = 600.0  # seconds that the last builds may take

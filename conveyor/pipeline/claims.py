@@ -20,7 +20,7 @@ from conveyor.ports import Clock, Store
 
 KILLED = "the process that built it was killed"
 # What dies with its worker so often may be what kills it: it is not built again at once any more.
-RETRIES = 3
+REBUILDS_AFTER_DEATH = 3
 LOST = "the machine that built it was not heard of any more"
 
 
@@ -42,7 +42,7 @@ class Claims:
         happenings: Happenings,
         clock: Clock,
         builds: Path,
-        retries: int = RETRIES,
+        retries: int = REBUILDS_AFTER_DEATH,
     ) -> None:
         self._store = store
         self._happenings = happenings

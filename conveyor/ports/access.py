@@ -5,7 +5,17 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Protocol
 
-from conveyor.model.access import Answered, AuditEntry, Deed, KeyedRequest, Permissions, Result, Session, Token, User
+from conveyor.model.access import (
+    Answered,
+    AuditEntry,
+    AuditQuery,
+    Deed,
+    KeyedRequest,
+    Permissions,
+    Session,
+    Token,
+    User,
+)
 
 
 class Tokens(Protocol):
@@ -108,28 +118,8 @@ class AuditLog(Protocol):
     def record(self, deed: Deed) -> AuditEntry:
         """Add what was done, with the next number."""
 
-    def newest(
-        self,
-        *,
-        actor: str | None = None,
-        action: str | None = None,
-        subject: str | None = None,
-        result: Result | None = None,
-        since: datetime | None = None,
-        before: int | None = None,
-        limit: int = 50,
-    ) -> tuple[AuditEntry, ...]:
-        """What was done last, the newest first.
-
-        Args:
-            actor: leaves out what others did.
-            action: leaves out what does not have this text in its action.
-            subject: leaves out what was done to something else.
-            result: leaves out what ended otherwise.
-            since: leaves out what was done earlier.
-            before: leaves out this number and higher ones.
-            limit: how many at most.
-        """
+    def newest(self, query: AuditQuery) -> tuple[AuditEntry, ...]:
+        """What was done last of what is asked for, the newest first."""
 
 
 class IdempotencyKeys(Protocol):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from sqlalchemy import RowMapping, insert, select
 
-from conveyor.model.access import AuditEntry, Deed, Means, Result
+from conveyor.model.access import AuditEntry, AuditQuery, Deed, Means, Result
 from conveyor.store import counters
 from conveyor.store.database import Database
 from conveyor.store.tables import audit
@@ -41,28 +39,19 @@ class SqlAuditLog:
             }
             return _to_entry(connection.execute(insert(audit).values(values).returning(audit)).mappings().one())
 
-    def newest(
-        self,
-        *,
-        actor: str | None = None,
-        action: str | None = None,
-        subject: str | None = None,
-        result: Result | None = None,
-        since: datetime | None = None,
-        before: int | None = None,
-        limit: int = 50,
-    ) -> tuple[AuditEntry, ...]:
+    def newest(self, query: AuditQuery) -> tuple[AuditEntry, ...]:
         """See the port."""
-        statement = select(audit).order_by(audit.c.number.desc()).limit(limit)
-        for column, wanted in ((audit.c.actor, actor), (audit.c.subject, subject), (audit.c.result, result)):
+        statement = select(audit).order_by(audit.c.number.desc()).limit(query.limit)
+        exact = ((audit.c.actor, query.actor), (audit.c.subject, query.subject), (audit.c.result, query.result))
+        for column, wanted in exact:
             if wanted is not None:
                 statement = statement.where(column == wanted)
-        if action is not None:
-            statement = statement.where(audit.c.action.icontains(action, autoescape=True))
-        if since is not None:
-            statement = statement.where(audit.c.at >= since)
-        if before is not None:
-            statement = statement.where(audit.c.number < before)
+        if query.action is not None:
+            statement = statement.where(audit.c.action.icontains(query.action, autoescape=True))
+        if query.since is not None:
+            statement = statement.where(audit.c.at >= query.since)
+        if query.before is not None:
+            statement = statement.where(audit.c.number < query.before)
         with self._database.reading() as connection:
             return tuple(_to_entry(row) for row in connection.execute(statement).mappings())
 

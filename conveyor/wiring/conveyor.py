@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from conveyor.errors import DiskFailed, DiskFull, UserError
 from conveyor.model.target import Format, IndexOptions
-from conveyor.pipeline.claims import RETRIES, Claims
+from conveyor.pipeline.claims import REBUILDS_AFTER_DEATH, Claims
 from conveyor.pipeline.happenings import Happenings
 from conveyor.pipeline.orders import Orders
 from conveyor.pipeline.parts import Parts
@@ -336,7 +336,7 @@ def open_conveyor(
         happenings=happenings,
         clock=clock,
         builds=parts.builds,
-        retries=min(settings.daemon.retries, RETRIES),
+        retries=min(settings.daemon.retries, REBUILDS_AFTER_DEATH),
     )
     runner = Runner(parts, publisher, happenings, data, promoter.follow, stages_only)
     return Conveyor(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from conveyor.errors import NotPossible, UnknownName
-from conveyor.model.access import Answered, Means, Permission, Result
+from conveyor.model.access import Answered, AuditQuery, Means, Permission, Result
 from conveyor.ports import AuditLog, IdempotencyKeys, Sessions, Tokens, Users
 from conveyor.store import open_books
 from tests.fakes.access import MemoryAuditLog, MemoryIdempotencyKeys, MemorySessions, MemoryTokens, MemoryUsers
@@ -188,7 +188,7 @@ class TestAudit:
         first, second = access.audit.record(deed()), access.audit.record(deed(actor="ada"))
 
         assert (first.number, first.deed, second.number) == (1, deed(), 2)
-        assert access.audit.newest() == (second, first)
+        assert access.audit.newest(AuditQuery()) == (second, first)
 
     def test_all_that_is_told_comes_back(self, access: Access) -> None:
         hostile = "\x00\udcff'; DROP TABLE audit; --"
@@ -201,7 +201,7 @@ class TestAudit:
         access.audit.record(told)
 
         clean = "\ufffd\ufffd'; DROP TABLE audit; --"
-        assert access.audit.newest()[0].deed == replace(
+        assert access.audit.newest(AuditQuery())[0].deed == replace(
             told, actor=clean, subject=clean, detail={"status": 503, "names": ["a", clean]}
         )
 
@@ -209,7 +209,7 @@ class TestAudit:
         for means in Means:
             for result in Result:
                 access.audit.record(replace(deed(result=result), means=means))
-        assert len(access.audit.newest()) == len(Means) * len(Result)
+        assert len(access.audit.newest(AuditQuery())) == len(Means) * len(Result)
 
     def test_it_can_be_searched(self, access: Access) -> None:
         access.audit.record(deed())
@@ -217,7 +217,7 @@ class TestAudit:
         access.audit.record(replace(deed("ada", "sign in", result=Result.REFUSED), at=minute(2)))
 
         def found(**wanted: object) -> list[int]:
-            return [entry.number for entry in access.audit.newest(**wanted)]  # type: ignore[arg-type]
+            return [entry.number for entry in access.audit.newest(AuditQuery(**wanted))]  # type: ignore[arg-type]
 
         assert found() == [3, 2, 1]
         assert found(actor="ada") == [3, 2]
@@ -243,7 +243,7 @@ class TestAudit:
         go.touch()
         assert [ended(pid) for pid in pids] == [0] * 4
         books = open_books(database_url)
-        assert [entry.number for entry in books.audit.newest()] == list(range(40, 0, -1))
+        assert [entry.number for entry in books.audit.newest(AuditQuery())] == list(range(40, 0, -1))
         books.store.close()
 
 

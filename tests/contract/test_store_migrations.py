@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Connection, Inspector, create_engine, inspect, text
 
 from conveyor.model import chain
+from conveyor.model.access import AuditQuery
 from conveyor.model.build import Outcome, State
 from conveyor.model.event import EventKind, NewEvent
 from conveyor.model.promotion import Move, MoveKind, Step
@@ -294,7 +295,7 @@ def test_what_the_daemon_knew_is_what_it_was(earlier: str) -> None:
 
 
 def test_nobody_may_do_anything_before_somebody_says_so(books: Books) -> None:
-    assert (books.tokens.all(), books.users.all(), books.audit.newest()) == ((), (), ())
+    assert (books.tokens.all(), books.users.all(), books.audit.newest(AuditQuery())) == ((), (), ())
     books.tokens.add(access_samples.token("ci"))
     assert books.audit.record(access_samples.deed()).number == 1
 

@@ -9,7 +9,17 @@ from dataclasses import replace
 from datetime import datetime
 
 from conveyor.errors import NotPossible, UnknownName
-from conveyor.model.access import Answered, AuditEntry, Deed, KeyedRequest, Permissions, Result, Session, Token, User
+from conveyor.model.access import (
+    Answered,
+    AuditEntry,
+    AuditQuery,
+    Deed,
+    KeyedRequest,
+    Permissions,
+    Session,
+    Token,
+    User,
+)
 from conveyor.store.types import harmless, harmless_object, utc
 
 
@@ -133,28 +143,18 @@ class MemoryAuditLog:
         self.entries.append(AuditEntry(number=len(self.entries) + 1, deed=kept))
         return self.entries[-1]
 
-    def newest(
-        self,
-        *,
-        actor: str | None = None,
-        action: str | None = None,
-        subject: str | None = None,
-        result: Result | None = None,
-        since: datetime | None = None,
-        before: int | None = None,
-        limit: int = 50,
-    ) -> tuple[AuditEntry, ...]:
+    def newest(self, query: AuditQuery) -> tuple[AuditEntry, ...]:
         found = [
             entry
             for entry in reversed(self.entries)
-            if actor in {None, entry.deed.actor}
-            and (action is None or action.lower() in entry.deed.action.lower())
-            and subject in {None, entry.deed.subject}
-            and result in {None, entry.deed.result}
-            and (since is None or entry.deed.at >= since)
-            and (before is None or entry.number < before)
+            if query.actor in {None, entry.deed.actor}
+            and (query.action is None or query.action.lower() in entry.deed.action.lower())
+            and query.subject in {None, entry.deed.subject}
+            and query.result in {None, entry.deed.result}
+            and (query.since is None or entry.deed.at >= query.since)
+            and (query.before is None or entry.number < query.before)
         ]
-        return tuple(found[:limit])
+        return tuple(found[: query.limit])
 
 
 class MemoryIdempotencyKeys:

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from conveyor.model.access import AuditQuery
 from conveyor.model.published import Retention
 from conveyor.wiring import make_collect
 from tests.fakes.store_samples import end
@@ -233,7 +234,7 @@ class TestCommands:
         listed = there.good("promotion-get", "--promote-name", "tested", "--limit", "1", auth=False)
         assert listed == [promoted]
         with opened(there.site) as conveyor:
-            deeds = [entry.deed for entry in conveyor.audit.newest(limit=2)]
+            deeds = [entry.deed for entry in conveyor.audit.newest(AuditQuery(limit=2))]
         assert [(deed.actor, deed.action, deed.subject) for deed in deeds] == [
             ("ci", "POST /api/promote", "tested"),
             ("ci", "POST /api/report_result", repo_id(4)),

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.testclient import TestClient
 
 from conveyor.errors import NotPossible
-from conveyor.model.access import AuditEntry, Permission, Session, Token, User
+from conveyor.model.access import AuditEntry, AuditQuery, Permission, Session, Token, User
 from conveyor.pipeline.access import secrets
 from conveyor.pipeline.access.passwords import Passwords
 from conveyor.web.access.auditing import Noting
@@ -101,7 +101,7 @@ def session_headers(secret: str) -> dict[str, str]:
 
 def audited(client: TestClient) -> tuple[AuditEntry, ...]:
     """The audit log, the oldest first."""
-    return conveyor_of(client).audit.newest(limit=1000)[::-1]
+    return conveyor_of(client).audit.newest(AuditQuery(limit=1000))[::-1]
 
 
 def add_probes(client: TestClient) -> None:

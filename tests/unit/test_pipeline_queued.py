@@ -17,7 +17,7 @@ from conveyor.model.build import Build, Claim, Outcome, State
 from conveyor.model.event import EventKind
 from conveyor.model.queue import REQUESTED, Priority
 from conveyor.pipeline.attempt import cause_of
-from conveyor.pipeline.claims import LOST, RETRIES, Claims, Silence
+from conveyor.pipeline.claims import LOST, REBUILDS_AFTER_DEATH, Claims, Silence
 from conveyor.pipeline.happenings import Happenings
 from conveyor.pipeline.retry import LONGEST_WAIT, Retries, backoff
 from conveyor.pipeline.run import PutBack
@@ -264,13 +264,13 @@ class TestClaims:
 
     def test_a_build_whose_processes_die_again_and_again_is_no_more_built_by_itself(self, workshop: Workshop) -> None:
         number = waiting(workshop)
-        for attempt in range(RETRIES + 1):
+        for attempt in range(REBUILDS_AFTER_DEATH + 1):
             assert workshop.parts.store.build(number).state is State.QUEUED
             self.dead(workshop, number, str(attempt))
             workshop.claims.release_dead()
         build = workshop.parts.store.build(number)
-        assert (build.state, build.outcome, build.errors) == (State.FINISHED, Outcome.ERRORED, RETRIES + 1)
-        assert told(workshop) == ["errored"] * (RETRIES + 1)
+        assert (build.state, build.outcome, build.errors) == (State.FINISHED, Outcome.ERRORED, REBUILDS_AFTER_DEATH + 1)
+        assert told(workshop) == ["errored"] * (REBUILDS_AFTER_DEATH + 1)
         assert workshop.world.queue.errored() == (build,)
 
     def test_one_that_was_claimed_anew_is_left_to_the_new_claim(self, workshop: Workshop) -> None:

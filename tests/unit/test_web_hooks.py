@@ -16,6 +16,7 @@ import pytest
 from fastapi.testclient import TestClient
 from standardwebhooks.webhooks import Webhook
 
+from conveyor.model.access import AuditQuery
 from conveyor.web.hooks.matching import place_of
 from conveyor.web.hooks.routes import MOST_BYTES
 from tests.support.access import conveyor_of
@@ -136,7 +137,7 @@ def test_a_push_is_polled(client: TestClient, kind: str, payload: dict[str, Any]
     said = f"accepted: poll of {package} (no daemon runs: as soon as one does)"
     assert answer.json() == {"accepted": [package], "message": said}
     assert poked(client) == [(package, f"webhook of {kind}")]
-    (entry,) = conveyor_of(client).audit.newest(limit=5)
+    (entry,) = conveyor_of(client).audit.newest(AuditQuery(limit=5))
     assert (entry.deed.actor, entry.deed.subject) == (f"webhook of {kind}", package)
 
 

@@ -67,15 +67,7 @@ class AccessKeeping:
 
     def deeds(self, query: AuditQuery) -> tuple[AuditEntry, ...]:
         """What was done last, the newest first."""
-        return self._audit.newest(
-            actor=query.actor,
-            action=query.action,
-            subject=query.subject,
-            result=query.result,
-            since=query.since,
-            before=query.before,
-            limit=query.limit,
-        )
+        return self._audit.newest(query)
 
     def create_token(self, name: str, permissions: Permissions, lasts: int | None) -> str:
         """Make a token; returns its secret, which nothing and nobody can tell again.
