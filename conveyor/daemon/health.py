@@ -52,8 +52,8 @@ class Readiness:
             yield lease
         if self._vitals.disk_low:
             yield "the disk is low: no build is taken"
-        if self._vitals.page:
-            yield self._vitals.page
+        if self._vitals.page is not None and self._vitals.page.trouble:
+            yield self._vitals.page.trouble
         remotes = self._watch.remotes().values() if self._polls else ()
         if remotes and all(remote.answered_at is None for remote in remotes):
             yield "no repository has answered yet"

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Lock
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from conveyor import __version__
@@ -210,6 +210,11 @@ class Gauges(Collector):
         )
         stale: dict[Key, float] = {(work,): work in vitals.stale for work in Work}
         yield _gauge("conveyor_stale", "Whether a kind of work stands still.", "work", values=stale)
+        if vitals.page is not None:
+            yield _gauge("conveyor_page_up", "Whether the process of the page runs.", values={(): vitals.page.runs})
+            yield CounterMetricFamily(
+                "conveyor_page_restarts", "How often the page was started again.", value=vitals.page.restarts
+            )
         kept: dict[Key, float] = {(kind,): size for kind, size in vitals.buildroots}
         yield _gauge("conveyor_buildroot_bytes", "What builders keep between builds.", "kind", values=kept)
 

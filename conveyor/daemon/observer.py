@@ -14,7 +14,7 @@ from conveyor.daemon.log import Log
 from conveyor.daemon.metrics import Counts, Gauges
 from conveyor.daemon.site import Site
 from conveyor.daemon.systemd import Systemd
-from conveyor.daemon.vitals import Vitals
+from conveyor.daemon.vitals import Serving, Vitals
 from conveyor.daemon.watchdog import Watchdog
 from conveyor.wiring import upkeep
 
@@ -96,13 +96,13 @@ class Observer:
         """The daemon works."""
         self._systemd.ready()
 
-    def beat(self, *, workers: int, busy: int, disk_low: bool, lease_lost: bool, page: str) -> None:
+    def beat(self, *, workers: int, busy: int, disk_low: bool, lease_lost: bool, page: Serving | None) -> None:
         """The main thread does not hang, and this is how it is."""
         vitals = self._vitals
         vitals.workers, vitals.busy, vitals.disk_low, vitals.lease_lost = workers, busy, disk_low, lease_lost
         vitals.page = page
         status = f"{busy} of {workers} workers build" + (", the disk is low" if disk_low else "")
-        status += f", {page}" if page else ""
+        status += f", {page.trouble}" if page and page.trouble else ""
         if status != self._told:
             self._told = status
             self._systemd.status(status)

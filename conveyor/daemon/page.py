@@ -12,6 +12,7 @@ from threading import Thread
 
 from conveyor.command import Process
 from conveyor.daemon.log import Log
+from conveyor.daemon.vitals import Serving
 from conveyor.errors import ConveyorError
 from conveyor.pipeline.growingwait import growing_wait
 
@@ -60,7 +61,13 @@ class Page:
         self._begun_at = 0.0
         self._not_before = 0.0
         self._failures = 0
+        self._starts = 0
         self._stopping = False
+
+    @property
+    def serving(self) -> Serving:
+        """How it goes."""
+        return Serving(runs=self._process is not None, restarts=max(0, self._starts - 1), trouble=self.trouble)
 
     @property
     def trouble(self) -> str:
@@ -78,6 +85,7 @@ class Page:
             self._wait_longer()
             return
         self._process, self._begun_at = process, self._monotonic()
+        self._starts += 1
         Thread(target=self._listen, args=(process,), name=f"page {process.pid}", daemon=True).start()
         self._log.info("page started", pid=process.pid)
 

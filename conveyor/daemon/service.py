@@ -184,7 +184,7 @@ class Daemon:
                 busy=len(self._workers.builds()),
                 disk_low=self._room.low,
                 lease_lost=self._lease_lost,
-                page=self._page.trouble if self._page else "",
+                page=self._page.serving if self._page else None,
             )
             if time.monotonic() >= self._next_turn:
                 polled = self._once is not None and self._once.is_polled

@@ -7,6 +7,21 @@ from dataclasses import dataclass
 from conveyor.daemon.watchdog import Work
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """How serving the status page goes.
+
+    Attributes:
+        runs: whether its process runs.
+        restarts: how often it was started again.
+        trouble: why it is not served that should be; empty where nothing is wrong.
+    """
+
+    runs: bool
+    restarts: int
+    trouble: str
+
+
 @dataclass(slots=True)
 class Vitals:
     """How the daemon is. Each attribute is replaced as a whole, so no lock is needed.
@@ -16,7 +31,7 @@ class Vitals:
         busy: how many of them have a build.
         disk_low: whether no build is taken because the disk is low.
         lease_lost: whether another daemon has taken over.
-        page: why the status page is not served that should be; empty where nothing is wrong.
+        page: how serving the status page goes; None where it is not to be served.
         stale: what stands still.
         buildroots: bytes that builders keep between builds, by kind.
     """
@@ -25,6 +40,6 @@ class Vitals:
     busy: int = 0
     disk_low: bool = False
     lease_lost: bool = False
-    page: str = ""
+    page: Serving | None = None
     stale: frozenset[Work] = frozenset()
     buildroots: tuple[tuple[str, int], ...] = ()

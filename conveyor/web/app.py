@@ -25,6 +25,7 @@ from conveyor.web.overview import Overview
 from conveyor.web.pages import router as pages
 from conveyor.web.pages.kept import Kept
 from conveyor.web.requestid import RequestIds
+from conveyor.web.requests import Counting, Requests
 from conveyor.web.site import Sites
 from conveyor.web.tree import routes as tree
 
@@ -59,9 +60,11 @@ def make_app(sites: Sites) -> FastAPI:
     app.state.aggregates = Aggregates()
     app.state.sign_ins = provided.SignIns()
     app.state.counted = Counted()
+    app.state.requests = Requests()
     app.add_middleware(Auditing, sites=sites)
     app.add_middleware(SafeHeaders)
     app.add_middleware(RequestIds)
+    app.add_middleware(Counting, requests=app.state.requests)
     problems.register(app)
     app.include_router(health.router)
     # Early, because a request is compared with one route after the other until it fits.

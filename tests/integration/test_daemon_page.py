@@ -38,6 +38,12 @@ def answers(port: int, path: str = "/healthz") -> bool:
         return False
 
 
+def metrics(port: int, prefix: str) -> set[str]:
+    """What Prometheus is told that begins so, without that beginning."""
+    lines = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False, timeout=20).text.splitlines()
+    return {line.removeprefix(prefix) for line in lines if line.startswith(prefix) and "_created" not in line}
+
+
 def pages(daemon: Daemon) -> list[int]:
     """Process ids of all that served the page."""
     return [line["pid"] for line in daemon.said("page started")]
@@ -58,16 +64,20 @@ def capabilities(pid: int) -> set[str]:
 
 
 def test_it_serves_the_page_and_starts_it_again_and_ends_it(site: QuickSite) -> None:
-    port = free_port()
-    daemon = serving(site, port)
+    port, health = free_port(), free_port()
+    daemon = serving(site, port, CONVEYOR_DAEMON_LISTEN=f"127.0.0.1:{health}")
     wait_for(lambda: answers(port), "the page", 60)
     assert answers(port, "/")
     assert answers(port, "/api/v1/status")
+    wait_for(lambda: metrics(health, "conveyor_page_") == {"up 1.0", "restarts_total 0.0"}, "the page to be told of")
+    assert metrics(port, "conveyor_web_requests_total") >= {'{route="/",status="2xx"} 1.0'}
     (first,) = pages(daemon)
     assert capabilities(first) == {16 * "0"}
 
     os.kill(first, signal.SIGKILL)
     wait_for(lambda: len(pages(daemon)) == 2 and answers(port), "the page to be back", 60)
+    told = {"up 1.0", "restarts_total 1.0"}
+    wait_for(lambda: metrics(health, "conveyor_page_") == told, "the new page to be told of")
     assert [line["code"] for line in daemon.said("page lost: its own words are before this")] == [-signal.SIGKILL]
     (number,) = site.queue()
     site.in_the_trunk(number)

@@ -21,7 +21,7 @@ from prometheus_client import CollectorRegistry, Gauge, make_wsgi_app
 from conveyor.command import process_started
 from conveyor.daemon.health import Readiness
 from conveyor.daemon.http import HttpServer, make_app
-from conveyor.daemon.vitals import Vitals
+from conveyor.daemon.vitals import Serving, Vitals
 from conveyor.daemon.watchdog import Work
 from conveyor.errors import StoreUnusable, UserError
 from conveyor.model.lease import DAEMON, Lease
@@ -210,10 +210,12 @@ class TestReadiness:
         assert readiness(watch=watch) == ("no repository has answered yet",)
         assert readiness(watch=watch, polls=False) == ()
 
-    def test_what_stands_still_and_a_low_disk(self) -> None:
-        vitals = Vitals(disk_low=True, stale=frozenset({Work.POLLING, Work.BUILDING}))
+    def test_what_stands_still_a_low_disk_and_a_page_that_is_gone(self) -> None:
+        page = Serving(runs=False, restarts=1, trouble="the page is gone")
+        vitals = Vitals(disk_low=True, page=page, stale=frozenset({Work.POLLING, Work.BUILDING}))
         assert readiness(vitals) == (
             "the disk is low: no build is taken",
+            "the page is gone",
             "no build has begun or ended, though some wait",
             "no repository has answered",
         )

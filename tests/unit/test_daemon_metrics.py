@@ -13,7 +13,7 @@ from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from conveyor.daemon.metrics import FRESH_SECONDS, Counts, Gauges
-from conveyor.daemon.vitals import Vitals
+from conveyor.daemon.vitals import Serving, Vitals
 from conveyor.daemon.watchdog import Work
 from conveyor.errors import StoreUnusable
 from conveyor.model.build import Build, Outcome, Stage, StageTime
@@ -31,6 +31,7 @@ from tests.fakes.store_samples import OTHER_TARGET, TARGET, artifact, claim, com
 from tests.fakes.watch import MemoryWatch
 
 TEXT = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+DAEMONS = TEXT.partition("## The page")[0]
 STAGES = (StageTime(stage=Stage.RENDER, seconds=0.2), StageTime(stage=Stage.BUILD, seconds=40))
 
 
@@ -239,6 +240,15 @@ class TestGauges:
         assert world.value("conveyor_stale", work="polling") == 0
         assert world.value("conveyor_buildroot_bytes", kind="base") == 1000
 
+    def test_the_page_beside_it_where_it_is_to_be_served(self, world: World) -> None:
+        assert world.value("conveyor_page_up") is None
+        assert world.value("conveyor_page_restarts_total") is None
+        world.vitals.page = Serving(runs=False, restarts=3, trouble="gone")
+        assert world.value("conveyor_page_up") == 0
+        assert world.value("conveyor_page_restarts_total") == 3
+        world.vitals.page = Serving(runs=True, restarts=4, trouble="")
+        assert world.value("conveyor_page_up") == 1
+
     def test_lease_notices_and_disks(self, world: World) -> None:
         world.leases.take(
             Lease(name=DAEMON, token="t", host="h", pid=1, process_started=1, since=NOON, heartbeat_at=minute(59)),
@@ -283,8 +293,8 @@ class TestGauges:
 
 
 def described() -> dict[str, tuple[str, set[str]]]:
-    """Kind and labels of each metric of the page, by its name."""
-    rows = re.findall(r"^\| `(conveyor_\w+)` \| (\w+) \|([^|]*)\|", TEXT, flags=re.MULTILINE)
+    """Kind and labels of each metric of the daemon, by its name."""
+    rows = re.findall(r"^\| `(conveyor_\w+)` \| (\w+) \|([^|]*)\|", DAEMONS, flags=re.MULTILINE)
     return {name: (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
 
 
@@ -301,7 +311,7 @@ def told(world: World) -> dict[str, tuple[str, set[str]]]:
     }
 
 
-def test_the_page_says_all_of_it(world: World) -> None:
+def test_the_documentation_says_all_of_it(world: World) -> None:
     world.built()
     world.queued("2")
     world.watch.polled([remote("u", 1)])
@@ -309,6 +319,7 @@ def test_the_page_says_all_of_it(world: World) -> None:
         Lease(name=DAEMON, token="t", host="h", pid=1, process_started=1, since=NOON, heartbeat_at=NOON), lost_after=60
     )
     world.vitals.buildroots = (("base", 1),)
+    world.vitals.page = Serving(runs=True, restarts=0, trouble="")
     world.counts.found_root(ready=True)
     world.counts.follow()
     found = {name: of for name, of in told(world).items() if not name.endswith("_created")}

@@ -12,6 +12,7 @@ import pytest
 from conveyor.command import Process
 from conveyor.daemon.log import set_up
 from conveyor.daemon.page import LONGEST_PAUSE, NOT_SERVED, STEADY_SECONDS, Page, PageGone
+from conveyor.daemon.vitals import Serving
 
 
 class Pages:
@@ -52,12 +53,14 @@ def test_it_is_started_again_after_longer_and_longer() -> None:
         assert pages.page.trouble == ""
         pauses.append(pages.now - ended)
     pages.end()
+    assert pages.page.serving == Serving(runs=False, restarts=11, trouble=NOT_SERVED)
     assert pauses == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
     assert pauses[-1] == LONGEST_PAUSE.total_seconds()
 
 
 def test_one_that_lived_long_is_started_at_once() -> None:
     pages = Pages("input()")
+    assert pages.page.serving == Serving(runs=False, restarts=0, trouble="")
     for _ in range(3):
         pages.page.look()
         pages.now += STEADY_SECONDS
@@ -68,6 +71,7 @@ def test_one_that_lived_long_is_started_at_once() -> None:
         pages.now += 1
     pages.page.look()
     assert len(pages.started) == 4
+    assert pages.page.serving == Serving(runs=True, restarts=3, trouble="")
     pages.page.end()
 
 

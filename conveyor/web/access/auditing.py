@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from conveyor.errors import ConveyorError
 from conveyor.model.access import Deed, Means, Principal, Result
 from conveyor.web.access.addresses import address_of
+from conveyor.web.routes import template_of
 from conveyor.web.site import Sites
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -76,13 +77,7 @@ def noted(request: Request, asking: Principal) -> None:
     """Note who asks for what; the guard does so before it refuses anything."""
     if request.method not in SAFE and asking.means is not Means.NOBODY:
         subject = "/".join(str(value) for value in request.path_params.values())
-        note_of(request).acts(asking, f"{request.method} {_template(request)}", subject)
-
-
-def _template(request: Request) -> str:
-    """The path as the route has it, its prefix included."""
-    included = request.scope.get("fastapi", {}).get("effective_route_context")
-    return str(getattr(included or request.scope.get("route"), "path", request.url.path))
+        note_of(request).acts(asking, f"{request.method} {template_of(request.scope) or request.url.path}", subject)
 
 
 class Auditing:

@@ -1,9 +1,10 @@
-"""How many builds there are, for Prometheus, under DLRN's names."""
+"""What the page tells Prometheus: how many builds there are, under DLRN's names, and what it is asked."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from threading import Lock
 from typing import Annotated, cast
 
@@ -12,8 +13,10 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from conveyor.errors import ConveyorError
 from conveyor.model.tally import Totals
 from conveyor.web.access.guard import Reader
+from conveyor.web.requests import Requests
 from conveyor.web.site import Here, Site
 
 # How long what was counted is told again: to count looks at each build.
@@ -54,11 +57,22 @@ async def _counted(request: Request) -> Counted:
     return cast(Counted, request.app.state.counted)
 
 
+async def _requests(request: Request) -> Requests:
+    return cast(Requests, request.app.state.requests)
+
+
 @router.get("/metrics")
-def metrics(_who: Reader, site: Here, counted: Annotated[Counted, Depends(_counted)]) -> Response:
-    """Builds of the trunk by target; `baseurl` is what DLRN calls where a target's repositories are."""
+def metrics(
+    _who: Reader,
+    site: Here,
+    counted: Annotated[Counted, Depends(_counted)],
+    requests: Annotated[Requests, Depends(_requests)],
+) -> Response:
+    """Builds of the trunk by target; `baseurl` is what DLRN calls where a target's repositories are. And requests."""
     registry = CollectorRegistry()
-    registry.register(_Builds(site, counted.of(site)))
+    registry.register(requests)
+    with suppress(ConveyorError):  # that it answers with errors then is what Prometheus is to know
+        registry.register(_Builds(site, counted.of(site)))
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
 
