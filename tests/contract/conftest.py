@@ -11,6 +11,7 @@ from sqlalchemy import URL, create_engine, text
 from conveyor.store import open_store
 from conveyor.store.tables import metadata
 from tests.fakes import postgresql
+from tests.support.stores import put_new_store
 
 
 @pytest.fixture(scope="session")
@@ -20,12 +21,19 @@ def postgresql_server() -> Iterator[URL]:
 
 
 @pytest.fixture
-def sqlite_url(tmp_path: Path) -> str:
+def empty_sqlite_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/state/store.sqlite"
 
 
 @pytest.fixture
-def postgresql_url(postgresql_server: URL) -> Iterator[str]:
+def sqlite_url(tmp_path: Path, empty_sqlite_url: str) -> str:
+    """The URL of a store in which nothing has happened."""
+    put_new_store(tmp_path / "state/store.sqlite")
+    return empty_sqlite_url
+
+
+@pytest.fixture
+def empty_postgresql_url(postgresql_server: URL) -> Iterator[str]:
     with postgresql.fresh_database(postgresql_server) as url:
         yield url
 
@@ -51,4 +59,4 @@ def emptied_postgresql_url(shared_postgresql_url: str) -> str:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest) -> str:
     """The URL of an empty database, of each kind."""
-    return str(request.getfixturevalue(f"{request.param}_url"))
+    return str(request.getfixturevalue(f"empty_{request.param}_url"))

@@ -170,15 +170,15 @@ def test_migrations_lead_to_the_tables_that_the_code_knows(used: Connection) -> 
     assert compare_metadata(context, metadata) == []
 
 
-def test_migrations_lead_to_the_constraints_that_the_code_knows(sqlite_url: str, tmp_path: Path) -> None:
+def test_migrations_lead_to_the_constraints_that_the_code_knows(empty_sqlite_url: str, tmp_path: Path) -> None:
     """On SQLite alone, which keeps the text of constraints as it was written."""
-    open_store(sqlite_url).close()
+    open_store(empty_sqlite_url).close()
     made_url = f"sqlite:///{tmp_path}/made.sqlite"
     engine = create_engine(made_url)
     metadata.create_all(engine)
     engine.dispose()
 
-    assert _checks(sqlite_url) == _checks(made_url)
+    assert _checks(empty_sqlite_url) == _checks(made_url)
     assert "ck_build_outcome_when_finished" in _checks(made_url)["build"]
 
 
@@ -200,9 +200,9 @@ def test_the_newest_revision_is_the_one_that_opening_looks_for() -> None:
     assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
 
 
-def test_opening_a_current_store_does_without_alembic(sqlite_url: str) -> None:
-    open_store(sqlite_url).close()
-    code = f"import sys; from conveyor.store import open_store; open_store({sqlite_url!r}).close(); "
+def test_opening_a_current_store_does_without_alembic(empty_sqlite_url: str) -> None:
+    open_store(empty_sqlite_url).close()
+    code = f"import sys; from conveyor.store import open_store; open_store({empty_sqlite_url!r}).close(); "
     folder = Path(__file__).parents[2]
 
     assert run([sys.executable, "-c", code + "print('alembic' in sys.modules)"], timeout=60, cwd=folder).output == (

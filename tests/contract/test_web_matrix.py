@@ -89,7 +89,7 @@ def status(client: TestClient, known: Known, headers: Mapping[str, str]) -> int:
 @pytest.mark.parametrize("is_open", [True, False], ids=["open", "closed"])
 def test_everybody_is_let_through_where_that_is_right_and_nowhere_else(tmp_path: Path, is_open: bool) -> None:
     settings = f"[web]\nopen = {str(is_open).lower()}\n{UNLIMITED}"
-    with serving(tmp_path, settings=settings) as client:
+    with serving(tmp_path, settings=settings, own_routes=True) as client:
         add_probes(client)
         disarm(app_of(client))
         everybody = askers(client)
@@ -109,7 +109,7 @@ def test_everybody_is_let_through_where_that_is_right_and_nowhere_else(tmp_path:
 
 
 def test_nothing_acts_by_another_sites_page(tmp_path: Path) -> None:
-    with serving(tmp_path, settings=f"[web]\n{UNLIMITED}") as client:
+    with serving(tmp_path, settings=f"[web]\n{UNLIMITED}", own_routes=True) as client:
         quicken(client)
         add_probes(client)
         disarm(app_of(client))

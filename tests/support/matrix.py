@@ -73,7 +73,7 @@ def _routes(app: FastAPI) -> Iterator[Known]:
 
 
 def disarm(app: FastAPI) -> None:
-    """Let all routes do nothing, once all that they depend on is there."""
+    """Let all routes do nothing, once all that they depend on is there; the routes must be the application's own."""
     for context in iter_route_contexts(app.routes):
         dependant: Dependant | None = getattr(context, "dependant", None)
         if dependant is not None and dependant.call is not None:
