@@ -178,11 +178,15 @@ def test_time_kills_it(place: Place, log: Path) -> None:
 
 
 @needs_groups
-def test_memory_is_limited(place: Place, log: Path) -> None:
+def test_memory_is_limited(place: Place, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
     limits = replace(LIMITS, memory=32 * 1024**2, disk=32 * 1024**2)
     end = place.tools.run(replace(script("head -c 400m /dev/zero | tail -n 1"), limits=limits), log)
     assert end.out_of_memory
     assert end.exit_code != 0
+    assert not list(here.iterdir())
 
 
 @needs_groups

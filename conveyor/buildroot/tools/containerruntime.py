@@ -85,7 +85,10 @@ def run_container(
         lifeline = stack.enter_context(_lifeline())
         stack.enter_context(_removed(runtime, container.name))
         argv = [*WITH_INPUT, str(lifeline), *run_argv(runtime, container)]
-        completed = run(argv, timeout=container.limits.seconds, log=log, pass_fds=(lifeline,), check=False)
+        # podman's monitor leaves a file "oom" where it was started, of a container that was killed for its memory.
+        completed = run(
+            argv, timeout=container.limits.seconds, cwd=status.parent, log=log, pass_fds=(lifeline,), check=False
+        )
         told = read_status(status.read_text(errors="replace"))
     return told or _killed(completed.returncode), completed.output
 
