@@ -118,8 +118,16 @@ async def _intended(request: Request, error: Exception) -> Response:
 async def _http(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    hint = "look for it by its name" if error.status_code == HTTPStatus.NOT_FOUND else ""
-    made = told(request, error.status_code, str(error.detail), **({"hint": hint} if answer.wants_page(request) else {}))
+    takes = (error.headers or {}).get("Allow", "")
+    title, members = str(error.detail), {"detail": f"it takes {takes}"} if takes else {}
+    if dlrn.speaks_dlrn(request):
+        members = {}
+    elif answer.wants_page(request) and takes:
+        title = f"this address takes {takes}, and not {request.method}"
+        members = {"hint": "use the buttons and forms of the pages"}
+    elif answer.wants_page(request) and error.status_code == HTTPStatus.NOT_FOUND:
+        title, members = "there is no such page", {"hint": "check the address, or look for what you want by its name"}
+    made = told(request, error.status_code, title, **members)
     made.headers.update(error.headers or {})
     return made
 
@@ -128,9 +136,11 @@ async def _invalid(request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
     mistakes = [{"where": [str(part) for part in found["loc"]], "what": found["msg"]} for found in error.errors()]
-    details = [f"{' '.join(each['where'])}: {each['what']}" for each in mistakes] if answer.wants_page(request) else []
+    people = answer.wants_page(request)
+    details = [f"{' '.join(each['where'][1:])}: {each['what']}" for each in mistakes] if people else []
     status = HTTPStatus.BAD_REQUEST if dlrn.speaks_dlrn(request) else HTTPStatus.UNPROCESSABLE_ENTITY
-    return told(request, status, "the request has mistakes", mistakes=mistakes, details=details)
+    hint = "correct it in the address, or in what was sent" if people else ""
+    return told(request, status, "the request has mistakes", mistakes=mistakes, details=details, hint=hint)
 
 
 async def _defect(request: Request, _error: Exception) -> Response:

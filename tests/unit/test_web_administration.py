@@ -267,6 +267,8 @@ def test_the_audit_log_is_filtered_and_goes_on(client: TestClient, admin: Admin)
     assert len(re.findall("<tr><td", refused)) == 5
     assert len(re.findall("<tr><td", admin.get("/access/audit?subject=7"))) == 1
     assert "Change the filter" in admin.get("/access/audit?actor=nobody")
+    wrong = client.get("/access/audit?result=faild", headers=admin.headers)
+    assert (wrong.status_code, "did you mean &#39;failed&#39;?" in wrong.text) == (404, True)
 
 
 def test_what_others_wrote_stays_text(client: TestClient) -> None:

@@ -316,7 +316,11 @@ def test_a_commit_shows_all_targets_and_formats_under_one_id(client: TestClient,
 @pytest.mark.parametrize(
     ("path", "status", "told"),
     [
-        ("/nothing", 404, "Not Found"),
+        ("/nothing", 404, "there is no such page"),
+        ("/builds/1/retry", 405, "this address takes POST, and not GET"),
+        ("/?state=brokn", 404, "did you mean 'broken'?"),
+        ("/search?q=nova&state=faild", 404, "unknown state 'faild'"),
+        ("/events?kind=nope", 404, "unknown kind of event 'nope'"),
         ("/packages/nvoa", 404, "nova"),
         ("/builds/99", 404, "there is no build 99"),
         ("/builds/x", 422, "the request has mistakes"),
@@ -419,3 +423,24 @@ def test_a_target_that_nothing_is_built_for_takes_no_room(tmp_path: Path) -> Non
         front = client.get("/").text
     assert TARGET in front
     assert "debian-11-amd64" not in front
+
+
+def test_a_target_that_is_gone_stays_in_the_filter_that_has_it(client: TestClient) -> None:
+    for path in ("/search", "/events"):
+        assert "<option selected>old-target</option>" in client.get(f"{path}?target=old-target").text
+
+
+def test_who_must_sign_in_is_led_there_and_not_told_of_tokens(client: TestClient) -> None:
+    page = client.get("/access").text
+    assert 'href="/sign-in?next=%2Faccess"' in page
+    assert "Authorization" not in page
+
+
+def test_programs_are_told_what_an_address_takes(client: TestClient) -> None:
+    answer = client.get("/api/v1/builds/1/retry", headers={"accept": "*/*"})
+    assert answer.json() == {
+        "type": "about:blank",
+        "status": 405,
+        "title": "Method Not Allowed",
+        "detail": "it takes POST",
+    }

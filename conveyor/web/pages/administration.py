@@ -22,6 +22,7 @@ from conveyor.web.access.keeping import Keeping
 from conveyor.web.access.pages import NO_STORE
 from conveyor.web.pages.answer import HTML, Pages, Show
 from conveyor.web.pages.environment import query, segment
+from conveyor.web.pages.filters import require_known
 from conveyor.web.problems import status_of
 
 SEE_OTHER = 303
@@ -95,6 +96,7 @@ def audit(
     before: Annotated[int | None, Query(ge=1, lt=2**62)] = None,
 ) -> Response:
     """Who did what, the newest first."""
+    require_known("result", result, Result)
     filters = {"actor": actor, "action": action, "subject": subject, "result": result, "since": since}
     asked = Asked(**filters)
     found = keeping.deeds(
@@ -102,7 +104,7 @@ def audit(
             actor=actor or None,
             action=action or None,
             subject=subject or None,
-            result=Result(result) if result in [*Result] else None,
+            result=Result(result) if result else None,
             since=moment_of(since, pages.now).at if since else None,
             before=before,
             limit=SHOWN + 1,

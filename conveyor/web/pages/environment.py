@@ -15,6 +15,7 @@ from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
 from conveyor import __version__
+from conveyor.config.human import NEVER
 from conveyor.model.addresses import public_url
 from conveyor.model.text import plain, shortened
 from conveyor.pipeline.pointing.evidence import told_seconds
@@ -53,6 +54,7 @@ def environment() -> Environment:
         "duration": duration,
         "ids": ids,
         "plain": plain,
+        "lifetime": lifetime,
         "line": line,
         "link": link,
         "mark": states.mark,
@@ -127,6 +129,11 @@ def duration(seconds: float | None) -> str:
     if whole < 2 * _DAY:
         return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE:02} min"
     return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
+
+
+def lifetime(seconds: object) -> str:
+    """How long something that was made lasts."""
+    return told_seconds(seconds) if isinstance(seconds, int) else NEVER
 
 
 def size(number: int) -> str:

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Response
 from conveyor.model.event import EventKind
 from conveyor.web.pages.answer import Show
 from conveyor.web.pages.environment import query
+from conveyor.web.pages.filters import require_known
 
 SHOWN = 100
 
@@ -39,11 +40,12 @@ def events(
     before: Annotated[int | None, Query(ge=1, lt=2**62)] = None,
 ) -> Response:
     """What happened, the newest first."""
+    require_known("kind of event", kind, EventKind)
     site, asked = pages.site, Asked(package=package, target=target, kind=kind)
     found = site.conveyor.events.newest(
         package=package or None,
         target=target or None,
-        kinds=[EventKind(kind)] if kind in [*EventKind] else (),
+        kinds=[EventKind(kind)] if kind else (),
         before=before,
         limit=SHOWN + 1,
     )
@@ -54,6 +56,6 @@ def events(
         events=shown,
         asked=asked,
         kinds=sorted(EventKind),
-        all_targets=list(site.repos.targets),
+        all_targets=dict.fromkeys([*site.repos.targets, *([target] if target else [])]),
         next=f"/events{following}" if len(found) > len(shown) else "",
     )

@@ -18,13 +18,16 @@ from conveyor.web.overview import Cell, Look, Looked
 from conveyor.web.pages import looking
 from conveyor.web.pages.answer import HTML, Pages, Show
 from conveyor.web.pages.environment import count, duration, line
+from conveyor.web.pages.filters import require_known
 from conveyor.web.pages.kept import Keeping, Kept
 from conveyor.web.pages.plots import Bar
-from conveyor.web.pages.states import BROKEN, NONE, STATES, Mark, mark, mark_of
+from conveyor.web.pages.states import BROKEN, NONE, NOT_BUILT, STATES, Mark, mark, mark_of
 from conveyor.web.site import Site
 
 ROWS = 150
 WAITING = 6
+# What a filter calls all that somebody has to look after.
+BROKEN_ONES = "broken"
 PLOTTED = 30
 # Seconds that a page is shown again though nothing was recorded: stages and ages go on.
 AGAIN_AFTER = 2.0
@@ -176,6 +179,7 @@ def front(
     page: Annotated[int, Query(ge=1, le=100_000)] = 1,
 ) -> Response:
     """How everything stands."""
+    require_known("state", state, (*STATES, BROKEN_ONES, NOT_BUILT))
     return _answer(pages, look, kept, "front.html", Filter(name=q, state=state, target=target), page)
 
 
@@ -283,7 +287,7 @@ def _fits(row: Row, wanted: Filter) -> bool:
         return False
     if not wanted.state:
         return True
-    if wanted.state == "broken":
+    if wanted.state == BROKEN_ONES:
         return any(each.is_broken for each in row.cells)
     return any(wanted.state in {each.mark.word, each.before.word if each.before else ""} for each in row.cells)
 

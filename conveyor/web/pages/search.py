@@ -14,6 +14,7 @@ from conveyor.model.build import Outcome, State
 from conveyor.model.search import Query
 from conveyor.web.pages.answer import Show
 from conveyor.web.pages.environment import query
+from conveyor.web.pages.filters import require_known
 from conveyor.web.pages.states import STATES
 from conveyor.web.site import Site
 
@@ -83,6 +84,7 @@ def search(
     before: Annotated[int | None, InQuery(ge=1, lt=2**62)] = None,
 ) -> Response:
     """Builds that fit what is asked for, and packages whose names do."""
+    require_known("state", asked.state, STATES)
     site = pages.site
     found = site.conveyor.lookup.search(query_of(site, asked, before)) if asked.is_set else None
     following = query(**asdict(asked), before=found.before) if found and found.before else ""
@@ -91,7 +93,7 @@ def search(
         asked=asked,
         fields=FIELDS,
         states=STATES,
-        all_targets=list(site.repos.targets),
+        all_targets=dict.fromkeys([*site.repos.targets, *([asked.target] if asked.target else [])]),
         searched=found is not None,
         builds=found.builds if found else (),
         packages=_packages(site, asked.package or asked.q)[:PACKAGES],
