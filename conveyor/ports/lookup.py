@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Protocol
 
-from conveyor.model.build import AttemptRecord
+from conveyor.model.build import AttemptRecord, Build
 from conveyor.model.search import Latest, Page, Query
 
 
@@ -20,6 +20,14 @@ class Lookup(Protocol):
 
         Args:
             of: numbers of builds; leaves out all but their packages on their targets. None for everything.
+        """
+
+    def copies(self, package: str | None, *, among: int) -> tuple[Build, ...]:
+        """Builds that are no part of the trunk, newest first.
+
+        Args:
+            package: whose builds; None for all.
+            among: how many of these builds, those that were made last, are looked through.
         """
 
     def attempts(self, builds: Collection[int]) -> Mapping[int, tuple[AttemptRecord, ...]]:

@@ -122,6 +122,9 @@ class Watch(Protocol):
     def remotes(self, urls: Collection[str] | None = None) -> Mapping[str, Remote]:
         """How polling goes, by URL: of all repositories, or of a few."""
 
+    def last_polled(self, urls: Collection[str]) -> datetime | None:
+        """When any of these repositories was last asked; None for never."""
+
     def polled(self, remotes: Collection[Remote]) -> None:
         """Record how polls went."""
 

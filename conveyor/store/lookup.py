@@ -73,6 +73,14 @@ class SqlLookup:
         latest = [Latest(newest=found[newest], judged=found[judged] if judged else None) for newest, judged in pairs]
         return tuple(sorted(latest, key=lambda each: (each.newest.commit.package, each.newest.target)))
 
+    def copies(self, package: str | None, *, among: int) -> tuple[Build, ...]:
+        """See the port."""
+        statement, of = (_COPIES, {}) if package is None else (_COPIES_OF_ONE, {"package": package})
+        with self._database.reading() as connection:
+            numbers = connection.scalars(statement, {**of, "among": among}).all()
+            found = _builds(connection, numbers)
+        return tuple(found[number] for number in numbers)
+
     def attempts(self, builds: Collection[int]) -> Mapping[int, tuple[AttemptRecord, ...]]:
         """See the port."""
         found: dict[int, list[AttemptRecord]] = defaultdict(list)
@@ -192,9 +200,17 @@ def _builds(connection: Connection, numbers: Sequence[int]) -> Mapping[int, Buil
     return {each.id: each for each in found}
 
 
+def _copies(*of: ColumnElement[bool]) -> Select[int]:
+    """Numbers of those of the last builds that are no part of the trunk."""
+    last = select(build.c.id, build.c.trunk).where(*of).order_by(build.c.id.desc()).limit(bindparam("among")).subquery()
+    return select(last.c.id).where(~last.c.trunk).order_by(last.c.id.desc())
+
+
 def _chunks(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
     return (numbers[start : start + _AT_ONCE] for start in range(0, len(numbers), _AT_ONCE))
 
 
-# Made once: to put it together takes longer than to run it.
+# Made once: to put them together takes longer than to run them.
+_COPIES = _copies()
+_COPIES_OF_ONE = _copies(build.c.package == bindparam("package"))
 _BUILDS = rows.select_builds().where(build.c.id.in_(bindparam("numbers", expanding=True)))

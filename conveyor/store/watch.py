@@ -19,6 +19,9 @@ _HEADS = select(*[column for column in head.c if column is not head.c.tags])
 _HEADS_OF_ONE = _HEADS.where(head.c.package == bindparam("of"))
 _REMOTES = select(remote)
 _FEW_REMOTES = _REMOTES.where(remote.c.url.in_(bindparam("urls", expanding=True)))
+_POLLED = (
+    select(remote.c.url, remote.c.polled_at).where(remote.c.polled_at.is_not(None)).order_by(remote.c.polled_at.desc())
+)
 _POKES = select(poke).order_by(poke.c.at, poke.c.package)
 
 
@@ -54,6 +57,11 @@ class SqlWatch:
         statement, wanted = (_REMOTES, {}) if urls is None else (_FEW_REMOTES, {"urls": sorted(urls)})
         with self._database.reading() as connection:
             return {row["url"]: Remote(**row) for row in connection.execute(statement, wanted).mappings()}
+
+    def last_polled(self, urls: Collection[str]) -> datetime | None:
+        """See the port. Of thousands that are asked in turn, one of the last is among these: few rows are read."""
+        with self._database.reading() as connection:
+            return next((at for url, at in connection.execute(_POLLED) if url in urls), None)
 
     def polled(self, remotes: Collection[Remote]) -> None:
         """See the port. Of two of one repository the last counts."""

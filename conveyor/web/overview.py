@@ -6,11 +6,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from threading import Lock
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
+from conveyor.documents.builds import build_as_json
+from conveyor.documents.text import compact
 from conveyor.model.build import Build, State
 from conveyor.model.queue import QueueItem
 from conveyor.pipeline.explaining.queueview import Glance
@@ -26,7 +29,7 @@ _EVENTS_AT_ONCE = 1_000
 Place = tuple[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Cell:
     """A package on a target.
 
@@ -45,6 +48,11 @@ class Cell:
     def shown(self) -> Build:
         """The build whose outcome says how the package stands."""
         return self.judged or self.newest
+
+    @cached_property
+    def document(self) -> str:
+        """The newest build as documents have it: made once, as none of it ever changes."""
+        return compact(build_as_json(self.newest))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -110,10 +110,8 @@ class LocalDesk:
     def copies(self, package: str | None, builds: Sequence[Build]) -> Iterator[Build]:
         """Of each package on each target the newest build that is no part of the trunk, if newer than the trunk's."""
         latest = {(build.commit.package, build.target): build.id for build in builds}
-        for copy in self._records.store.builds(package=package, limit=LOOKED_AT):
+        for copy in self._records.lookup.copies(package, among=LOOKED_AT):
             place = (copy.commit.package, copy.target)
-            if copy.commit.trunk:
-                continue
             if copy.target in self._repos.built_for(copy.commit.package) and copy.id > latest.get(place, 0):
                 latest[place] = copy.id
                 yield copy

@@ -13,6 +13,7 @@ from typing import Any, cast
 import jsonschema_rs
 import pytest
 
+from conveyor.documents.status import status_as_json
 from conveyor.model.build import Outcome, State
 from conveyor.model.event import EventKind, NewEvent
 from conveyor.web.api.stream import Hub
@@ -95,6 +96,17 @@ def test_every_answer_is_what_its_description_says(looked_at: Served) -> None:
         schema = by_pattern[fitting]["responses"]["200"]["content"]["application/json"]["schema"]
         jsonschema_rs.validate({**schema, "components": description["components"]}, answer.json())
         assert answer.json()["format_version"] == 1
+
+
+def test_the_status_is_that_of_the_command(looked_at: Served) -> None:
+    desk = looked_at.app.state.sites.current().desk
+    expected = json.loads(json.dumps(status_as_json(desk.status(None))))
+    told = looked_at.json("/status")
+    assert list(told) == list(expected)
+    assert [told[part] for part in ("builds", "working_copies", "flaky", "standings")] == [
+        expected[part] for part in ("builds", "working_copies", "flaky", "standings")
+    ]
+    assert len(told["builds"]) > 1
 
 
 def test_nothing_changed_is_told_without_a_body(looked_at: Served) -> None:

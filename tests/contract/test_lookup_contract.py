@@ -147,6 +147,17 @@ class TestSearch:
             assert filled.found(packages=(hostile, hostile), target=hostile) == []
 
 
+class TestCopies:
+    def test_they_are_looked_for_among_the_last(self, filled: Kept) -> None:
+        newer = end(filled.store, commit("mine", package="glance", trunk=False), minute(9))
+
+        assert [build.id for build in filled.lookup.copies(None, among=50)] == [newer.id, 5]
+        assert filled.lookup.copies(None, among=1) == (newer,)
+        assert filled.lookup.copies("glance", among=50) == (newer,)
+        assert filled.lookup.copies("nova", among=1) == (filled.store.build(5),)
+        assert filled.lookup.copies("heat", among=50) == ()
+
+
 class TestLatest:
     def test_it_gives_the_newest_and_the_last_that_says_something(self, filled: Kept) -> None:
         found = [(each.newest.id, each.judged and each.judged.id) for each in filled.lookup.latest()]

@@ -118,6 +118,16 @@ class TestRemotes:
         assert watch.remotes({never.url, "https://git.example.org/none"}) == {never.url: never}
         assert watch.remotes([]) == {}
 
+    def test_when_one_of_some_was_last_asked(self, watch: Watch) -> None:
+        never = replace(REMOTE, url="https://git.example.org/glance", polled_at=None)
+        later = replace(REMOTE, url="https://git.example.org/heat", polled_at=minute(9))
+        watch.polled([replace(REMOTE, polled_at=minute(5)), never, later])
+
+        assert watch.last_polled({REMOTE.url, never.url, later.url}) == minute(9)
+        assert watch.last_polled({REMOTE.url, never.url}) == minute(5)
+        assert watch.last_polled({never.url, "https://git.example.org/none"}) is None
+        assert watch.last_polled(()) is None
+
     def test_what_a_server_said_is_made_harmless(self, watch: Watch) -> None:
         watch.polled([replace(REMOTE, failures=1, cause="bad \x00 answer")])
 

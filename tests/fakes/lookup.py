@@ -35,6 +35,11 @@ class MemoryLookup:
         judged = {_place(build): build for build in builds if build.commit.trunk and build.outcome in JUDGED}
         return tuple(Latest(newest=newest[place], judged=judged.get(place)) for place in sorted(newest))
 
+    def copies(self, package: str | None, *, among: int) -> tuple[Build, ...]:
+        newest_first = [record.build for _, record in sorted(self._store.records.items(), reverse=True)]
+        of = [build for build in newest_first if package in {None, build.commit.package}]
+        return tuple(build for build in of[:among] if not build.commit.trunk)
+
     def attempts(self, builds: Collection[int]) -> Mapping[int, tuple[AttemptRecord, ...]]:
         found = {number: self._store.attempts(number) for number in builds}
         return {number: attempts for number, attempts in found.items() if attempts}

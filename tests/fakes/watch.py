@@ -40,6 +40,10 @@ class MemoryWatch:
     def remotes(self, urls: Collection[str] | None = None) -> Mapping[str, Remote]:
         return {url: remote for url, remote in self._remotes.items() if urls is None or url in urls}
 
+    def last_polled(self, urls: Collection[str]) -> datetime | None:
+        asked = (remote.polled_at for url, remote in self._remotes.items() if url in urls)
+        return max((at for at in asked if at is not None), default=None)
+
     def polled(self, remotes: Collection[Remote]) -> None:
         for remote in remotes:
             self._remotes[remote.url] = replace(

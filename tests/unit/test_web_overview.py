@@ -11,6 +11,8 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import event as sqlalchemy_event
 
+from conveyor.documents.builds import build_as_json
+from conveyor.documents.text import compact
 from conveyor.model.build import Outcome, State
 from conveyor.model.event import EventKind, NewEvent
 from conveyor.model.promotion import Move, MoveKind, Step
@@ -100,6 +102,20 @@ def test_each_cell_has_its_newest_build_and_the_last_that_says_something(world: 
     assert look.counts == {DEBIAN: {"succeeded": 1, "queued": 1}, FEDORA: {"failed": 1}}
     assert look.waiting == {DEBIAN: 1}
     assert [each.build.id for each in look.queue.running] == [runs.id]
+
+
+def test_the_document_of_a_cell_is_that_of_its_newest_build(world: World) -> None:
+    store = world.books.store
+    changes: list[Callable[[], object]] = [
+        lambda: store.queue(commit("1"), DEBIAN, retry=False),
+        lambda: end(store, commit("1"), minute(2), target=DEBIAN),
+        lambda: store.queue(commit("1"), DEBIAN, retry=True),
+    ]
+    for change in changes:
+        change()
+        cell = world.look().cells["nova", DEBIAN]
+        assert cell.document == compact(build_as_json(store.builds(package="nova")[0]))
+        assert world.look().cells["nova", DEBIAN].document is cell.document
 
 
 def _queue(books: Books) -> None:

@@ -435,8 +435,7 @@ class _Answering:
     def target(self, name: str) -> Why:
         """Why a target works or stands still."""
         packages = [each for each in self.configured.packages.values() if name in each.targets]
-        urls = {each.url for package in packages for each in self.followed(package)}
-        polls = [remote.polled_at for url, remote in self.remotes.items() if url in urls and remote.polled_at]
+        urls = {url for package in packages for _, url, _ in _places(package)}
         running = [build for build in self.sources.store.running() if build.target == name]
         first = self.waits.first(name)
         published = self.sources.store.published(name, limit=1)
@@ -451,7 +450,7 @@ class _Answering:
                 waiting=self.waits.count(name),
                 running=tuple(self.build(build) for build in running),
                 first=self.build(self.sources.store.build(first)) if first is not None else None,
-                polled_at=max(polls, default=None),
+                polled_at=self.sources.watch.last_polled(urls),
                 published=published[0] if published else None,
                 pointers=tuple(
                     why

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Header, Request, Response
 
+from conveyor.documents.text import text_of
 from conveyor.errors import NotPossible, UserError
 from conveyor.model.access import KeyedRequest
 from conveyor.web.access.guard import Asking
@@ -28,15 +29,18 @@ KEPT = timedelta(days=1)
 _PROCESS = secrets.token_hex(6)
 
 
-def answer(request: Request, document: Mapping[str, Any], *, tag: str = "") -> Response:
+def answer(
+    request: Request, document: Mapping[str, Any], *, tag: str = "", ready: Mapping[str, Sequence[str]] | None = None
+) -> Response:
     """A document, or that nothing has changed.
 
     Args:
         request: what is answered.
         document: the document.
         tag: what changes whenever the document may; empty for the document's own hash.
+        ready: see `text_of`.
     """
-    body = known_site(request).discretion.told(_encoded(document).decode()).encode()
+    body = known_site(request).discretion.told(text_of(document, ready or {})).encode()
     tag = tag or f'"{hashlib.sha256(body).hexdigest()[:32]}"'
     return unchanged(request, tag) or Response(body, media_type=JSON, headers=_headers(tag))
 
@@ -51,10 +55,6 @@ def unchanged(request: Request, tag: str) -> Response | None:
 
 def _headers(tag: str) -> dict[str, str]:
     return {"ETag": tag, "Cache-Control": "no-cache", "Vary": "Authorization, Cookie"}
-
-
-def _encoded(document: Mapping[str, Any]) -> bytes:
-    return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
 
 
 def _changes(site: Here) -> str:
@@ -96,7 +96,7 @@ class Once:
             UserError: another request has the key.
         """
         if self.keyed is None:
-            return _told(_encoded(act()), place)
+            return _told(text_of(act()).encode(), place)
         keys = self.site.conveyor.idempotency
         before = keys.begin(self.keyed, self.site.conveyor.clock.now())
         if before is not None and before.digest != self.keyed.digest:
@@ -107,7 +107,7 @@ class Once:
             return _told(before.body.encode(), place, {REPLAYED: "true"})
         done = False
         try:
-            body = _encoded(act())
+            body = text_of(act()).encode()
             done = True
         finally:
             if not done:
@@ -128,7 +128,7 @@ def _told(
 
 def told(document: Mapping[str, Any]) -> Response:
     """What came of a request that acts, and that nothing remembers."""
-    return _told(_encoded(document), None)
+    return _told(text_of(document).encode(), None)
 
 
 async def _once(

@@ -38,14 +38,16 @@ def status(
     request: Request, site: Here, desk: Desked, look: Looked, _reader: Reader, package: OfPackage = None
 ) -> Response:
     """What `conveyor status --json` prints."""
-    found = desk.status(package) if package is not None else _status(site, desk, look)
-    return answer(request, status_as_json(found))
+    if package is not None:
+        return answer(request, status_as_json(desk.status(package)))
+    ready = {"builds": [cell.document for cell in look.cells.values()]}
+    return answer(request, status_as_json(_all_but_builds(site, desk, look)), ready=ready)
 
 
-def _status(site: Site, desk: LocalDesk, look: Look) -> Status:
+def _all_but_builds(site: Site, desk: LocalDesk, look: Look) -> Status:
     builds = tuple(cell.newest for cell in look.cells.values())
     return Status(
-        builds=builds,
+        builds=(),
         flaky=look.flaky,
         copies=tuple(desk.copies(None, builds)),
         queue=look.queue,
