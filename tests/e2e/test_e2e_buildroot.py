@@ -54,14 +54,14 @@ def age(site: Site, seconds: float) -> None:
         path.write_text(json.dumps({**record, "made_at": time.time() - seconds}))
 
 
-def test_the_list_tells_what_there_is(rpm_site: Site) -> None:
-    document = rpm_site.run("buildroot", "list", "--json").json
+def test_the_list_tells_what_there_is(own: Site) -> None:
+    document = own.run("buildroot", "list", "--json").json
     assert document["limit"] == 40 * 2**30
-    found = base(rpm_site)
+    found = base(own)
     assert (found["builder"], found["target"], found["kind"]) == ("overlay", RPM, "base")
     assert found["size"] > 10**6
     assert found["users"] == []
-    said = rpm_site.run("buildroot", "list")
+    said = own.run("buildroot", "list")
     assert said.code == 0
     assert any(line.split()[:4] == [RPM, "overlay", "base", "(current)"] for line in said.out.splitlines())
     assert "of 40.0 GiB ('buildroot_limit')" in said.out
