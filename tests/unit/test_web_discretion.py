@@ -12,10 +12,11 @@ from fastapi.testclient import TestClient
 
 from conveyor.errors import DiskFull, StoreUnusable, UnknownName
 from conveyor.model.access import Permission
+from conveyor.model.event import EventKind, NewEvent
 from conveyor.store.access import SqlTokens
 from conveyor.web import site as site_module
 from conveyor.web.discretion import Discretion
-from tests.support.access import add_token, app_of, bearer
+from tests.support.access import add_token, app_of, bearer, conveyor_of, now_of
 from tests.support.web import serving
 
 PLACES = Discretion(
@@ -124,6 +125,18 @@ def test_what_is_wrong_with_the_machine_is_in_its_log(
         "fault": "ours",
     }
     assert f"GET /api/v1/tokens: the store {database} cannot be used: user conveyor, host 10.0.0.5" in caplog.text
+
+
+def test_events_and_causes_are_told_without_paths(client: TestClient, folder: Path) -> None:
+    line = f"{folder}/repos.yaml:3: packages.nova: is empty"
+    event = NewEvent(kind=EventKind.CONFIGURATION_BROKEN, summary=line, detail={"mistakes": [line]})
+    conveyor_of(client).events.record([event], now_of(client))
+    (told,) = client.get("/api/v1/events").json()["events"]
+    expected = "repos.yaml:3: packages.nova: is empty"
+    assert (told["summary"], told["detail"]) == (expected, {"mistakes": [expected]})
+    page = client.get("/events", headers={"accept": "text/html"}).text
+    assert expected in page
+    assert folder.name not in page
 
 
 def test_a_webhook_is_not_told_where_its_secret_should_be(client: TestClient, folder: Path) -> None:

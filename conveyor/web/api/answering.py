@@ -107,7 +107,7 @@ class Once:
             return _told(before.body.encode(), place, {REPLAYED: "true"})
         done = False
         try:
-            body = text_of(act()).encode()
+            body = self.site.discretion.told(text_of(act())).encode()
             done = True
         finally:
             if not done:

@@ -20,6 +20,8 @@ from conveyor.model.event import Event, EventKind
 from conveyor.ports import Events
 from conveyor.web.access.guard import Reader
 from conveyor.web.api.parts import LAST, OfPackage, OfTarget
+from conveyor.web.discretion import Discretion
+from conveyor.web.site import known_site
 
 router = APIRouter(tags=["events"])
 
@@ -213,15 +215,15 @@ async def stream(
     wanted = Filter(package=package, target=target, build=build, kinds=frozenset(kind or ()))
     seen = int(last_event_id) if last_event_id and last_event_id.isascii() and last_event_id.isdigit() else after
     hub = cast(Hub, request.app.state.hub)
-    body = _lines(hub.listen(await hub.join(seen)), wanted)
+    body = _lines(hub.listen(await hub.join(seen)), wanted, known_site(request).discretion)
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
     return StreamingResponse(body, media_type="text/event-stream", headers=headers)
 
 
-async def _lines(heard: AsyncIterator[list[Told]], wanted: Filter) -> AsyncIterator[str]:
+async def _lines(heard: AsyncIterator[list[Told]], wanted: Filter, discretion: Discretion) -> AsyncIterator[str]:
     yield "retry: 2000\n\n"
     async for some in heard:
         if not some:
             yield ": nothing new\n\n"
         elif fitting := [each.text for each in some if wanted.fits(each.event)]:
-            yield "".join(fitting)
+            yield discretion.told("".join(fitting))
