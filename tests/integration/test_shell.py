@@ -106,7 +106,7 @@ class Terminal:
         os.write(self._master, text.encode())
 
     def read_until(self, pattern: str) -> str:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         os.set_blocking(self._master, False)
         while not re.search(pattern, self.seen):
             assert time.monotonic() < deadline, self.seen

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 HEADERS = ("CONTENT_TYPE", "CONTENT_LENGTH", "HTTP_GIT_PROTOCOL", "HTTP_CONTENT_ENCODING")
 ADVERTISEMENT = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/x-git-upload-pack-advertisement\r\n\r\n"

@@ -15,8 +15,6 @@ from email.message import EmailMessage
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-PATIENCE = 10.0
-
 
 @dataclass
 class MailServer:

@@ -18,7 +18,7 @@ from tests.support.webserver import free_port
 SSHD = "/usr/sbin/sshd"
 # sshd wants an empty folder there, which its service makes.
 RUN = Path("/run/sshd")
-PATIENCE = 20.0
+PATIENCE = 60.0
 SERVER = """\
 Port {port}
 ListenAddress 127.0.0.1

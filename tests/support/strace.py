@@ -21,7 +21,7 @@ WRITING = (
     "rename", "renameat", "renameat2", "link", "linkat", "symlink", "symlinkat", "unlink", "unlinkat", "mkdir",
     "mkdirat", "rmdir", "fsync", "fdatasync", "openat", "write", "pwrite64", "ftruncate",
 )  # fmt: skip
-ATTACHING = 20.0
+ATTACHING = 60.0
 _CALL_ON_FILE = re.compile(r"(pwrite64|write|ftruncate|fsync|fdatasync)\((\d+)<([^>]*)>(.*)")
 _LINE = re.compile(r"^(?P<name>\w+)\((?P<arguments>.*)$")
 

@@ -20,7 +20,7 @@ from conveyor.store import Books, open_books
 from tests.support.web import REPOS
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 30.0
+PATIENCE = 60.0
 PROGRAM = "conveyor.cli.main"
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 DOCUMENT = Path(__file__).parents[2] / "docs/operating.md"
-PATIENCE = 10.0
+PATIENCE = 60.0
 _SERVER = re.compile(r"^```nginx\n(.*?)^```", re.DOTALL | re.MULTILINE)
 _REQUEST = re.compile(r'"GET (\S+) [^"]*" (\d{3})')
 MAIN = """\

@@ -19,7 +19,7 @@ STRANGE = ["", " ", "a b", "$(id)", "`id`", "; id", "-x", "--", "\n", "\t", "ä\
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
