@@ -96,7 +96,7 @@ class Once:
             UserError: another request has the key.
         """
         if self.keyed is None:
-            return _told(text_of(act()).encode(), place)
+            return _told(self._done(act), place)
         keys = self.site.conveyor.idempotency
         before = keys.begin(self.keyed, self.site.conveyor.clock.now())
         if before is not None and before.digest != self.keyed.digest:
@@ -107,7 +107,7 @@ class Once:
             return _told(before.body.encode(), place, {REPLAYED: "true"})
         done = False
         try:
-            body = self.site.discretion.told(text_of(act())).encode()
+            body = self._done(act)
             done = True
         finally:
             if not done:
@@ -115,6 +115,9 @@ class Once:
         keys.complete(self.keyed, HTTPStatus.OK if place is None else HTTPStatus.ACCEPTED, body.decode())
         keys.forget(self.site.conveyor.clock.now() - KEPT)
         return _told(body, place)
+
+    def _done(self, act: Callable[[], Mapping[str, Any]]) -> bytes:
+        return self.site.discretion.told(text_of(act())).encode()
 
 
 def _told(
