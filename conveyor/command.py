@@ -14,9 +14,10 @@ import termios
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import IO, NoReturn, TypeVar
 
 from conveyor.errors import CommandFailed, CommandMissing, CommandTimedOut, Interrupted, OutputTooLong
@@ -105,22 +106,11 @@ def run(
         Interrupted: `stop` was set.
     """
     started = time.monotonic()
-    try:
-        with _standard_input(input_bytes) as stdin:
-            process = subprocess.Popen(
-                list(argv),
-                cwd=cwd,
-                env=minimal_environment(env),
-                stdin=stdin,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                pass_fds=tuple(pass_fds),
-            )
-    except FileNotFoundError as error:
-        raise _missing(argv[0]) from error
     output = b""
-    with _ending(process, argv[0], timeout):
+    with (
+        _standard_input(input_bytes) as stdin,
+        _running(argv, timeout, cwd, env, stdin=stdin, stderr=subprocess.STDOUT, pass_fds=pass_fds) as process,
+    ):
         if log is None:
             output = _captured(process, timeout, stop)
         else:
@@ -248,18 +238,7 @@ def ask(
         OutputTooLong: it printed more than the limit.
         Interrupted: `stop` was set.
     """
-    try:
-        process = subprocess.Popen(
-            list(argv),
-            env=minimal_environment(env),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-    except FileNotFoundError as error:
-        raise _missing(argv[0]) from error
-    with _ending(process, argv[0], timeout):
+    with _running(argv, timeout, None, env, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         output, complaint = _listen(process, _Patience(process, timeout, stop), limit)
     if process.returncode != 0:
         raise _failed(argv[0], process.returncode, complaint.decode("utf-8", "replace"))
@@ -381,6 +360,66 @@ def _missing(program: str) -> CommandMissing:
 
 def _failed(program: str, code: int, told: str) -> CommandFailed:
     return CommandFailed(f"{program} ended with code {code}", details=told.splitlines()[-TAIL_LINES:])
+
+
+@contextmanager
+def _running(
+    argv: Sequence[str],
+    timeout: float,
+    cwd: Path | None,
+    env: Mapping[str, str] | None,
+    *,
+    stdin: IO[bytes] | int,
+    stderr: int,
+    pass_fds: Sequence[int] = (),
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A command in a session of its own, from its start to its end; see `_ending`.
+
+    Raises:
+        CommandMissing: the program does not exist.
+    """
+    with ExitStack() as stack:
+        with _signals_held():
+            try:
+                process = subprocess.Popen(
+                    list(argv),
+                    cwd=cwd,
+                    env=minimal_environment(env),
+                    stdin=stdin,
+                    stdout=subprocess.PIPE,
+                    stderr=stderr,
+                    start_new_session=True,
+                    pass_fds=tuple(pass_fds),
+                )
+            except FileNotFoundError as error:
+                raise _missing(argv[0]) from error
+            stack.enter_context(_ending(process, argv[0], timeout))
+        yield process
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Hold back what Ctrl-C and SIGTERM raise until the block has ended.
+
+    In the middle of starting a command it would leave a process that nobody knows, and so nobody ends. The command
+    does not inherit this, as it would a mask.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are handled in the main thread alone
+        return
+    held: list[tuple[int, FrameType | None]] = []
+    handlers: dict[int, Callable[[int, FrameType | None], object]] = {}
+    try:
+        for each in (signal.SIGINT, signal.SIGTERM):
+            if callable(handler := signal.getsignal(each)):
+                handlers[each] = handler
+                signal.signal(each, lambda number, frame: held.append((number, frame)))
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number, frame in held:
+            handlers[number](number, frame)
 
 
 @contextmanager

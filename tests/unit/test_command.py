@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -114,6 +117,36 @@ class TestTimeOut:
             run(["sh", "-c", text], timeout=20, log=log)
         thread.join()
         wait_until(lambda: is_gone(tmp_path / "child"))
+
+
+class TestSignalsWhileItStarts:
+    @pytest.fixture(autouse=True)
+    def _comes(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """When the child is there, and its start not yet over."""
+
+        class Signalled(subprocess.Popen[bytes]):
+            def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401
+                super().__init__(*args, **options)
+                (tmp_path / "child").write_text(str(self.pid))
+                signal.raise_signal(signal.SIGINT)
+
+        monkeypatch.setattr(subprocess, "Popen", Signalled)
+
+    @pytest.mark.parametrize("start", [partial(run, timeout=60), partial(ask, timeout=60, limit=1000)])
+    def test_nothing_is_left(self, tmp_path: Path, start: Callable[[list[str]], object]) -> None:
+        handler = signal.getsignal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            start(["sleep", "1000"])
+        wait_until(lambda: is_gone(tmp_path / "child"))
+        assert signal.getsignal(signal.SIGINT) is handler
+
+    def test_one_that_is_ignored_stays_so(self) -> None:
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            assert run(["true"], timeout=60).returncode == 0
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        finally:
+            signal.signal(signal.SIGINT, before)
 
 
 class TestStop:
