@@ -160,7 +160,7 @@ def test_text_and_errors_are_found(page: Page, web: WebProcess, large: Logging) 
     page.keyboard.press("Home")
     page.keyboard.press("e")
     expect(here).to_contain_text("looks like an error: part.c:3:1: error: needle in the hay", timeout=PATIENCE)
-    assert page.locator(".log-error").count() == 1
+    expect(page.locator(".log-error")).to_have_count(1)
 
 
 def test_a_growing_log_is_followed_and_stays_where_it_is_read(page: Page, web: WebProcess, log: Logging) -> None:
